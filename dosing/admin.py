@@ -1,0 +1,32 @@
+from django.contrib import admin
+
+from dosing.models import DoseEvent, DoseLog, Schedule
+from medtrack.common.admin import ReadOnlyAdmin
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
+    list_display = ("medication", "scheduled_time", "cycle_type", "is_active", "next_due_at", "plan_error")
+    list_filter = ("is_active", "cycle_type")
+    list_select_related = ("medication",)
+    search_fields = ("medication__name", "medication__user__email", "id")
+    ordering = ("-id",)
+
+
+class DoseEventInline(admin.TabularInline[DoseEvent, DoseLog]):
+    model = DoseEvent
+    extra = 0
+    max_num = 0
+    can_delete = False
+    fields = readonly_fields = ("action", "occurred_at", "recorded_at", "recorded_by", "payload")
+
+
+@admin.register(DoseLog)
+class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
+    list_display = ("log_date", "user", "medication", "scheduled_time", "due_at", "status", "taken_at")
+    list_filter = ("status", "log_date")
+    list_select_related = ("user", "medication")
+    search_fields = ("user__email", "user__name", "medication__name", "id")
+    date_hierarchy = "log_date"
+    ordering = ("-log_date", "-due_at")
+    inlines = (DoseEventInline,)

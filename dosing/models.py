@@ -1,0 +1,180 @@
+"""When medicine is taken (schedules) and what happened (doses and the events that explain them)."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from dosing.querysets import DoseLogQuerySet, ScheduleQuerySet
+from dosing.status import DoseStatus, EventAction
+from medications.models import Medication
+from medtrack.common.ids import uuid7
+from users.models import User
+
+
+class Schedule(models.Model):
+    """One time of day at which a medication is taken, on the dates of its cycle."""
+
+    class CycleType(models.TextChoices):
+        DAILY = "daily", _("every day")
+        WEEKLY = "weekly", _("on weekdays")
+        INTERVAL = "interval", _("every n days")
+        ON_OFF = "on_off", _("days on, days off")
+        MONTHLY = "monthly", _("on days of the month")
+        DATES = "dates", _("on dates")
+        TAPER = "taper", _("tapered")
+        AS_NEEDED = "as_needed", _("as needed")
+
+    class MealRelation(models.TextChoices):
+        ANY = "any", _("at any time")
+        BEFORE = "before", _("before a meal")
+        WITH = "with", _("with a meal")
+        AFTER = "after", _("after a meal")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    medication = models.ForeignKey(Medication, models.CASCADE, related_name="schedules")
+    scheduled_time = models.TimeField(_("time"))
+    cycle_type = models.CharField(_("cycle"), max_length=16, choices=CycleType, default=CycleType.DAILY)
+    cycle_value = models.JSONField(null=True, blank=True)
+    quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3, default=1)
+    meal_relation = models.CharField(max_length=8, choices=MealRelation, default=MealRelation.ANY)
+    start_date = models.DateField(_("start"))
+    end_date = models.DateField(_("end"), null=True, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    reminder_enabled = models.BooleanField(_("reminders"), default=True)
+    next_due_at = models.DateTimeField(_("next due"), null=True, blank=True, editable=False)
+    plan_error = models.CharField(max_length=200, blank=True, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[ScheduleQuerySet] = ScheduleQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "schedules"
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        indexes = [
+            models.Index(
+                fields=["next_due_at"],
+                condition=Q(next_due_at__isnull=False, plan_error=""),
+                name="schedules_to_plan",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="schedules_quantity_is_positive"),
+            models.CheckConstraint(
+                condition=Q(end_date=None) | Q(end_date__gte=F("start_date")),
+                name="schedules_end_on_or_after_their_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(deleted_at=None) | Q(is_active=False), name="schedules_deleted_are_inactive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheduled_time:%H:%M} {self.get_cycle_type_display()}"
+
+
+class DoseLog(models.Model):
+    """One occurrence of a schedule on one local date, or one as-needed intake. Its due time never moves."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="doses", db_index=False)
+    medication = models.ForeignKey(Medication, models.CASCADE, related_name="doses")
+    schedule = models.ForeignKey(Schedule, models.CASCADE, null=True, blank=True, related_name="doses")
+    log_date = models.DateField(_("date"))
+    scheduled_time = models.TimeField(_("time"), null=True, blank=True)
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    answer_by = models.DateTimeField(null=True, blank=True)
+    quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
+    status = models.CharField(_("status"), max_length=8, choices=DoseStatus, default=DoseStatus.PENDING)
+    taken_at = models.DateTimeField(_("taken at"), null=True, blank=True)
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    skip_reason = models.CharField(max_length=200, blank=True, db_default="")
+    note = models.CharField(max_length=500, blank=True, db_default="")
+    recorded_by = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("recorded by"),
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[DoseLogQuerySet] = DoseLogQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "dose_logs"
+        verbose_name = _("dose")
+        verbose_name_plural = _("doses")
+        indexes = [
+            models.Index(F("user"), F("log_date").desc(), name="dose_logs_of_user_by_date"),
+            models.Index(
+                fields=["due_at"], condition=Q(status=DoseStatus.PENDING), name="dose_logs_pending_by_due"
+            ),
+        ]
+        constraints = [
+            # The date comes first: new rows then land at the end of the index.
+            models.UniqueConstraint(
+                fields=["log_date", "schedule"], name="dose_logs_once_per_schedule_and_date"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=DoseStatus.values), name="dose_logs_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(schedule=None)
+                | Q(due_at__isnull=False, scheduled_time__isnull=False, answer_by__gt=F("due_at")),
+                name="dose_logs_planned_are_due_before_their_window_ends",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=DoseStatus.TAKEN, taken_at__isnull=False)
+                | (~Q(status=DoseStatus.TAKEN) & Q(taken_at=None)),
+                name="dose_logs_taken_have_their_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(snoozed_until=None) | Q(status=DoseStatus.PENDING),
+                name="dose_logs_snoozed_are_pending",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[DoseStatus.PENDING, DoseStatus.MISSED])
+                | Q(recorded_by__isnull=False),
+                name="dose_logs_answered_have_a_recorder",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="dose_logs_quantity_is_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.log_date} {self.get_status_display()}"
+
+
+class DoseEvent(models.Model):
+    """One immutable thing that somebody did to a dose. A trigger refuses to change or delete it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events")
+    action = models.CharField(_("action"), max_length=8, choices=EventAction)
+    occurred_at = models.DateTimeField(_("occurred at"))
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
+    recorded_by = models.ForeignKey(
+        User, models.PROTECT, related_name="+", db_index=False, verbose_name=_("recorded by")
+    )
+    payload = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "dose_events"
+        verbose_name = _("dose event")
+        verbose_name_plural = _("dose events")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(action__in=EventAction.values), name="dose_events_action_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.occurred_at:%Y-%m-%d %H:%M}Z"

@@ -1,0 +1,179 @@
+"""The engine's first step: schedules become dose rows up to a horizon, each local date exactly once.
+
+A batch is one short transaction: claim due schedules, compute, insert, move `next_due_at`. Any number of
+planners may run at once and be killed anywhere; the unique key on (log date, schedule) makes a repeat harmless.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import connection, transaction
+
+from dosing.cycles import Occurrence, Rule, occurrences, parse_cycle
+from dosing.status import DoseStatus
+from medtrack.common.ids import uuid7
+
+HORIZON = timedelta(hours=36)
+ANSWER_WINDOW = timedelta(hours=4)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one batch did, in rows."""
+
+    schedules: int = 0
+    doses: int = 0
+    set_aside: int = 0
+
+
+class _Claimed(NamedTuple):
+    schedule_id: UUID
+    medication_id: UUID
+    user_id: UUID
+    timezone: str
+    scheduled_time: time
+    cycle_type: str
+    cycle_value: Any
+    quantity: Decimal
+    start_date: date
+    end_date: date | None
+    next_due_at: datetime
+    is_wanted: bool
+
+
+_COLUMNS = """
+    s.id, s.medication_id, m.user_id, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
+    s.start_date, s.end_date, s.next_due_at,
+    s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
+    FROM schedules s
+    JOIN medications m ON m.id = s.medication_id
+    JOIN users u ON u.id = m.user_id
+"""
+
+_CLAIM_DUE = f"""
+    SELECT {_COLUMNS}
+    WHERE s.next_due_at < %(until)s AND s.plan_error = ''
+    ORDER BY s.next_due_at LIMIT %(limit)s
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+"""
+
+_CLAIM_THESE = f"""
+    SELECT {_COLUMNS}
+    WHERE s.id = ANY(%(ids)s) AND s.next_due_at < %(until)s AND s.plan_error = ''
+    FOR NO KEY UPDATE OF s
+"""
+
+_INSERT_DOSES = """
+    INSERT INTO dose_logs (id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by,
+                           quantity, status)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::date[], %s::time[],
+                         %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::text[])
+    ON CONFLICT (log_date, schedule_id) DO NOTHING
+"""
+
+_MOVE_ON = """
+    UPDATE schedules s SET next_due_at = p.next_due_at, plan_error = p.plan_error
+    FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS p (id, next_due_at, plan_error)
+    WHERE s.id = p.id
+"""
+
+
+@transaction.atomic
+def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
+    """Plans one batch of schedules that are due for planning; empty when there are none left.
+
+    `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
+    """
+    return _plan(_claim(_CLAIM_DUE, until=now + HORIZON, limit=limit), now)
+
+
+@transaction.atomic
+def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
+    """Plans these schedules now, waiting for another planner that holds them."""
+    return _plan(_claim(_CLAIM_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
+
+
+def rule_of(schedule: Any) -> Rule:
+    """The rule of a schedule row. Raises InvalidCycle."""
+    return Rule(
+        cycle=parse_cycle(schedule.cycle_type, schedule.cycle_value),
+        scheduled_time=schedule.scheduled_time,
+        start_date=schedule.start_date,
+        end_date=schedule.end_date,
+        quantity=schedule.quantity,
+    )
+
+
+def _claim(sql: str, **params: Any) -> list[_Claimed]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [_Claimed(*row) for row in cursor.fetchall()]
+
+
+def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
+    doses: list[tuple[Any, ...]] = []
+    moves: list[tuple[UUID, datetime | None, str]] = []
+    for schedule in claimed:
+        try:
+            found, next_due_at = _window(schedule, until=now + HORIZON)
+        except Exception as error:  # one poison schedule must not stop its neighbours
+            log.exception("schedule set aside", schedule_id=str(schedule.schedule_id))
+            moves.append(
+                (schedule.schedule_id, schedule.next_due_at, f"{type(error).__name__}: {error}"[:200])
+            )
+            continue
+        doses.extend(_dose_rows(schedule, found, next_due_at, now))
+        moves.append((schedule.schedule_id, next_due_at, ""))
+    _write(doses, moves)
+    return Planned(schedules=len(claimed), doses=len(doses), set_aside=sum(1 for move in moves if move[2]))
+
+
+def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
+    """The occurrences due before `until`, and when the one after them is due."""
+    if not schedule.is_wanted:
+        return [], None
+    found: list[Occurrence] = []
+    zone = ZoneInfo(schedule.timezone)
+    for occurrence in occurrences(rule_of(schedule), zone=zone, since=schedule.next_due_at):
+        if occurrence.due_at >= until:
+            return found, occurrence.due_at
+        found.append(occurrence)
+    return found, None
+
+
+def _dose_rows(
+    schedule: _Claimed, found: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
+) -> Iterable[tuple[Any, ...]]:
+    followers = [occurrence.due_at for occurrence in found[1:]] + [next_due_at]
+    for occurrence, follower in zip(found, followers, strict=True):
+        answer_by = occurrence.due_at + ANSWER_WINDOW
+        if follower is not None:
+            answer_by = min(answer_by, follower)
+        yield (
+            uuid7(),
+            schedule.user_id,
+            schedule.medication_id,
+            schedule.schedule_id,
+            occurrence.log_date,
+            schedule.scheduled_time,
+            occurrence.due_at,
+            answer_by,
+            occurrence.quantity,
+            DoseStatus.PENDING if answer_by > now else DoseStatus.MISSED,
+        )
+
+
+def _write(doses: Sequence[tuple[Any, ...]], moves: Sequence[tuple[Any, ...]]) -> None:
+    with connection.cursor() as cursor:
+        if doses:
+            cursor.execute(_INSERT_DOSES, [list(column) for column in zip(*doses, strict=True)])
+        if moves:
+            cursor.execute(_MOVE_ON, [list(column) for column in zip(*moves, strict=True)])

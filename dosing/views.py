@@ -1,0 +1,138 @@
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from dosing import actions
+from dosing.models import DoseLog, Schedule
+from dosing.querysets import ScheduleQuerySet
+from dosing.serializers import (
+    DayOutput,
+    DayQuery,
+    DoseOutput,
+    NewScheduleInput,
+    ScheduleInput,
+    ScheduleOutput,
+    SkipInput,
+    TakeInput,
+    UndoInput,
+    checked_schedule,
+)
+from medications import views as medication_views
+from medications.views import visible_medication
+from medtrack.common.pagination import Pagination
+from medtrack.common.requests import validated
+from users.authentication import caller
+
+SCHEDULE_FIELDS = ("cycle_type", "cycle_value", "start_date", "end_date")
+
+
+class MedicationDetail(medication_views.MedicationDetail):
+    @extend_schema(operation_id="deleteMedication", responses={204: None})
+    def delete(self, request: Request, medication_id: UUID) -> Response:
+        actions.delete_medication(medication=visible_medication(request, medication_id), now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MedicationSchedules(ListAPIView[Schedule]):
+    queryset = Schedule.objects.none()
+    serializer_class = ScheduleOutput
+    pagination_class = Pagination
+
+    def get_queryset(self) -> ScheduleQuerySet:
+        return Schedule.objects.visible_to(caller(self.request)).filter(
+            medication=visible_medication(self.request, self.kwargs["medication_id"])
+        )
+
+    @extend_schema(operation_id="listSchedules", tags=["schedules"])
+    def get(self, request: Request, medication_id: UUID) -> Response:
+        return self.list(request)
+
+    @extend_schema(
+        operation_id="createSchedule",
+        tags=["schedules"],
+        request=NewScheduleInput,
+        responses={201: ScheduleOutput, 200: ScheduleOutput},
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        now = timezone.now()
+        medication = visible_medication(request, medication_id)
+        fields = validated(NewScheduleInput, request)
+        fields.setdefault("start_date", now.astimezone(caller(request).zone).date())
+        schedule, created = actions.create_schedule(
+            medication=medication, now=now, **checked_schedule(fields)
+        )
+        return Response(
+            ScheduleOutput(schedule).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        )
+
+
+class ScheduleDetail(APIView):
+    @extend_schema(operation_id="getSchedule", responses=ScheduleOutput)
+    def get(self, request: Request, schedule_id: UUID) -> Response:
+        return Response(ScheduleOutput(_schedule(request, schedule_id)).data)
+
+    @extend_schema(
+        operation_id="updateSchedule", request=ScheduleInput(partial=True), responses=ScheduleOutput
+    )
+    def patch(self, request: Request, schedule_id: UUID) -> Response:
+        schedule = _schedule(request, schedule_id)
+        changes = validated(ScheduleInput, request, partial=True)
+        checked_schedule({name: getattr(schedule, name) for name in SCHEDULE_FIELDS} | changes)
+        updated = actions.update_schedule(schedule=schedule, changes=changes, now=timezone.now())
+        return Response(ScheduleOutput(updated).data)
+
+    @extend_schema(operation_id="deleteSchedule", responses={204: None})
+    def delete(self, request: Request, schedule_id: UUID) -> Response:
+        actions.delete_schedule(schedule=_schedule(request, schedule_id), now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Doses(APIView):
+    @extend_schema(
+        operation_id="listDoses",
+        parameters=[OpenApiParameter("date", str, description="Local date, YYYY-MM-DD; today by default.")],
+        responses=DayOutput,
+    )
+    def get(self, request: Request) -> Response:
+        query = DayQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        user = caller(request)
+        day = query.validated_data.get("date") or timezone.now().astimezone(user.zone).date()
+        doses = DoseLog.objects.visible_to(user).on(day)
+        return Response(DayOutput({"date": day, "timezone": user.timezone, "results": doses}).data)
+
+
+class TakeDose(APIView):
+    @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
+    def post(self, request: Request, dose_id: UUID) -> Response:
+        fields = validated(TakeInput, request)
+        dose = actions.take_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        return Response(DoseOutput(dose).data)
+
+
+class SkipDose(APIView):
+    @extend_schema(operation_id="skipDose", request=SkipInput, responses=DoseOutput)
+    def post(self, request: Request, dose_id: UUID) -> Response:
+        fields = validated(SkipInput, request)
+        dose = actions.skip_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        return Response(DoseOutput(dose).data)
+
+
+class UndoDose(APIView):
+    @extend_schema(operation_id="undoDose", request=UndoInput, responses=DoseOutput)
+    def post(self, request: Request, dose_id: UUID) -> Response:
+        fields = validated(UndoInput, request)
+        dose = actions.undo_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        return Response(DoseOutput(dose).data)
+
+
+def _schedule(request: Request, schedule_id: UUID) -> Schedule:
+    schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(caller(request)), id=schedule_id)
+    return schedule

@@ -1,0 +1,78 @@
+"""What is taken: the medicine as the patient knows it. When it is taken is `dosing`'s."""
+
+from typing import ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from medications.querysets import MedicationQuerySet
+from medtrack.common.ids import uuid7
+from users.models import User
+
+COLOR_TAG_PATTERN = r"^#[0-9A-Fa-f]{6}$"
+
+
+class Medication(models.Model):
+    class Form(models.TextChoices):
+        TABLET = "tablet", _("tablet")
+        CAPSULE = "capsule", _("capsule")
+        LIQUID = "liquid", _("liquid")
+        POWDER = "powder", _("powder")
+        DROPS = "drops", _("drops")
+        SPRAY = "spray", _("spray")
+        INHALER = "inhaler", _("inhaler")
+        INJECTION = "injection", _("injection")
+        PATCH = "patch", _("patch")
+        CREAM = "cream", _("cream")
+        SUPPOSITORY = "suppository", _("suppository")
+        OTHER = "other", _("other")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="medications")
+    name = models.CharField(_("name"), max_length=200)
+    dosage = models.CharField(_("dosage"), max_length=100, blank=True)
+    form = models.CharField(_("form"), max_length=16, choices=Form, default=Form.TABLET)
+    strength = models.CharField(_("strength"), max_length=50, blank=True)
+    unit = models.CharField(_("unit"), max_length=30, blank=True)
+    color_tag = models.CharField(
+        max_length=7, default="#1D9E75", validators=[RegexValidator(COLOR_TAG_PATTERN)]
+    )
+    memo = models.TextField(max_length=2000, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    stock_quantity = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
+    low_stock_threshold = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
+    expires_on = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[MedicationQuerySet] = MedicationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "medications"
+        verbose_name = _("medication")
+        verbose_name_plural = _("medications")
+        indexes = [
+            models.Index(fields=["user"], condition=Q(deleted_at=None), name="medications_of_user"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="medications_have_a_name"),
+            models.CheckConstraint(
+                condition=Q(color_tag__regex=COLOR_TAG_PATTERN), name="medications_color_tag_is_hex"
+            ),
+            models.CheckConstraint(
+                condition=Q(stock_quantity=None) | Q(stock_quantity__gte=0),
+                name="medications_stock_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(low_stock_threshold=None) | Q(low_stock_threshold__gte=0),
+                name="medications_low_stock_threshold_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

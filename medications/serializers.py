@@ -1,0 +1,42 @@
+from typing import Any
+
+from django.core.validators import RegexValidator
+from rest_framework import serializers
+
+from medications.models import COLOR_TAG_PATTERN, Medication
+
+
+class MedicationInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200)
+    dosage = serializers.CharField(max_length=100, allow_blank=True, required=False)
+    form = serializers.ChoiceField(Medication.Form.choices, required=False)
+    strength = serializers.CharField(max_length=50, allow_blank=True, required=False)
+    unit = serializers.CharField(max_length=30, allow_blank=True, required=False)
+    color_tag = serializers.CharField(validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False)
+    memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    expires_on = serializers.DateField(allow_null=True, required=False)
+
+
+class NewMedicationInput(MedicationInput):
+    id = serializers.UUIDField(required=False)
+
+
+class MedicationOutput(serializers.ModelSerializer[Medication]):
+    class Meta:
+        model = Medication
+        fields = [
+            "id",
+            "name",
+            "dosage",
+            "form",
+            "strength",
+            "unit",
+            "color_tag",
+            "memo",
+            "is_active",
+            "paused_at",
+            "expires_on",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = fields

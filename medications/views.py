@@ -1,0 +1,69 @@
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from medications import actions
+from medications.models import Medication
+from medications.querysets import MedicationQuerySet
+from medications.serializers import MedicationInput, MedicationOutput, NewMedicationInput
+from medtrack.common.pagination import Pagination
+from medtrack.common.requests import validated
+from users.authentication import caller
+
+
+class Medications(ListAPIView[Medication]):
+    queryset = Medication.objects.none()
+    serializer_class = MedicationOutput
+    pagination_class = Pagination
+
+    def get_queryset(self) -> MedicationQuerySet:
+        return Medication.objects.visible_to(caller(self.request))
+
+    @extend_schema(operation_id="listMedications")
+    def get(self, request: Request) -> Response:
+        return self.list(request)
+
+    @extend_schema(
+        operation_id="createMedication",
+        request=NewMedicationInput,
+        responses={201: MedicationOutput, 200: MedicationOutput},
+    )
+    def post(self, request: Request) -> Response:
+        medication, created = actions.create_medication(
+            by=caller(request), **validated(NewMedicationInput, request)
+        )
+        return Response(
+            MedicationOutput(medication).data,
+            status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
+        )
+
+
+class MedicationDetail(APIView):
+    """Reading and changing; `dosing` adds deleting, which reaches into the doses."""
+
+    @extend_schema(operation_id="getMedication", responses=MedicationOutput)
+    def get(self, request: Request, medication_id: UUID) -> Response:
+        return Response(MedicationOutput(visible_medication(request, medication_id)).data)
+
+    @extend_schema(
+        operation_id="updateMedication", request=MedicationInput(partial=True), responses=MedicationOutput
+    )
+    def patch(self, request: Request, medication_id: UUID) -> Response:
+        medication = visible_medication(request, medication_id)
+        changes = validated(MedicationInput, request, partial=True)
+        return Response(
+            MedicationOutput(actions.update_medication(medication=medication, changes=changes)).data
+        )
+
+
+def visible_medication(request: Request, medication_id: UUID) -> Medication:
+    medication: Medication = get_object_or_404(
+        Medication.objects.visible_to(caller(request)), id=medication_id
+    )
+    return medication

@@ -1,0 +1,32 @@
+"""The Celery application and its beat schedule. Ticks carry no arguments: the rows are the queue."""
+
+import logging.config
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+
+app = Celery("medtrack")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+# A tick that waited longer than its period is worthless: the next one does the same work.
+app.conf.beat_schedule = {
+    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    for name, task, seconds in (
+        ("plan doses", "dosing.tasks.plan_doses", 300.0),
+        ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
+        ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
+    )
+}
+
+
+@setup_logging.connect
+def use_django_logging(**_: Any) -> None:
+    logging.config.dictConfig(settings.LOGGING)

@@ -1,0 +1,108 @@
+"""Errors as the API shows them: one shape for every status, whoever raised it."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+log = structlog.get_logger(__name__)
+
+
+class Conflict(exceptions.APIException):
+    """The request contradicts what is stored; each subclass is one documented `type`."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class IdConflict(Conflict):
+    default_detail = gettext_lazy("Another object was already created with this id.")
+
+
+def field_error(field: str, detail: "StrOrPromise", *, code: str) -> exceptions.ValidationError:
+    """A validation error about one field, for rules that no single serializer field can check."""
+    return exceptions.ValidationError({field: [exceptions.ErrorDetail(str(detail), code=code)]})
+
+
+def problem(status_code: int, problem_type: str, detail: str, **members: Any) -> dict[str, Any]:
+    """The body of every error response."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return {
+        "detail": detail,
+        "status": status_code,
+        "type": problem_type,
+        **members,
+        "request_id": request_id,
+    }
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's hook: an expected exception becomes a problem, an unexpected one is left to `server_error`."""
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied()
+    if not isinstance(exc, exceptions.APIException):
+        return None
+    set_rollback()
+    return Response(_body(exc), status=exc.status_code, headers=_headers(exc))
+
+
+def _body(exc: exceptions.APIException) -> dict[str, Any]:
+    if isinstance(exc, exceptions.ValidationError):
+        errors = list(_flatten(exc.detail))
+        return problem(exc.status_code, "ValidationError", _("Some fields are not valid."), errors=errors)
+    return problem(exc.status_code, type(exc).__name__, str(exc.detail))
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """One entry per message: nested serializers become dotted fields, list items get their index."""
+    if isinstance(detail, Mapping):
+        for key, value in detail.items():
+            yield from _flatten(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))
+    elif isinstance(detail, list):
+        for index, value in enumerate(detail):
+            nested = isinstance(value, Mapping | list)
+            yield from _flatten(value, f"{path}.{index}" if nested else path)
+    else:
+        yield {"field": path, "code": detail.code, "detail": str(detail)}
+
+
+def _headers(exc: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if auth_header := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    if (wait := getattr(exc, "wait", None)) is not None:
+        headers["Retry-After"] = str(int(wait))
+    return headers
+
+
+def _json(status_code: int, problem_type: str, detail: str) -> JsonResponse:
+    return JsonResponse(problem(status_code, problem_type, detail), status=status_code)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(400, "BadRequest", _("The request could not be understood."))
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(403, "PermissionDenied", _("You do not have permission to perform this action."))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return _json(404, "NotFound", _("Not found."))
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Says nothing about the inside; the request id finds the traceback in the log."""
+    return _json(500, "InternalError", _("Something went wrong on our side."))

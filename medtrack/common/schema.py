@@ -1,0 +1,36 @@
+"""What every operation shares in OpenAPI: any of them can answer with a problem."""
+
+from typing import Any
+
+_STRING = {"type": "string"}
+PROBLEM = {
+    "type": "object",
+    "required": ["detail", "status", "type", "request_id"],
+    "properties": {
+        "detail": {**_STRING, "description": "One sentence in the caller's language."},
+        "status": {"type": "integer"},
+        "type": _STRING,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "detail"],
+                "properties": {"field": _STRING, "code": _STRING, "detail": _STRING},
+            },
+        },
+        "request_id": {**_STRING, "nullable": True},
+    },
+}
+_ANSWER = {
+    "description": "A problem",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's post-processing hook: every status an operation does not name is a problem."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            operation["responses"].setdefault("default", _ANSWER)
+    return result

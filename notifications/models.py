@@ -1,0 +1,183 @@
+"""Devices, reminders and their delivery. A reminder's row is the queue; nothing else holds the truth."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from dosing.models import DoseLog, Schedule
+from medtrack.common.ids import uuid7
+from notifications.querysets import DeviceTokenQuerySet
+from users.models import Session, User
+
+
+class DeviceToken(models.Model):
+    """One app install that can be pushed to."""
+
+    class Platform(models.TextChoices):
+        ANDROID = "android", "Android"
+        IOS = "ios", "iOS"
+        WEB = "web", "Web"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="devices")
+    session = models.ForeignKey(Session, models.SET_NULL, null=True, blank=True, related_name="devices")
+    token = models.CharField(max_length=4096, unique=True)
+    platform = models.CharField(_("platform"), max_length=8, choices=Platform)
+    device_id = models.CharField(max_length=200, blank=True)
+    app_version = models.CharField(_("app version"), max_length=50, blank=True)
+    language = models.CharField(max_length=8, blank=True)
+    last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+    revoke_reason = models.CharField(_("revoke reason"), max_length=64, blank=True, db_default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[DeviceTokenQuerySet] = DeviceTokenQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "device_tokens"
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+        constraints = [
+            models.CheckConstraint(condition=~Q(token=""), name="device_tokens_have_a_token"),
+            models.CheckConstraint(
+                condition=Q(revoked_at=None, revoke_reason="")
+                | (Q(revoked_at__isnull=False) & ~Q(revoke_reason="")),
+                name="device_tokens_revoked_have_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_platform_display()} …{self.token[-6:]}"
+
+
+class NotificationLog(models.Model):
+    """One reminder: a push intent for one dose, kind and step.
+
+    `queued` rows are claimed by lease; a lease that ran out is claimable again. Rows with the same tag, kind
+    and step are one push. The tag stays on the phone: a later push with it replaces the one before.
+    """
+
+    class Kind(models.TextChoices):
+        DUE = "due", _("due")
+        FOLLOW_UP = "follow_up", _("follow-up")
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        ACCEPTED = "accepted", _("accepted")
+        MOOT = "moot", _("moot")
+        DEAD = "dead", _("dead")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
+    # A dose nobody touched may vanish when its schedule changes; its reminder is then moot, not gone.
+    dose = models.ForeignKey(
+        DoseLog, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="notifications"
+    )
+    schedule = models.ForeignKey(
+        Schedule,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    step = models.PositiveSmallIntegerField(default=0)
+    tag = models.UUIDField()
+    send_at = models.DateTimeField(_("send at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.QUEUED)
+    reason = models.CharField(_("reason"), max_length=64, blank=True, db_default="")
+    snooze_count = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "notification_logs"
+        verbose_name = _("reminder")
+        verbose_name_plural = _("reminders")
+        indexes = [
+            # Neither the lease nor the retry time is indexed, so that claiming a row stays a HOT update.
+            models.Index(fields=["send_at"], condition=Q(status="queued"), name="notification_logs_queue"),
+            models.Index(fields=["tag"], name="notification_logs_by_tag"),
+            models.Index(F("user"), F("send_at").desc(), name="notification_logs_of_user"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dose", "kind", "step"], name="notification_logs_once_per_dose_and_step"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "accepted", "moot", "dead"]),
+                name="notification_logs_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["moot", "dead"]) | ~Q(reason=""),
+                name="notification_logs_moot_and_dead_have_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="accepted") | Q(sent_at__isnull=False),
+                name="notification_logs_accepted_have_their_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(lease_token=None, lease_until=None)
+                | Q(lease_token__isnull=False, lease_until__isnull=False, status="queued"),
+                name="notification_logs_only_queued_are_leased",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("send_at")), name="notification_logs_expire_after_their_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.send_at:%Y-%m-%d %H:%M}Z"
+
+
+class PushDelivery(models.Model):
+    """What became of one reminder on one device."""
+
+    class Outcome(models.TextChoices):
+        ACCEPTED = "accepted", _("accepted")
+        RETRY = "retry", _("to be sent again")
+        DEAD = "dead", _("dead")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    notification = models.ForeignKey(
+        NotificationLog, models.CASCADE, related_name="deliveries", db_index=False
+    )
+    device = models.ForeignKey(DeviceToken, models.CASCADE, related_name="deliveries")
+    outcome = models.CharField(_("outcome"), max_length=8, choices=Outcome)
+    message_id = models.CharField(_("FCM message id"), max_length=200, blank=True, db_default="")
+    error_code = models.CharField(_("error code"), max_length=64, blank=True, db_default="")
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=1, db_default=1)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "push_deliveries"
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["notification", "device"], name="push_deliveries_once_per_reminder_and_device"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["accepted", "retry", "dead"]),
+                name="push_deliveries_outcome_is_known",
+            ),
+            models.CheckConstraint(
+                condition=(Q(outcome="accepted") & ~Q(message_id=""))
+                | (~Q(outcome="accepted") & ~Q(error_code="")),
+                name="push_deliveries_say_which_message_or_which_error",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_outcome_display()

@@ -1,0 +1,21 @@
+from datetime import timedelta
+
+import structlog
+from celery import shared_task
+
+from notifications import dispatcher, queue
+
+log = structlog.get_logger(__name__)
+
+TIME_SLICE = timedelta(seconds=20)
+
+
+@shared_task
+def enqueue_reminders() -> None:
+    if enqueued := queue.enqueue():
+        log.info("reminders enqueued", reminders=enqueued)
+
+
+@shared_task
+def dispatch_reminders() -> None:
+    dispatcher.dispatch(transport=dispatcher.transport(), time_slice=TIME_SLICE)

@@ -1,0 +1,149 @@
+"""FCM HTTP v1 over libcurl: firebase-admin's messages and credentials, one HTTP/2 request per message.
+
+firebase-admin's own sender is not used because it spends a thread per message and retries inside the call.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import certifi
+import google.auth.exceptions
+import google.auth.transport.requests
+import pycurl
+import requests
+import structlog
+from firebase_admin import credentials, messaging
+
+from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
+from notifications.transports.outcomes import Outcome, Verdict
+
+CONNECTIONS = 10
+STREAMS = CONNECTIONS * 100
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Exchange:
+    """One request and its answer so far."""
+
+    index: int
+    handle: Any
+    body: BytesIO = field(default_factory=BytesIO)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def on_header(self, line: bytes) -> None:
+        name, _colon, value = line.decode("latin-1").partition(":")
+        self.headers[name.strip().lower()] = value.strip()
+
+
+class FcmTransport:
+    """Sends messages of one Firebase project. Belongs to one process: make it after the fork."""
+
+    def __init__(
+        self,
+        credential: credentials.Base,
+        *,
+        project_id: str,
+        endpoint: str,
+        ca_file: str = "",
+        timeout: float = 10.0,
+    ) -> None:
+        self.timeout = timeout
+        self._url = f"{endpoint}/v1/projects/{project_id}/messages:send"
+        self._ca_file = ca_file or certifi.where()
+        self._credential = credential.get_credential()
+        self._session = requests.Session()
+        self._session.verify = self._ca_file
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
+
+    def send(self, messages: Sequence[messaging.Message], *, deadline: float) -> list[Outcome]:
+        """One outcome per message, in order. Requests begin only while `deadline` (monotonic) leaves them time."""
+        bodies = [b'{"message":%b}' % str(message).encode() for message in messages]
+        outcomes = self._send(bodies, deadline)
+        refused = [index for index, outcome in enumerate(outcomes) if is_credential_refused(outcome)]
+        if refused:
+            self._credential.token = None
+            for index, outcome in zip(
+                refused, self._send([bodies[i] for i in refused], deadline), strict=True
+            ):
+                outcomes[index] = outcome
+        return outcomes
+
+    def _send(self, bodies: Sequence[bytes], deadline: float) -> list[Outcome]:
+        try:
+            token = self._access_token()
+        except google.auth.exceptions.GoogleAuthError as error:
+            log.error("no access token for FCM", error=str(error))
+            return [Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", retry_after=SERVER_PAUSE) for _ in bodies]
+        header = [f"Authorization: Bearer {token}", "Content-Type: application/json; charset=UTF-8"]
+        outcomes = [Outcome(Verdict.UNSENT, "LEASE_TOO_SHORT") for _ in bodies]
+        waiting = iter(enumerate(bodies))
+        flying: dict[Any, _Exchange] = {}
+        while self._take_off(waiting, flying, header, deadline) or flying:
+            for exchange, failure in self._landed(flying):
+                outcomes[exchange.index] = _outcome(exchange, failure)
+        return outcomes
+
+    def _access_token(self) -> str:
+        if not self._credential.valid:
+            self._credential.refresh(google.auth.transport.requests.Request(session=self._session))
+        return str(self._credential.token)
+
+    def _take_off(
+        self,
+        waiting: Iterator[tuple[int, bytes]],
+        flying: dict[Any, _Exchange],
+        header: list[str],
+        deadline: float,
+    ) -> bool:
+        """Starts as many requests as there are streams; False when none was left to start."""
+        started = False
+        while len(flying) < STREAMS and time.monotonic() + self.timeout < deadline:
+            index, body = next(waiting, (None, b""))
+            if index is None:
+                break
+            exchange = self._exchange(index, body, header)
+            flying[exchange.handle] = exchange
+            self._multi.add_handle(exchange.handle)
+            started = True
+        return started
+
+    def _exchange(self, index: int, body: bytes, header: list[str]) -> _Exchange:
+        handle = pycurl.Curl()
+        exchange = _Exchange(index, handle)
+        handle.setopt(pycurl.URL, self._url)
+        handle.setopt(pycurl.HTTPHEADER, header)
+        handle.setopt(pycurl.POSTFIELDS, body)
+        handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        handle.setopt(pycurl.PIPEWAIT, 1)
+        handle.setopt(pycurl.CAINFO, self._ca_file)
+        handle.setopt(pycurl.NOSIGNAL, 1)
+        handle.setopt(pycurl.TIMEOUT_MS, int(self.timeout * 1000))
+        handle.setopt(pycurl.WRITEFUNCTION, exchange.body.write)
+        handle.setopt(pycurl.HEADERFUNCTION, exchange.on_header)
+        return exchange
+
+    def _landed(self, flying: dict[Any, _Exchange]) -> Iterator[tuple[_Exchange, str]]:
+        """The exchanges that ended in this turn, with libcurl's error if there was one."""
+        self._multi.select(1.0)
+        self._multi.perform()
+        more = True
+        while more:
+            more, done, failed = self._multi.info_read()
+            for handle, error in [(handle, "") for handle in done] + [(h, m) for h, _code, m in failed]:
+                self._multi.remove_handle(handle)
+                yield flying.pop(handle), error
+
+
+def _outcome(exchange: _Exchange, failure: str) -> Outcome:
+    if failure:
+        log.warning("no answer from FCM", error=failure)
+        return Outcome(Verdict.RETRY, "NO_ANSWER", retry_after=SERVER_PAUSE)
+    status = exchange.handle.getinfo(pycurl.RESPONSE_CODE)
+    return read_answer(status, exchange.headers, exchange.body.getvalue())

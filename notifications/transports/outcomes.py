@@ -1,0 +1,23 @@
+"""What a transport says about a message: the same few verdicts whatever the channel."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    ACCEPTED = "accepted"
+    RETRY = "retry"  # not this time, or nobody knows: send it again
+    DEAD = "dead"  # this message will never be taken
+    REVOKE = "revoke"  # this token will never take any message
+    UNSENT = "unsent"  # nothing left this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`code` says why not, `message_id` is FCM's name of an accepted message."""
+
+    verdict: Verdict
+    code: str = ""
+    message_id: str = ""
+    retry_after: timedelta | None = None

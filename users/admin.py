@@ -1,0 +1,27 @@
+from django.contrib import admin
+
+from medtrack.common.admin import ReadOnlyAdmin
+from users.models import Identity, Session, User
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin[User]):
+    list_display = ("name", "email", "timezone", "language", "is_active", "is_staff", "created_at")
+    list_filter = ("is_active", "is_staff", "language")
+    search_fields = ("email", "name", "id")
+    exclude = ("password",)
+    ordering = ("-created_at",)
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin[Session]):
+    list_display = ("user", "device_name", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("user",)
+    fields = ("user", "device_name", "created_at", "last_used_at", "expires_at", "revoked_at")
+    ordering = ("-last_used_at",)
+
+
+@admin.register(Identity)
+class IdentityAdmin(ReadOnlyAdmin[Identity]):
+    list_display = ("user", "issuer", "created_at")
+    list_select_related = ("user",)

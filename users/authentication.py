@@ -1,0 +1,56 @@
+"""Bearer authentication for the API: a signed access token whose session has not been ended."""
+
+from typing import Any, cast
+
+import structlog
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from users.models import Session, User
+from users.tokens import InvalidToken, read_access_token
+
+
+def caller(request: Request) -> User:
+    """The signed-in person; the default permission has made sure that there is one."""
+    return cast(User, request.user)
+
+
+def caller_session(request: Request) -> Session:
+    """The session that the caller's access token belongs to."""
+    return cast(Session, request.auth)
+
+
+class BearerAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+        scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            claims = read_access_token(token.strip())
+        except InvalidToken as error:
+            raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
+        session = (
+            Session.objects.alive(now=timezone.now())
+            .select_related("user")
+            .filter(id=claims.session_id, user_id=claims.user_id)
+            .first()
+        )
+        if session is None:
+            raise AuthenticationFailed(_("This session has ended. Sign in again."))
+        structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
+        return session.user, session
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="medtrack"'
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = BearerAuthentication
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -1,0 +1,119 @@
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+import django.db.models.functions.text
+import medtrack.common.ids
+import users.models
+from django.conf import settings
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+        ('auth', '0012_alter_user_first_name_max_length'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='User',
+            fields=[
+                ('password', models.CharField(max_length=128, verbose_name='password')),
+                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
+                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
+                ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('email', models.EmailField(blank=True, max_length=254, null=True, verbose_name='e-mail')),
+                ('name', models.CharField(blank=True, max_length=100, verbose_name='name')),
+                ('timezone', models.CharField(default='Asia/Seoul', max_length=64, validators=[users.models.validate_zone], verbose_name='time zone')),
+                ('language', models.CharField(choices=[('ko', 'Korean'), ('en', 'English'), ('ja', 'Japanese')], default='ko', max_length=8, verbose_name='language')),
+                ('provider', models.CharField(default='email', max_length=32)),
+                ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                ('is_staff', models.BooleanField(default=False, verbose_name='staff')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='created at')),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('private_push_text', models.BooleanField(default=True, verbose_name="hide the medicine's name in pushes")),
+                ('follow_up_interval_minutes', models.PositiveSmallIntegerField(default=10)),
+                ('follow_up_cap', models.PositiveSmallIntegerField(default=3)),
+                ('quiet_hours_start_time', models.TimeField(blank=True, null=True)),
+                ('quiet_hours_end_time', models.TimeField(blank=True, null=True)),
+                ('week_start', models.PositiveSmallIntegerField(default=1, help_text='ISO weekday, 1 is Monday')),
+                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
+                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+            ],
+            options={
+                'verbose_name': 'person',
+                'verbose_name_plural': 'people',
+                'db_table': 'users',
+            },
+        ),
+        migrations.CreateModel(
+            name='Identity',
+            fields=[
+                ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('issuer', models.CharField(max_length=255)),
+                ('subject', models.CharField(max_length=255)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='identities', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'identities',
+                'db_table': 'identities',
+            },
+        ),
+        migrations.CreateModel(
+            name='Session',
+            fields=[
+                ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('family', models.UUIDField(unique=True)),
+                ('refresh_token_hash', models.BinaryField(max_length=32)),
+                ('device_name', models.CharField(blank=True, max_length=100, verbose_name='device')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('last_used_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last used at')),
+                ('expires_at', models.DateTimeField(verbose_name='expires at')),
+                ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked at')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'db_table': 'sessions',
+            },
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='users_email_is_unique_whatever_its_case'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('email', ''), _negated=True), name='users_email_is_null_rather_than_empty'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('timezone', ''), _negated=True), name='users_have_a_timezone'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('language__in', ['ko', 'en', 'ja'])), name='users_language_is_one_we_speak'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('week_start__range', (1, 7))), name='users_week_start_is_a_weekday'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('follow_up_cap__lte', 10), ('follow_up_interval_minutes__range', (5, 240))), name='users_follow_ups_are_bounded'),
+        ),
+        migrations.AddConstraint(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_hours_end_time', None), ('quiet_hours_start_time', None)), models.Q(('quiet_hours_end_time__isnull', False), ('quiet_hours_start_time__isnull', False)), _connector='OR'), name='users_quiet_hours_have_both_ends'),
+        ),
+        migrations.AddConstraint(
+            model_name='identity',
+            constraint=models.UniqueConstraint(fields=('issuer', 'subject'), name='identities_are_unique_by_issuer_and_subject'),
+        ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='sessions_expire_after_they_begin'),
+        ),
+    ]

@@ -1,0 +1,150 @@
+"""People, how an outside login recognises them, and the devices they are signed in on."""
+
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
+
+from medtrack.common.ids import uuid7
+from users.querysets import SessionQuerySet, UserQuerySet
+
+
+def validate_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValidationError(_("This is not a time zone of the IANA database.")) from error
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type: ignore[misc]
+    def create_user(self, email: str | None, password: str | None = None, **values: Any) -> "User":
+        user: User = self.model(email=email and self.normalize_email(email), **values)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        user: User = self.with_email(username or "").get()
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **values: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **values)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A patient, a caregiver or a member of staff. Without e-mail: a person someone else looks after."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(_("e-mail"), null=True, blank=True)
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    timezone = models.CharField(
+        _("time zone"), max_length=64, default="Asia/Seoul", validators=[validate_zone]
+    )
+    language = models.CharField(_("language"), max_length=8, default="ko", choices=settings.LANGUAGES)
+    provider = models.CharField(max_length=32, default="email")
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("staff"), default=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    private_push_text = models.BooleanField(_("hide the medicine's name in pushes"), default=True)
+    follow_up_interval_minutes = models.PositiveSmallIntegerField(default=10)
+    follow_up_cap = models.PositiveSmallIntegerField(default=3)
+    quiet_hours_start_time = models.TimeField(null=True, blank=True)
+    quiet_hours_end_time = models.TimeField(null=True, blank=True)
+    week_start = models.PositiveSmallIntegerField(default=1, help_text=_("ISO weekday, 1 is Monday"))
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        db_table = "users"
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="users_email_is_unique_whatever_its_case"),
+            models.CheckConstraint(condition=~Q(email=""), name="users_email_is_null_rather_than_empty"),
+            models.CheckConstraint(condition=~Q(timezone=""), name="users_have_a_timezone"),
+            models.CheckConstraint(
+                condition=Q(language__in=[code for code, _name in settings.LANGUAGES]),
+                name="users_language_is_one_we_speak",
+            ),
+            models.CheckConstraint(
+                condition=Q(week_start__range=(1, 7)), name="users_week_start_is_a_weekday"
+            ),
+            models.CheckConstraint(
+                condition=Q(follow_up_interval_minutes__range=(5, 240), follow_up_cap__lte=10),
+                name="users_follow_ups_are_bounded",
+            ),
+            models.CheckConstraint(
+                condition=Q(quiet_hours_start_time=None, quiet_hours_end_time=None)
+                | Q(quiet_hours_start_time__isnull=False, quiet_hours_end_time__isnull=False),
+                name="users_quiet_hours_have_both_ends",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email or str(self.id)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Identity(models.Model):
+    """An outside login, recognised by issuer and subject and never by e-mail."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "identities"
+        verbose_name_plural = _("identities")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["issuer", "subject"], name="identities_are_unique_by_issuer_and_subject"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.issuer} {self.subject}"
+
+
+class Session(models.Model):
+    """One signed-in device. The family stays; the refresh token in it works once and is replaced."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    family = models.UUIDField(unique=True)
+    refresh_token_hash = models.BinaryField(max_length=32)
+    device_name = models.CharField(_("device"), max_length=100, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(_("last used at"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires at"))
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects: ClassVar[models.Manager["Session"]] = SessionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "sessions"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("created_at")), name="sessions_expire_after_they_begin"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.device_name or str(self.id)

@@ -1,0 +1,63 @@
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from medtrack.common.fields import ZoneField
+from users.models import User
+
+
+class SignUpInput(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    timezone = ZoneField(default="Asia/Seoul")
+    language = serializers.ChoiceField(settings.LANGUAGES, default="ko")
+    device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            validate_password(attrs["password"], User(email=attrs["email"], name=attrs["name"]))
+        except ValidationError as error:
+            raise serializers.ValidationError(
+                {"password": serializers.as_serializer_error(error)["non_field_errors"]}
+            ) from error
+        return attrs
+
+
+class LogInInput(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class RefreshInput(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=256)
+
+
+class UserOutput(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = [
+            "id",
+            "email",
+            "name",
+            "timezone",
+            "language",
+            "provider",
+            "private_push_text",
+            "follow_up_interval_minutes",
+            "follow_up_cap",
+            "week_start",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class CredentialsOutput(serializers.Serializer[Any]):
+    user = UserOutput()
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+    expires_in = serializers.IntegerField()

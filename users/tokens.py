@@ -1,0 +1,86 @@
+"""The two tokens of a session: a short signed access token and an opaque refresh token that works once."""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import jwt
+from django.conf import settings
+
+ALGORITHM = "HS256"
+ISSUER = "medtrack"
+AUDIENCE = "medtrack-api"
+_SECRET_BYTES = 32
+
+
+class InvalidToken(Exception):
+    """The token was not made here, was changed, or is too old."""
+
+
+@dataclass(frozen=True)
+class AccessClaims:
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """`family` finds the session, `secret` proves that this is its newest token."""
+
+    family: UUID
+    secret: bytes
+
+    @classmethod
+    def new(cls, family: UUID) -> "RefreshToken":
+        return cls(family, secrets.token_bytes(_SECRET_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> "RefreshToken":
+        try:
+            raw = urlsafe_b64decode(text.encode("ascii"))
+        except (UnicodeError, Base64Error) as error:
+            raise InvalidToken from error
+        if len(raw) != 16 + _SECRET_BYTES:
+            raise InvalidToken
+        return cls(UUID(bytes=raw[:16]), raw[16:])
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.secret).digest()
+
+    def __str__(self) -> str:
+        return urlsafe_b64encode(self.family.bytes + self.secret).decode("ascii")
+
+
+def access_token(*, user_id: UUID, session_id: UUID, now: datetime) -> str:
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "typ": "access",
+        "sub": str(user_id),
+        "sid": str(session_id),
+        "iat": now,
+        "exp": now + settings.ACCESS_TOKEN_LIFETIME,
+    }
+    return jwt.encode(claims, settings.SECRET_KEY, ALGORITHM)
+
+
+def read_access_token(text: str) -> AccessClaims:
+    try:
+        claims = jwt.decode(
+            text,
+            settings.SECRET_KEY,
+            [ALGORITHM],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            options={"require": ["exp", "iat", "sub", "sid", "typ"]},
+        )
+        if claims["typ"] != "access":
+            raise InvalidToken
+        return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]))
+    except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidToken from error
