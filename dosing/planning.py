@@ -4,6 +4,7 @@ A batch is one short transaction: claim due schedules, compute, insert, move `ne
 planners may run at once and be killed anywhere; the unique key on (log date, schedule) makes a repeat harmless.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -16,6 +17,7 @@ import structlog
 from django.db import connection, transaction
 
 from dosing.cycles import Occurrence, Rule, occurrences, parse_cycle
+from dosing.models import Schedule
 from dosing.status import DoseStatus
 from medtrack.common.ids import uuid7
 
@@ -41,12 +43,17 @@ class _Claimed(NamedTuple):
     timezone: str
     scheduled_time: time
     cycle_type: str
-    cycle_value: Any
+    cycle_json: str | None
     quantity: Decimal
     start_date: date
     end_date: date | None
     next_due_at: datetime
     is_wanted: bool
+
+    @property
+    def cycle_value(self) -> Any:
+        """Django leaves JSONB as text on a raw cursor."""
+        return None if self.cycle_json is None else json.loads(self.cycle_json)
 
 
 _COLUMNS = """
@@ -101,7 +108,7 @@ def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
     return _plan(_claim(_CLAIM_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
-def rule_of(schedule: Any) -> Rule:
+def rule_of(schedule: Schedule | _Claimed) -> Rule:
     """The rule of a schedule row. Raises InvalidCycle."""
     return Rule(
         cycle=parse_cycle(schedule.cycle_type, schedule.cycle_value),
@@ -153,7 +160,7 @@ def _dose_rows(
     schedule: _Claimed, found: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
 ) -> Iterable[tuple[Any, ...]]:
     followers = [occurrence.due_at for occurrence in found[1:]] + [next_due_at]
-    for occurrence, follower in zip(found, followers, strict=True):
+    for occurrence, follower in zip(found, followers, strict=False):
         answer_by = occurrence.due_at + ANSWER_WINDOW
         if follower is not None:
             answer_by = min(answer_by, follower)

@@ -31,7 +31,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Outcome
         return Outcome(
             Verdict.RETRY, code or "QUOTA_EXCEEDED", retry_after=_retry_after(headers) or QUOTA_PAUSE
         )
-    if status == 200 or status >= 500:
+    if not 400 <= status < 500:  # nobody knows: no answer at all counts as status 0
         return Outcome(
             Verdict.RETRY, code or f"HTTP_{status}", retry_after=_retry_after(headers) or SERVER_PAUSE
         )

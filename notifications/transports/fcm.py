@@ -57,7 +57,10 @@ class FcmTransport:
         self._ca_file = ca_file or certifi.where()
         self._credential = credential.get_credential()
         self._session = requests.Session()
-        self._session.verify = self._ca_file
+        if ca_file:
+            # Without this, requests lets REQUESTS_CA_BUNDLE win over the session's own choice.
+            self._session.trust_env = False
+            self._session.verify = ca_file
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)

@@ -1,0 +1,57 @@
+"""Three people for every test: Ana owns, Ben will have a grant, Cleo is a stranger."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medtrack.tests.api import Client
+from medtrack.tests.builders import person
+from notifications.fcm_standin.process import FcmStandin
+from users.actions import Credentials
+
+
+@pytest.fixture
+def ana(db: None) -> Credentials:
+    return person("Ana")
+
+
+@pytest.fixture
+def ben(db: None) -> Credentials:
+    return person("Ben")
+
+
+@pytest.fixture
+def cleo(db: None) -> Credentials:
+    return person("Cleo")
+
+
+@pytest.fixture
+def as_ana(ana: Credentials) -> Client:
+    return Client(ana)
+
+
+@pytest.fixture
+def as_cleo(cleo: Credentials) -> Client:
+    return Client(cleo)
+
+
+@pytest.fixture
+def as_nobody(db: None) -> Client:
+    return Client()
+
+
+@pytest.fixture(scope="session")
+def fcm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FcmStandin]:
+    with FcmStandin.start(tmp_path_factory.mktemp("fcm")) as standin:
+        yield standin
+
+
+@pytest.fixture
+def fcm(fcm_process: FcmStandin) -> FcmStandin:
+    """The FCM stand-in, a real process, without faults and with a ledger of its own per test."""
+    fcm_process.clear_faults()
+    fcm_process.set_latency(0)
+    ledger: Path = fcm_process.directory / "ledger.jsonl"
+    ledger.write_text("")
+    return fcm_process

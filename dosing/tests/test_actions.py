@@ -1,0 +1,160 @@
+from datetime import time, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.http import Http404
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+
+from dosing.actions import (
+    InvalidTransition,
+    delete_medication,
+    delete_schedule,
+    skip_dose,
+    take_dose,
+    undo_dose,
+    update_schedule,
+)
+from dosing.models import DoseEvent, DoseLog, Schedule
+from dosing.status import TRANSITIONS, Change, DoseStatus
+from medtrack.common.problems import IdConflict
+from medtrack.tests.builders import dose_due, medication_of, schedule_at, utc
+from users.actions import Credentials
+
+NOW = utc(2026, 11, 20, 12)
+ANSWERS = {Change.TAKE: take_dose, Change.SKIP: skip_dose, Change.UNDO: undo_dose}
+
+
+@pytest.fixture
+def dose(ana: Credentials) -> DoseLog:
+    return dose_due(ana.user, NOW)
+
+
+def test_taking_a_dose_records_when_how_much_and_by_whom(ana: Credentials, dose: DoseLog) -> None:
+    earlier = NOW - timedelta(minutes=7)
+    taken = take_dose(
+        dose_id=dose.id, by=ana.user, now=NOW, occurred_at=earlier, quantity=Decimal("0.5"), note="with milk"
+    )
+    assert (taken.status, taken.taken_at, taken.quantity) == ("taken", earlier, Decimal("0.5"))
+    event = DoseEvent.objects.get()
+    assert (event.action, event.occurred_at, event.recorded_by) == ("taken", earlier, ana.user)
+    assert event.payload == {"quantity": "0.5", "note": "with milk"}
+
+
+def test_a_repeat_is_the_same_answer_and_one_event(ana: Credentials, dose: DoseLog) -> None:
+    event_id = uuid4()
+    for _ in range(3):
+        assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).status == "taken"
+    take_dose(dose_id=dose.id, by=ana.user, now=NOW + timedelta(minutes=1))
+    assert DoseEvent.objects.count() == 1
+    assert DoseLog.objects.get(id=dose.id).taken_at == NOW
+
+
+def test_an_old_event_replayed_after_an_undo_does_not_take_the_dose_again(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    event_id = uuid4()
+    take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id)
+    undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).status == "pending"
+
+
+def test_an_event_id_belongs_to_one_dose_and_one_action(ana: Credentials, dose: DoseLog) -> None:
+    other = dose_due(ana.user, NOW + timedelta(hours=1), medicine="Aspirin")
+    event_id = uuid4()
+    take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id)
+    with pytest.raises(IdConflict):
+        take_dose(dose_id=other.id, by=ana.user, now=NOW, event_id=event_id)
+    with pytest.raises(IdConflict):
+        undo_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id)
+
+
+@pytest.mark.parametrize("status", DoseStatus)
+@pytest.mark.parametrize("change", ANSWERS)
+def test_only_the_tables_transitions_happen(
+    ana: Credentials, dose: DoseLog, status: DoseStatus, change: Change
+) -> None:
+    taken_at = NOW if status == DoseStatus.TAKEN else None
+    recorded_by = ana.user if status in (DoseStatus.TAKEN, DoseStatus.SKIPPED) else None
+    DoseLog.objects.filter(id=dose.id).update(status=status, taken_at=taken_at, recorded_by=recorded_by)
+    target = TRANSITIONS.get((status, change))
+    act = ANSWERS[change]
+    if target:
+        assert act(dose_id=dose.id, by=ana.user, now=NOW).status == target
+        assert DoseEvent.objects.count() == 1
+    elif status in {outcome for (_, made), outcome in TRANSITIONS.items() if made == change}:
+        assert act(dose_id=dose.id, by=ana.user, now=NOW).status == status
+        assert DoseEvent.objects.count() == 0
+    else:
+        with pytest.raises(InvalidTransition):
+            act(dose_id=dose.id, by=ana.user, now=NOW)
+
+
+def test_undoing_forgets_the_answer_but_not_that_it_was_given(ana: Credentials, dose: DoseLog) -> None:
+    skip_dose(dose_id=dose.id, by=ana.user, now=NOW, reason="felt sick")
+    reopened = undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    assert (reopened.status, reopened.skip_reason, reopened.recorded_by) == ("pending", "", None)
+    assert list(DoseEvent.objects.order_by("id").values_list("action", flat=True)) == ["skipped", "reopened"]
+
+
+def test_a_dose_of_somebody_else_does_not_exist(ben: Credentials, dose: DoseLog) -> None:
+    with pytest.raises(Http404):
+        take_dose(dose_id=dose.id, by=ben.user, now=NOW)
+
+
+def test_nothing_is_taken_in_the_future(ana: Credentials, dose: DoseLog) -> None:
+    with pytest.raises(ValidationError):
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW, occurred_at=NOW + timedelta(hours=1))
+
+
+def test_editing_a_schedule_replans_the_future_and_keeps_what_was_due(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(11), now=NOW - timedelta(hours=2))
+    take_dose(dose_id=DoseLog.objects.get(due_at=utc(2026, 11, 20, 11)).id, by=ana.user, now=NOW)
+    update_schedule(schedule=schedule, changes={"scheduled_time": time(18)}, now=NOW)
+    rows = list(DoseLog.objects.order_by("due_at").values_list("due_at", "status", "scheduled_time"))
+    # The 20th has its dose already: one occurrence per schedule and local date.
+    assert rows == [
+        (utc(2026, 11, 20, 11), "taken", time(11)),
+        (utc(2026, 11, 21, 18), "pending", time(18)),
+    ]
+
+
+def test_deleting_a_schedule_keeps_its_history_and_ends_its_future(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(11), now=NOW - timedelta(hours=2))
+    delete_schedule(schedule=schedule, now=NOW)
+    assert list(DoseLog.objects.values_list("due_at", flat=True)) == [utc(2026, 11, 20, 11)]
+    schedule.refresh_from_db()
+    assert (schedule.deleted_at, schedule.next_due_at, schedule.is_active) == (NOW, None, False)
+
+
+def test_deleting_a_medication_ends_all_its_schedules(ana: Credentials) -> None:
+    medication = medication_of(ana.user)
+    for hour in (11, 19):
+        schedule_at(medication, time(hour), now=NOW - timedelta(hours=2))
+    delete_medication(medication=medication, now=NOW)
+    assert list(DoseLog.objects.values_list("due_at", flat=True)) == [utc(2026, 11, 20, 11)]
+    assert not Schedule.objects.filter(deleted_at=None).exists()
+    with pytest.raises(Http404):
+        schedule_at(medication, time(9), now=NOW)
+
+
+def test_an_undone_future_dose_is_history_and_stays(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    early = DoseLog.objects.earliest("due_at")
+    take_dose(dose_id=early.id, by=ana.user, now=NOW)
+    undo_dose(dose_id=early.id, by=ana.user, now=NOW)
+    update_schedule(schedule=schedule, changes={"scheduled_time": time(14)}, now=NOW)
+    assert list(DoseLog.objects.order_by("due_at").values_list("due_at", flat=True)) == [
+        utc(2026, 11, 20, 13),
+        utc(2026, 11, 21, 14),
+    ]
+
+
+def test_the_present_moment_is_no_business_of_the_past(ana: Credentials) -> None:
+    """A dose due a second ago is not re-planned by an edit now."""
+    now = timezone.now()
+    dose = dose_due(ana.user, now.replace(second=0, microsecond=0) - timedelta(minutes=1))
+    schedule = Schedule.objects.get(doses=dose)
+    update_schedule(schedule=schedule, changes={"quantity": Decimal(2), "end_date": None}, now=now)
+    assert DoseLog.objects.filter(id=dose.id, quantity=1).exists()

@@ -1,0 +1,149 @@
+from datetime import UTC, datetime, time, timedelta
+from threading import Thread
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection, transaction
+
+from dosing.actions import update_schedule
+from dosing.models import DoseLog, Schedule
+from dosing.planning import HORIZON, plan_due, plan_schedules
+from medtrack.tests.builders import medication_of, person, schedule_at, utc
+from users.actions import Credentials
+
+NOW = utc(2026, 11, 20, 12)
+
+
+def due_instants(**filters: Any) -> list[datetime]:
+    return list(DoseLog.objects.filter(**filters).order_by("due_at").values_list("due_at", flat=True))
+
+
+def test_a_new_schedule_is_planned_at_once_up_to_the_horizon(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    assert due_instants() == [utc(2026, 11, 20, 13), utc(2026, 11, 21, 13)]
+    schedule.refresh_from_db()
+    assert schedule.next_due_at == utc(2026, 11, 22, 13) > NOW + HORIZON
+
+
+def test_a_time_that_is_over_today_begins_tomorrow(ana: Credentials) -> None:
+    schedule_at(medication_of(ana.user), time(11, 59), now=NOW)
+    assert due_instants() == [utc(2026, 11, 21, 11, 59)]
+
+
+def test_the_wall_clock_is_the_patients(db: None) -> None:
+    seoul = person("Dora", timezone="Asia/Seoul").user
+    schedule_at(medication_of(seoul), time(8), now=NOW)
+    dose = DoseLog.objects.earliest("due_at")
+    assert (dose.due_at, str(dose.log_date)) == (utc(2026, 11, 20, 23), "2026-11-21")
+
+
+def test_a_weekly_schedule_is_planned_by_a_later_tick_too(ana: Credentials) -> None:
+    weekly = {"cycle_type": "weekly", "cycle_value": {"days": ["fri", "mon"], "every": 2}}
+    schedule_at(medication_of(ana.user), time(13), now=NOW, **weekly)
+    while plan_due(now=NOW + timedelta(days=18)).schedules:
+        pass
+    assert due_instants() == [
+        utc(2026, 11, 20, 13),
+        utc(2026, 11, 30, 13),
+        utc(2026, 12, 4, 13),
+    ]
+
+
+def test_planning_again_changes_nothing(ana: Credentials) -> None:
+    schedule_at(medication_of(ana.user), time(13), now=NOW)
+    before = list(DoseLog.objects.values().order_by("id"))
+    assert plan_due(now=NOW).schedules == 0
+    Schedule.objects.update(next_due_at=NOW)
+    assert plan_due(now=NOW).schedules == 1
+    assert list(DoseLog.objects.values().order_by("id")) == before
+
+
+def test_an_outage_is_filled_exactly_once_and_what_can_no_longer_be_answered_is_missed(
+    ana: Credentials,
+) -> None:
+    schedule_at(medication_of(ana.user), time(13), now=NOW)
+    later = NOW + timedelta(days=5, hours=2)
+    assert plan_due(now=later).doses == 5
+    statuses = list(DoseLog.objects.order_by("due_at").values_list("log_date__day", "status"))
+    # 20 and 21 were planned in time; settling them is another step's work.
+    assert statuses == [
+        (20, "pending"),
+        (21, "pending"),
+        (22, "missed"),
+        (23, "missed"),
+        (24, "missed"),
+        (25, "pending"),
+        (26, "pending"),
+    ]
+    assert plan_due(now=later).schedules == 0
+
+
+def test_the_answer_window_ends_after_four_hours_or_with_the_next_dose(db: None) -> None:
+    # In 2026 Samoa's calendar is ordinary; in 2011 it skipped a date, so two doses came close together.
+    apia = person("Dora", timezone="Pacific/Apia").user
+    before = datetime(2011, 12, 30, 4, tzinfo=ZoneInfo("Pacific/Apia")).astimezone(UTC) - timedelta(days=1)
+    schedule_at(medication_of(apia), time(2), now=before, start_date=before.date())
+    windows = [d.answer_by - d.due_at for d in DoseLog.objects.order_by("due_at") if d.answer_by and d.due_at]
+    assert windows == [timedelta(hours=2), timedelta(hours=4)]
+
+
+def test_a_schedule_that_cannot_be_computed_is_set_aside_and_its_neighbours_are_planned(
+    ana: Credentials,
+) -> None:
+    medication = medication_of(ana.user)
+    poison, healthy = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.filter(id=poison.id).update(cycle_type="weekly", cycle_value={"days": 7})
+    planned = plan_due(now=NOW)
+    assert (planned.schedules, planned.doses, planned.set_aside) == (2, 2, 1)
+    poison.refresh_from_db()
+    assert poison.plan_error == "InvalidCycle: cycle_value.days: required"
+    assert due_instants(schedule=healthy) == [utc(2026, 11, 20, 13), utc(2026, 11, 21, 13)]
+    assert plan_due(now=NOW).schedules == 0
+
+    update_schedule(schedule=poison, changes={"cycle_type": "daily", "cycle_value": None}, now=NOW)
+    assert len(due_instants(schedule=poison)) == 2
+
+
+@pytest.mark.parametrize("table", ["medications", "schedules", "users"])
+def test_what_is_switched_off_is_not_planned(ana: Credentials, table: str) -> None:
+    schedule_at(medication_of(ana.user), time(13), now=NOW)
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table} SET is_active = false")
+    plan_due(now=NOW)
+    assert due_instants() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
+    medication = medication_of(person("Ana").user)
+    for _ in range(2):
+        schedule_at(medication, time(13), now=NOW)
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    seen = []
+
+    def other_planner() -> None:
+        seen.append(plan_due(now=NOW).schedules)
+        connection.close()
+
+    with transaction.atomic():
+        mine = plan_due(now=NOW, limit=1).schedules
+        thread = Thread(target=other_planner)
+        thread.start()
+        thread.join()
+    assert (mine, seen) == (1, [1])
+    assert len(due_instants()) == 4
+
+
+def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
+    medication = medication_of(ana.user)
+    mine, other = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    plan_schedules(schedule_ids=[mine.id], now=NOW)
+    assert set(DoseLog.objects.values_list("schedule_id", flat=True)) == {mine.id}

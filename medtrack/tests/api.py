@@ -1,0 +1,62 @@
+"""An API client for tests that checks every JSON answer against the committed schema."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft4Validator, FormatChecker
+from rest_framework.response import Response
+from rest_framework.test import APIClient
+
+from users.actions import Credentials
+
+SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schema.yml"
+
+
+def _json_schema(node: Any) -> Any:
+    """OpenAPI 3.0's `nullable` in the words of JSON Schema."""
+    if isinstance(node, list):
+        return [_json_schema(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    converted = {key: _json_schema(value) for key, value in node.items()}
+    return {"anyOf": [converted, {"type": "null"}]} if converted.pop("nullable", False) else converted
+
+
+SCHEMA = _json_schema(yaml.safe_load(SCHEMA_FILE.read_text()))
+_PATHS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), path) for path in SCHEMA["paths"]]
+
+
+def assert_in_schema(method: str, path: str, status: int, body: Any) -> None:
+    """Fails when the operation does not document this answer; a path outside the schema answers problems."""
+    template = next((template for pattern, template in _PATHS if pattern.match(path)), None)
+    operation = SCHEMA["paths"].get(template, {}).get(method.lower(), {})
+    answers = operation.get("responses", {})
+    answer = answers.get(str(status)) or answers.get("default")
+    if answer is None:
+        schema = {"$ref": "#/components/schemas/Problem"}
+    elif "content" not in answer:
+        assert body is None, f"{method} {path} documents no body for {status}"
+        return
+    else:
+        schema = answer["content"]["application/json"]["schema"]
+    Draft4Validator({**schema, "components": SCHEMA["components"]}, format_checker=FormatChecker()).validate(
+        body
+    )
+
+
+class Client(APIClient):
+    """Signed in as somebody, or as nobody."""
+
+    def __init__(self, credentials: Credentials | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if credentials:
+            self.credentials(HTTP_AUTHORIZATION=f"Bearer {credentials.access}")
+
+    def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Response:
+        response: Response = super().generic(method, path, *args, **kwargs)
+        if path.startswith("/api/v1/"):
+            body = response.json() if response.content else None
+            assert_in_schema(method, path.split("?")[0], response.status_code, body)
+        return response

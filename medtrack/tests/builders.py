@@ -1,0 +1,57 @@
+"""People, medicines and devices for tests, made through the domain's own actions."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from dosing.actions import create_schedule
+from dosing.models import DoseLog, Schedule
+from medications.actions import create_medication
+from medications.models import Medication
+from notifications.actions import register_device
+from notifications.models import DeviceToken
+from users.actions import Credentials, sign_up
+from users.models import Session, User
+
+PASSWORD = "correct horse battery"
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+def person(name: str, **profile: Any) -> Credentials:
+    values = {"timezone": "UTC", "language": "en", **profile}
+    return sign_up(
+        email=f"{name.lower()}@example.com", password=PASSWORD, name=name, now=timezone.now(), **values
+    )
+
+
+def session_of(user: User) -> Session:
+    return Session.objects.filter(user=user).latest("id")
+
+
+def medication_of(user: User, name: str = "Metformin", **fields: Any) -> Medication:
+    return create_medication(by=user, name=name, **fields)[0]
+
+
+def schedule_at(medication: Medication, at: time, *, now: datetime, **fields: Any) -> Schedule:
+    fields.setdefault("start_date", now.astimezone(medication.user.zone).date())
+    return create_schedule(medication=medication, scheduled_time=at, now=now, **fields)[0]
+
+
+def device_of(user: User, token: str = "", **fields: Any) -> DeviceToken:
+    values = {"platform": "android", "now": timezone.now(), **fields}
+    return register_device(
+        by=user, session=session_of(user), token=token or f"token-of-{user.name}", **values
+    )[0]
+
+
+def dose_due(user: User, due_at: datetime, *, medicine: str = "Metformin", **fields: Any) -> DoseLog:
+    """The one dose, due at this very instant, of a schedule that was written a second before."""
+    wall = due_at.astimezone(user.zone)
+    medication = Medication.objects.filter(user=user, name=medicine).first() or medication_of(user, medicine)
+    today = {"start_date": wall.date(), "end_date": wall.date()}
+    schedule = schedule_at(medication, wall.time(), now=due_at - timedelta(seconds=1), **today, **fields)
+    return DoseLog.objects.get(schedule=schedule)

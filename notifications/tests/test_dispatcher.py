@@ -1,0 +1,162 @@
+"""The dispatcher and the production transport against the FCM stand-in: real TLS, HTTP/2 and OAuth."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.test import override_settings
+from django.utils import timezone
+
+from medtrack.tests.builders import device_of, dose_due, person
+from notifications import dispatcher, queue
+from notifications.dispatcher import Tally, dispatch
+from notifications.fcm_standin.process import FcmStandin
+from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from notifications.transports.fcm import FcmTransport
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def due_now(name: str = "Ana", *, token: str = "", **profile: Any) -> None:
+    user = person(name, **profile).user
+    device_of(user, token)
+    dose_due(user, timezone.now() - timedelta(seconds=1))
+    queue.enqueue()
+
+
+def run(transport: FcmTransport) -> Tally:
+    return dispatch(transport=transport, time_slice=timedelta(seconds=5))
+
+
+def accepted(fcm: FcmStandin) -> list[dict[str, Any]]:
+    return [line["message"] for line in fcm.ledger() if line["status"] == 200]
+
+
+def hurry() -> None:
+    """As if the back-off were over."""
+    NotificationLog.objects.filter(status="queued").update(retry_at=timezone.now())
+
+
+def test_a_due_reminder_is_handed_to_fcm_as_the_contract_says(
+    fcm: FcmStandin, transport: FcmTransport
+) -> None:
+    due_now(language="ko")
+    assert run(transport).sent == 1
+    (message,) = accepted(fcm)
+    row = NotificationLog.objects.get()
+    assert message["token"] == "token-of-Ana"
+    assert message["data"] == {"kind": "due", "notification_id": str(row.id), "dose_ids": str(row.dose_id)}
+    assert message["android"]["priority"] == "high"
+    assert message["android"]["collapse_key"] == "due"
+    assert (
+        message["android"]["notification"]["tag"]
+        == message["apns"]["headers"]["apns-collapse-id"]
+        == str(row.tag)
+    )
+    assert int(message["apns"]["headers"]["apns-expiration"]) == int(row.expires_at.timestamp())
+    assert 1700 < float(message["android"]["ttl"].rstrip("s")) <= 1800
+    assert "Metformin" not in str(message)
+    assert PushDelivery.objects.get().message_id == fcm.ledger()[0]["name"]
+
+
+def test_a_second_dispatcher_finds_nothing_to_do(fcm: FcmStandin, transport: FcmTransport) -> None:
+    due_now()
+    run(transport)
+    assert run(transport) == Tally()
+    assert len(fcm.ledger()) == 1
+
+
+def test_an_unregistered_token_is_revoked_and_the_other_phone_is_unaffected(
+    fcm: FcmStandin, transport: FcmTransport
+) -> None:
+    due_now(token="unregistered-phone")
+    device_of(DeviceToken.objects.get().user, "good-phone")
+    run(transport)
+    assert NotificationLog.objects.get().status == "accepted"
+    assert DeviceToken.objects.get(token="unregistered-phone").revoke_reason == "UNREGISTERED"
+    assert DeviceToken.objects.get(token="good-phone").revoked_at is None
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "429", "close"])
+def test_a_failing_fcm_is_asked_again_with_the_same_tag(
+    fcm: FcmStandin, transport: FcmTransport, fault: str
+) -> None:
+    due_now()
+    fcm.arm(fault)
+    run(transport)
+    row = NotificationLog.objects.get()
+    assert (row.status, row.attempts) == ("queued", 1)
+    assert row.retry_at is not None
+    assert row.retry_at > timezone.now() + timedelta(seconds=5)
+    assert PushDelivery.objects.get().outcome == "retry"
+    hurry()
+    run(transport)
+    assert NotificationLog.objects.get().status == "accepted"
+    assert len(accepted(fcm)) == 1
+
+
+@pytest.mark.parametrize("fault", ["accept-then-503", "accept-then-close", "accept-then-hang"])
+def test_a_lost_answer_is_the_only_reason_for_a_repeat_and_it_carries_the_same_tag(
+    fcm: FcmStandin, transport: FcmTransport, fault: str
+) -> None:
+    due_now()
+    fcm.arm(fault)
+    run(transport)
+    hurry()
+    run(transport)
+    tags = [message["android"]["notification"]["tag"] for message in accepted(fcm)]
+    assert len(tags) == 2
+    assert len(set(tags)) == 1
+    assert PushDelivery.objects.filter(outcome="accepted").count() == 1
+
+
+def test_a_refused_access_token_is_renewed_once(fcm: FcmStandin, transport: FcmTransport) -> None:
+    due_now()
+    transport._credential.token = "stale"
+    assert run(transport).sent == 1
+
+
+def test_a_wrong_project_keeps_token_and_reminder(fcm: FcmStandin, transport: FcmTransport) -> None:
+    due_now()
+    url, transport._url = transport._url, transport._url.replace("medtrack-local", "another")
+    try:
+        run(transport)
+    finally:
+        transport._url = url
+    assert NotificationLog.objects.get().status == "queued"
+    assert DeviceToken.objects.get().revoked_at is None
+
+
+def test_nothing_is_sent_when_the_lease_would_not_outlast_the_request(
+    fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due_now()
+    monkeypatch.setattr("notifications.dispatcher.LEASE", timedelta(seconds=transport.timeout))
+    dispatch(transport=transport, time_slice=timedelta(seconds=0.2))
+    assert fcm.ledger() == []
+    assert (NotificationLog.objects.get().status, PushDelivery.objects.count()) == ("queued", 0)
+
+
+def test_many_reminders_are_sent_each_exactly_once(fcm: FcmStandin, transport: FcmTransport) -> None:
+    user = person("Ana").user
+    device_of(user)
+    for number in range(60):
+        dose_due(user, timezone.now() - timedelta(seconds=60 - number), medicine=f"Medicine {number % 3}")
+    queue.enqueue()
+    assert run(transport).sent == 60
+    ids = [message["data"]["notification_id"] for message in accepted(fcm)]
+    assert len(ids) == len(set(ids)) == 60
+
+
+def test_a_claim_inside_a_transaction_is_refused(fcm: FcmStandin, transport: FcmTransport) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="committed"):
+        run(transport)
+
+
+def test_without_firebase_settings_the_remedy_is_said(db: None) -> None:
+    dispatcher.transport.cache_clear()
+    settings = {"FIREBASE_PRIVATE_KEY": "", "GOOGLE_APPLICATION_CREDENTIALS": ""}
+    with override_settings(**settings), pytest.raises(ImproperlyConfigured, match="FIREBASE_PROJECT_ID"):
+        dispatcher.transport()

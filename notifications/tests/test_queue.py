@@ -1,0 +1,324 @@
+from datetime import datetime, timedelta
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from dosing.actions import take_dose
+from dosing.models import DoseLog, Schedule
+from medications.models import Medication
+from medtrack.tests.builders import device_of, dose_due, person, session_of
+from notifications import queue
+from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from notifications.queue import Claim, Push, Result
+from notifications.transports.outcomes import Outcome, Verdict
+from users.actions import Credentials, log_out
+from users.models import User
+
+LEASE = timedelta(seconds=40)
+ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", retry_after=timedelta(seconds=10))
+GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
+
+
+def claim(limit: int = 100) -> Claim:
+    return queue.claim(limit=limit, lease=LEASE)
+
+
+def answer(claimed: Claim, outcome: Outcome, *, retry_after: timedelta | None = None) -> queue.Marked:
+    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
+    return queue.mark(lease_token=claimed.lease_token, results=results)
+
+
+def moment_ago(seconds: float = 1) -> datetime:
+    return timezone.now() - timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def dose(ana: Credentials) -> DoseLog:
+    """Due a second ago, with a phone to say so."""
+    device_of(ana.user)
+    return dose_due(ana.user, moment_ago())
+
+
+def reminder() -> NotificationLog:
+    return NotificationLog.objects.get()
+
+
+def test_a_due_dose_becomes_one_reminder_however_often_it_is_enqueued(dose: DoseLog) -> None:
+    assert [queue.enqueue(), queue.enqueue()] == [1, 0]
+    row = reminder()
+    assert (row.dose_id, row.kind, row.status, row.send_at) == (dose.id, "due", "queued", dose.due_at)
+    assert row.expires_at == dose.due_at + timedelta(minutes=30)
+    assert row.tag == row.id
+
+
+@pytest.mark.parametrize(
+    ("offset", "enqueued"),
+    [
+        (timedelta(minutes=1, seconds=50), 1),
+        (timedelta(minutes=3), 0),
+        (timedelta(minutes=-29), 1),
+        (timedelta(minutes=-31), 0),
+    ],
+)
+def test_only_doses_of_the_next_minutes_or_still_useful_are_enqueued(
+    ana: Credentials, offset: timedelta, enqueued: int
+) -> None:
+    dose_due(ana.user, timezone.now() + offset)
+    assert queue.enqueue() == enqueued
+
+
+def test_a_schedule_without_reminders_and_an_answered_dose_are_not_enqueued(ana: Credentials) -> None:
+    dose_due(ana.user, moment_ago(), reminder_enabled=False)
+    answered = dose_due(ana.user, moment_ago(), medicine="Aspirin")
+    take_dose(dose_id=answered.id, by=ana.user, now=timezone.now())
+    assert queue.enqueue() == 0
+
+
+def test_a_reminder_is_not_claimed_before_its_time(ana: Credentials) -> None:
+    device_of(ana.user)
+    dose_due(ana.user, timezone.now() + timedelta(seconds=60))
+    queue.enqueue()
+    assert claim().examined == 0
+
+
+def test_a_claim_says_all_that_a_message_needs(ana: Credentials, dose: DoseLog) -> None:
+    queue.enqueue()
+    (push,) = claim().pushes
+    assert push.notification_ids == [reminder().id]
+    assert push.dose_ids == [dose.id]
+    assert push.medicines == ["Metformin"]
+    assert [device.token for device in push.devices.values()] == ["token-of-Ana"]
+    assert (push.kind, push.language, push.is_private, push.attempts) == ("due", "en", True, 1)
+
+
+def test_doses_of_one_minute_are_one_push_and_those_of_another_person_are_not(
+    ana: Credentials, ben: Credentials
+) -> None:
+    due_at = moment_ago()
+    for credentials in (ana, ben):
+        device_of(credentials.user)
+        for medicine in ("Metformin", "Aspirin"):
+            dose_due(credentials.user, due_at, medicine=medicine)
+    queue.enqueue()
+    claimed = claim()
+    assert claimed.examined == 4
+    assert sorted(len(push.dose_ids) for push in claimed.pushes) == [2, 2]
+    assert len({push.tag for push in claimed.pushes}) == 2
+
+
+def test_a_limited_claim_never_splits_a_push(ana: Credentials) -> None:
+    device_of(ana.user)
+    due_at = moment_ago()
+    for medicine in ("Metformin", "Aspirin", "Insulin"):
+        dose_due(ana.user, due_at, medicine=medicine)
+    queue.enqueue()
+    claimed = claim(limit=1)
+    assert [len(push.dose_ids) for push in claimed.pushes] == [3]
+    assert claim().examined == 0
+
+
+def test_what_is_leased_is_not_claimed_again_until_the_lease_ran_out(dose: DoseLog) -> None:
+    queue.enqueue()
+    assert claim().examined == 1
+    assert claim().examined == 0
+    NotificationLog.objects.update(lease_until=moment_ago())
+    (push,) = claim().pushes
+    assert push.attempts == 2
+
+
+def test_a_lost_lease_records_nothing(dose: DoseLog) -> None:
+    queue.enqueue()
+    slow = claim()
+    NotificationLog.objects.update(lease_until=moment_ago())
+    fast = claim()
+    assert answer(slow, ACCEPTED).lost == 1
+    assert (reminder().status, PushDelivery.objects.count()) == ("queued", 0)
+    assert answer(fast, ACCEPTED).lost == 0
+    assert (reminder().status, PushDelivery.objects.count()) == ("accepted", 1)
+
+
+def test_an_accepted_push_is_final(dose: DoseLog) -> None:
+    queue.enqueue()
+    marked = answer(claimed := claim(), ACCEPTED)
+    assert marked.slowest is not None
+    assert marked.slowest >= timedelta(seconds=1)
+    assert answer(claimed, GONE).lost == 1
+    row = reminder()
+    assert (row.status, row.attempts, row.lease_token, row.sent_at is not None) == ("accepted", 1, None, True)
+    delivery = PushDelivery.objects.get()
+    assert (delivery.outcome, delivery.message_id, delivery.attempts) == (
+        "accepted",
+        "projects/p/messages/1",
+        1,
+    )
+    assert claim().examined == 0
+
+
+def test_a_busy_fcm_is_asked_again_later_and_only_for_the_devices_that_wait(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    device_of(ana.user, "second-phone")
+    queue.enqueue()
+    claimed = claim()
+    (push,) = claimed.pushes
+    first, second = push.devices
+    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
+    queue.mark(lease_token=claimed.lease_token, results=[result])
+    assert (reminder().status, reminder().sent_at is not None) == ("queued", True)
+    assert claim().examined == 0
+    NotificationLog.objects.update(retry_at=moment_ago())
+    (again,) = (retried := claim()).pushes
+    assert list(again.devices) == [second]
+    assert again.tag == push.tag
+    answer(retried, ACCEPTED)
+    assert reminder().status == "accepted"
+    assert PushDelivery.objects.get(device=second).attempts == 2
+
+
+def test_a_dead_push_says_why(dose: DoseLog) -> None:
+    queue.enqueue()
+    claimed = claim()
+    answer(claimed, GONE)
+    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    queue.revoke_tokens(results=results, claimed_at=claimed.claimed_at)
+    assert (reminder().status, reminder().reason) == ("dead", "UNREGISTERED")
+    device = DeviceToken.objects.get()
+    assert (device.revoked_at is not None, device.revoke_reason) == (True, "UNREGISTERED")
+
+
+def test_a_token_that_registered_again_since_the_claim_is_not_revoked(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    queue.enqueue()
+    claimed = claim()
+    device_of(ana.user, now=timezone.now() + timedelta(seconds=1))
+    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    queue.revoke_tokens(results=results, claimed_at=claimed.claimed_at)
+    assert DeviceToken.objects.get().revoked_at is None
+
+
+OBSTACLES: dict[str, Any] = {
+    "answered": lambda: take_dose(
+        dose_id=DoseLog.objects.get().id, by=User.objects.get(name="Ana"), now=timezone.now()
+    ),
+    "missed": lambda: DoseLog.objects.update(status="missed"),
+    "dose_removed": lambda: DoseLog.objects.all().delete(),
+    "medication_ended": lambda: Medication.objects.update(deleted_at=timezone.now()),
+    "medication_paused": lambda: Medication.objects.update(paused_at=timezone.now()),
+    "schedule_ended": lambda: Schedule.objects.update(is_active=False),
+    "reminder_disabled": lambda: Schedule.objects.update(reminder_enabled=False),
+    "user_inactive": lambda: User.objects.update(is_active=False),
+    "expired": lambda: NotificationLog.objects.update(
+        send_at=F("send_at") - timedelta(hours=1), expires_at=F("expires_at") - timedelta(hours=1)
+    ),
+    "no_device": lambda: DeviceToken.objects.update(
+        revoked_at=timezone.now(), revoke_reason="removed_by_owner"
+    ),
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_what_is_no_longer_wanted_is_moot_with_its_reason_and_not_sent(dose: DoseLog, obstacle: str) -> None:
+    queue.enqueue()
+    OBSTACLES[obstacle]()
+    claimed = claim()
+    assert (claimed.examined, claimed.pushes) == (1, [])
+    assert (reminder().status, reminder().reason, reminder().lease_token) == ("moot", obstacle, None)
+
+
+def test_a_phone_that_signed_out_gets_nothing_and_the_other_one_does(ana: Credentials, dose: DoseLog) -> None:
+    signed_out = session_of(ana.user)
+    device_of(person("Dora").user)
+    queue.enqueue()
+    log_out(session=signed_out, now=timezone.now())
+    assert claim().pushes == []
+    assert reminder().reason == "no_device"
+
+
+def test_a_dose_answered_after_one_of_two_phones_got_it_is_not_sent_to_the_other(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    device_of(ana.user, "second-phone")
+    queue.enqueue()
+    claimed = claim()
+    (push,) = claimed.pushes
+    first, second = push.devices
+    queue.mark(
+        lease_token=claimed.lease_token,
+        results=[Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))],
+    )
+    take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
+    assert claim().pushes == []
+    assert (reminder().status, reminder().reason) == ("accepted", "answered")
+
+
+def test_the_rest_of_a_push_goes_out_when_one_of_its_doses_is_answered(ana: Credentials) -> None:
+    device_of(ana.user)
+    due_at = moment_ago()
+    taken, open_ = (dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin"))
+    queue.enqueue()
+    take_dose(dose_id=taken.id, by=ana.user, now=timezone.now())
+    (push,) = claim().pushes
+    assert push.dose_ids == [open_.id]
+    assert NotificationLog.objects.get(dose=taken).reason == "answered"
+
+
+def aged(minutes: int) -> None:
+    """As if everything had happened that much earlier."""
+    age = timedelta(minutes=minutes)
+    DoseLog.objects.update(due_at=F("due_at") - age, answer_by=F("answer_by") - age)
+    NotificationLog.objects.update(send_at=F("send_at") - age, expires_at=F("expires_at") - age)
+
+
+def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_the_phone(
+    dose: DoseLog,
+) -> None:
+    queue.enqueue()
+    answer(claim(), ACCEPTED)
+    for step in (1, 2, 3):
+        assert queue.enqueue() == 0
+        aged(10)
+        assert [queue.enqueue(), queue.enqueue()] == [1, 0]
+        (push,) = (claimed := claim()).pushes
+        assert (push.kind, push.step) == ("follow_up", step)
+        answer(claimed, ACCEPTED)
+    aged(10)
+    assert queue.enqueue() == 0
+    assert NotificationLog.objects.values("tag").distinct().count() == 1
+
+
+def test_an_answered_dose_is_not_followed_up(ana: Credentials, dose: DoseLog) -> None:
+    queue.enqueue()
+    answer(claim(), ACCEPTED)
+    take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
+    aged(10)
+    assert queue.enqueue() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_claims_at_once_share_the_pushes_and_wait_for_nothing() -> None:
+    for name in ("Ana", "Ben"):
+        user = person(name).user
+        device_of(user)
+        due_at = moment_ago()
+        for medicine in ("Metformin", "Aspirin"):
+            dose_due(user, due_at, medicine=medicine)
+    queue.enqueue()
+    others: list[Push] = []
+
+    def other_worker() -> None:
+        others.extend(claim().pushes)
+        connection.close()
+
+    with transaction.atomic():
+        mine = claim(limit=1).pushes
+        thread = Thread(target=other_worker)
+        thread.start()
+        thread.join()
+    assert [len(push.dose_ids) for push in (*mine, *others)] == [2, 2]
+    assert mine[0].tag != others[0].tag
