@@ -142,7 +142,7 @@ def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
 
 def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
     medication = medication_of(ana.user)
-    mine, other = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    mine, _other = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
     DoseLog.objects.all().delete()
     Schedule.objects.update(next_due_at=NOW)
     plan_schedules(schedule_ids=[mine.id], now=NOW)

@@ -2,8 +2,20 @@
 
 from typing import Any
 
+from rest_framework import parsers
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
+
+
+class JSONParser(parsers.JSONParser):
+    """Says of a body nested beyond all reason what it says of any other body it cannot read."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError as error:
+            raise ParseError from error
 
 
 def validated(

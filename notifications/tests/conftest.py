@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 from firebase_admin import credentials
 
@@ -8,8 +6,8 @@ from notifications.transports.fcm import FcmTransport
 
 
 @pytest.fixture(scope="session")
-def transport_process(fcm_process: FcmStandin) -> Iterator[FcmTransport]:
-    yield FcmTransport(
+def transport_process(fcm_process: FcmStandin) -> FcmTransport:
+    return FcmTransport(
         credentials.Certificate(fcm_process.service_account),
         project_id=fcm_process.service_account["project_id"],
         endpoint=fcm_process.url,

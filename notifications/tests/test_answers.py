@@ -11,7 +11,7 @@ from notifications.transports.outcomes import Outcome, Verdict
 ACCEPTED, RETRY, DEAD, REVOKE = Verdict.ACCEPTED, Verdict.RETRY, Verdict.DEAD, Verdict.REVOKE
 
 
-def error(status: int, code: str = "", violated: str = "") -> bytes:
+def error(status: int, code: str = "", violated: str = "", message: str = "…") -> bytes:
     """An error body as FCM writes it."""
     details: list[dict[str, Any]] = []
     if code:
@@ -19,7 +19,9 @@ def error(status: int, code: str = "", violated: str = "") -> bytes:
     if violated:
         violation = {"field": violated, "description": "not valid"}
         details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
-    return json.dumps({"error": {"code": status, "message": "…", "status": "…", "details": details}}).encode()
+    return json.dumps(
+        {"error": {"code": status, "message": message, "status": "…", "details": details}}
+    ).encode()
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,15 @@ def error(status: int, code: str = "", violated: str = "") -> bytes:
         (404, error(404), Outcome(RETRY, "HTTP_404", retry_after=QUOTA_PAUSE)),
         (400, error(400, "INVALID_ARGUMENT", "message.token"), Outcome(REVOKE, "INVALID_ARGUMENT")),
         (400, error(400, "INVALID_ARGUMENT", "message.data"), Outcome(DEAD, "INVALID_ARGUMENT")),
+        (
+            400,
+            error(
+                400,
+                "INVALID_ARGUMENT",
+                message="The registration token is not a valid FCM registration token",
+            ),
+            Outcome(REVOKE, "INVALID_ARGUMENT"),
+        ),
         (400, error(400), Outcome(DEAD, "HTTP_400")),
         (403, error(403, "SENDER_ID_MISMATCH"), Outcome(REVOKE, "SENDER_ID_MISMATCH")),
         (403, error(403), Outcome(RETRY, "HTTP_403", retry_after=QUOTA_PAUSE)),

@@ -15,6 +15,8 @@ QUOTA_PAUSE = timedelta(seconds=60)
 SERVER_PAUSE = timedelta(seconds=10)
 
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+# What FCM says of a malformed token; it names no field then.
+_NOT_A_TOKEN = "The registration token is not a valid FCM registration token"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 
@@ -54,6 +56,8 @@ def _refused(status: int, code: str) -> Outcome:
 
 def _is_about_the_token(status: int, code: str, error: Mapping[str, Any]) -> bool:
     if (status, code) in ((404, "UNREGISTERED"), (403, "SENDER_ID_MISMATCH")):
+        return True
+    if (status, error.get("message")) == (400, _NOT_A_TOKEN):
         return True
     violations = [v for detail in _details(error, _BAD_REQUEST) for v in detail.get("fieldViolations") or ()]
     return status == 400 and any(_object(v).get("field") == "message.token" for v in violations)

@@ -1,0 +1,170 @@
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from dosing.models import DoseEvent, DoseLog, Schedule
+from medtrack.tests.api import Client
+from medtrack.tests.builders import dose_due, medication_of, person
+from users.actions import Credentials
+
+
+@pytest.fixture
+def schedules(ana: Credentials) -> str:
+    return f"/api/v1/medications/{medication_of(ana.user).id}/schedules"
+
+
+@pytest.fixture
+def dose(ana: Credentials) -> DoseLog:
+    return dose_due(ana.user, timezone.now() - timedelta(seconds=1))
+
+
+def test_a_schedule_is_planned_before_the_answer_returns(as_ana: Client, schedules: str) -> None:
+    soon = (timezone.now() + timedelta(minutes=2)).strftime("%H:%M")
+    response = as_ana.post(schedules, {"scheduled_time": soon, "quantity": "1.500"}, format="json")
+    assert response.status_code == 201
+    assert response.json()["quantity"] == "1.5"
+    days = [
+        as_ana.get(f"/api/v1/doses?date={date}").json()
+        for date in DoseLog.objects.values_list("log_date", flat=True)
+    ]
+    assert [day["results"][0]["scheduled_time"] for day in days] == [soon] * len(days)
+
+
+def test_today_is_the_patients_today_and_in_the_order_of_the_day(db: None) -> None:
+    seoul = person("Dora", timezone="Asia/Seoul")
+    now = timezone.now()
+    for minutes, medicine in ((20, "Later"), (10, "Sooner")):
+        dose_due(seoul.user, now + timedelta(minutes=minutes), medicine=medicine)
+    DoseLog.objects.update(log_date=now.astimezone(seoul.user.zone).date())
+    answer = Client(seoul).get("/api/v1/doses").json()
+    assert answer["timezone"] == "Asia/Seoul"
+    assert answer["date"] == now.astimezone(seoul.user.zone).date().isoformat()
+    assert [dose["medication"]["name"] for dose in answer["results"]] == ["Sooner", "Later"]
+
+
+def test_a_day_costs_the_same_queries_however_many_doses(
+    as_ana: Client, ana: Credentials, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(5):
+        dose_due(ana.user, timezone.now() - timedelta(seconds=number), medicine=f"Medicine {number}")
+    with django_assert_num_queries(2):
+        as_ana.get("/api/v1/doses")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"scheduled_time": "25:00"}, "scheduled_time", "invalid"),
+        ({"scheduled_time": "8am"}, "scheduled_time", "invalid"),
+        ({"scheduled_time": None}, "scheduled_time", "null"),
+        ({"quantity": "0"}, "quantity", "min_value"),
+        ({"quantity": "1e30"}, "quantity", "max_digits"),
+        ({"quantity": "NaN"}, "quantity", "invalid"),
+        ({"cycle_type": "hourly"}, "cycle_type", "invalid_choice"),
+        ({"cycle_value": {"days": ["mon"]}}, "cycle_value", "must_be_null"),
+        ({"cycle_type": "weekly"}, "cycle_value", "must_be_object"),
+        ({"cycle_type": "weekly", "cycle_value": {"days": ["mo"]}}, "cycle_value.days", "unknown_weekday"),
+        ({"cycle_type": "monthly", "cycle_value": {"days": [1]}}, "cycle_type", "not_supported"),
+        ({"start_date": "2026-02-30"}, "start_date", "invalid"),
+        ({"start_date": "2026-02-20", "end_date": "2026-02-19"}, "end_date", "before_start"),
+        ({"id": "7"}, "id", "invalid"),
+    ],
+)
+def test_a_schedule_that_cannot_be_planned_is_refused_by_field_and_not_stored(
+    as_ana: Client, schedules: str, change: dict[str, Any], field: str, code: str
+) -> None:
+    response = as_ana.post(schedules, {"scheduled_time": "08:00"} | change, format="json")
+    assert response.status_code == 400
+    assert [(error["field"], error["code"]) for error in response.json()["errors"]] == [(field, code)]
+    assert not Schedule.objects.exists()
+
+
+def test_the_same_schedule_twice_is_one_schedule_and_another_body_is_a_conflict(
+    as_ana: Client, schedules: str
+) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "start_date": "2026-01-01"}
+    assert [as_ana.post(schedules, body, format="json").status_code for _ in range(2)] == [201, 200]
+    conflict = as_ana.post(schedules, body | {"scheduled_time": "09:00"}, format="json")
+    assert (conflict.status_code, conflict.json()["type"]) == (409, "IdConflict")
+    assert Schedule.objects.count() == 1
+
+
+def test_editing_and_deleting_a_schedule(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
+    path = f"/api/v1/schedules/{schedule['id']}"
+    changed = as_ana.patch(path, {"scheduled_time": "09:30", "version": 99}, format="json").json()
+    assert (changed["scheduled_time"], changed["version"]) == ("09:30", 2)
+    bad = as_ana.patch(path, {"end_date": "2020-01-01"}, format="json")
+    assert [error["code"] for error in bad.json()["errors"]] == ["before_start"]
+    assert as_ana.delete(path).status_code == 204
+    assert as_ana.get(path).status_code == 404
+    assert as_ana.get(schedules).json()["results"] == []
+
+
+def test_take_skip_and_undo(as_ana: Client, ana: Credentials, dose: DoseLog) -> None:
+    path = f"/api/v1/doses/{dose.id}"
+    taken = as_ana.post(f"{path}/take", {"quantity": "0.5", "note": "milk"}, format="json").json()
+    assert (taken["status"], taken["quantity"], taken["note"]) == ("taken", "0.5", "milk")
+    assert taken["recorded_by"] == str(ana.user.id)
+    refused = as_ana.post(f"{path}/skip", {}, format="json")
+    assert (refused.status_code, refused.json()["type"]) == (409, "InvalidTransition")
+    assert as_ana.post(f"{path}/undo").json()["status"] == "pending"
+    skipped = as_ana.post(f"{path}/skip", {"reason": "felt sick"}, format="json").json()
+    assert (skipped["status"], skipped["skip_reason"]) == ("skipped", "felt sick")
+    assert DoseEvent.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"event_id": "x"}, "event_id"),
+        ({"occurred_at": "yesterday"}, "occurred_at"),
+        ({"occurred_at": "2099-01-01T00:00:00Z"}, "occurred_at"),
+        ({"quantity": "-1"}, "quantity"),
+        ({"note": "a\u0000"}, "note"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_refused_by_field(
+    as_ana: Client, dose: DoseLog, body: dict[str, Any], field: str
+) -> None:
+    response = as_ana.post(f"/api/v1/doses/{dose.id}/take", body, format="json")
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+    assert DoseLog.objects.get().status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("get", "medications/{medication}", None),
+        ("patch", "medications/{medication}", {"name": "Stolen"}),
+        ("delete", "medications/{medication}", None),
+        ("get", "medications/{medication}/schedules", None),
+        ("post", "medications/{medication}/schedules", {"scheduled_time": "08:00"}),
+        ("get", "schedules/{schedule}", None),
+        ("patch", "schedules/{schedule}", {"scheduled_time": "08:00"}),
+        ("delete", "schedules/{schedule}", None),
+        ("post", "doses/{dose}/take", {}),
+        ("post", "doses/{dose}/skip", {}),
+        ("post", "doses/{dose}/undo", {}),
+    ],
+)
+def test_a_stranger_sees_404_and_changes_nothing(
+    as_cleo: Client, as_nobody: Client, dose: DoseLog, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    before = [list(model.objects.values()) for model in (Schedule, DoseLog, DoseEvent)]
+    url = "/api/v1/" + path.format(medication=dose.medication_id, schedule=dose.schedule_id, dose=dose.id)
+    assert getattr(as_cleo, method)(url, body, format="json").status_code == 404
+    assert getattr(as_nobody, method)(url, body, format="json").status_code == 401
+    assert [list(model.objects.values()) for model in (Schedule, DoseLog, DoseEvent)] == before
+
+
+def test_deleting_a_medication_ends_its_doses_through_the_api(as_ana: Client, schedules: str) -> None:
+    as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json")
+    assert as_ana.delete(schedules.removesuffix("/schedules")).status_code == 204
+    assert as_ana.get(schedules).status_code == 404
+    assert not DoseLog.objects.filter(due_at__gt=timezone.now()).exists()

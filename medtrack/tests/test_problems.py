@@ -1,0 +1,99 @@
+"""Every kind of error answer, wherever it is raised, in the one shape. The client checks it by the schema."""
+
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from django.urls import path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from medtrack.tests.api import Client
+
+MEDICATIONS = "/api/v1/medications"
+
+
+class Broken(APIView):
+    def get(self, request: Request) -> Response:
+        raise RuntimeError("secret inside")
+
+
+urlpatterns = [path("api/v1/broken", Broken.as_view())]
+handler500 = "medtrack.common.problems.server_error"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "problem_type"),
+    [
+        (b"{", "application/json", 400, "ParseError"),
+        (b"\xff\xfe", "application/json", 400, "ParseError"),
+        (b"[1, 2]", "application/json", 400, "ValidationError"),
+        (b"null", "application/json", 400, "ValidationError"),
+        (b'"text"', "application/json", 400, "ValidationError"),
+        (b"[" * 100_000, "application/json", 400, "ParseError"),
+        (b'{"name": NaN}', "application/json", 400, "ParseError"),
+        (b'{"name": "\\ud800"}', "application/json", 400, "ValidationError"),
+        (b'{"id": 1' + b"0" * 5000 + b', "name": "x"}', "application/json", 400, "ParseError"),
+        (b"name=x", "application/x-www-form-urlencoded", 415, "UnsupportedMediaType"),
+        (b"<name/>", "text/xml", 415, "UnsupportedMediaType"),
+    ],
+)
+def test_a_body_that_cannot_be_read(
+    as_ana: Client, body: bytes, content_type: str, status: int, problem_type: str
+) -> None:
+    response = as_ana.generic("POST", MEDICATIONS, body, content_type=content_type)
+    assert (response.status_code, response.json()["type"], response.json()["status"]) == (
+        status,
+        problem_type,
+        status,
+    )
+
+
+def test_a_body_that_is_too_large(as_ana: Client) -> None:
+    body = b'{"name": "' + b"x" * 10_000_000 + b'"}'
+    response = as_ana.generic("POST", MEDICATIONS, body, content_type="application/json")
+    assert (response.status_code, response.json()["type"]) == (413, "RequestTooLarge")
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status", "problem_type"),
+    [
+        ("get", "/api/v1/nowhere", 404, "NotFound"),
+        ("get", "/api/v1/schedules/not-a-uuid", 404, "NotFound"),
+        ("get", "/api/v1/schedules/00000000-0000-0000-0000-000000000000", 404, "NotFound"),
+        ("put", MEDICATIONS, 405, "MethodNotAllowed"),
+        ("get", "/api/v1/doses?date=tomorrow", 400, "ValidationError"),
+    ],
+)
+def test_a_request_that_leads_nowhere(
+    as_ana: Client, method: str, url: str, status: int, problem_type: str
+) -> None:
+    response = getattr(as_ana, method)(url)
+    assert (response.status_code, response.json()["type"]) == (status, problem_type)
+
+
+def test_an_answer_in_another_format_is_refused(as_ana: Client) -> None:
+    response = as_ana.get(MEDICATIONS, HTTP_ACCEPT="text/html")
+    assert (response.status_code, response.json()["type"]) == (406, "NotAcceptable")
+
+
+@override_settings(ROOT_URLCONF=__name__)
+def test_a_defect_of_ours_says_nothing_about_the_inside(
+    as_ana: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    as_ana.raise_request_exception = False
+    problem = as_ana.get("/api/v1/broken").json()
+    assert (problem["status"], problem["type"]) == (500, "InternalError")
+    assert "secret" not in str(problem)
+    failed = next(record.msg for record in caplog.records if record.msg["event"] == "request_failed")
+    assert failed["request_id"] == problem["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("language", "detail"),
+    [("en", "Not found."), ("ko", "찾을 수 없습니다."), ("ja", "見つかりませんでした。")],
+)
+def test_a_problem_speaks_the_callers_language(as_ana: Client, language: str, detail: str) -> None:
+    problem: dict[str, Any] = as_ana.get("/api/v1/nowhere", HTTP_ACCEPT_LANGUAGE=language).json()
+    assert problem["detail"] == detail

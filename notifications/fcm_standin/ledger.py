@@ -1,0 +1,77 @@
+"""The record of every send request, on disk before its answer leaves. Lines that arrive together, or
+while the disk is busy, share one write and one fsync."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+_BLOCK_BYTES = 65536
+
+
+class Ledger(Generic[Item]):
+    """Calls `on_durable` with the items of each batch that has reached the disk, in order, and
+    `on_failure` once if the disk refuses: nothing is called durable after that."""
+
+    def __init__(
+        self,
+        path: Path,
+        on_durable: Callable[[list[Item]], None],
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        self._on_durable = on_durable
+        self._on_failure = on_failure
+        self._lines: list[bytes] = []
+        self._items: list[Item] = []
+        self._flush: asyncio.Task[None] | None = None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._cut_torn_line()
+
+    def append(self, line: bytes, item: Item) -> None:
+        self._lines.append(line)
+        self._items.append(item)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().create_task(self._flush_all())
+
+    async def close(self) -> None:
+        if self._flush is not None:
+            await self._flush
+        self._disk.shutdown()
+        os.close(self._file)
+
+    async def _flush_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._lines:
+                data, items = b"\n".join([*self._lines, b""]), self._items
+                self._lines, self._items = [], []
+                await loop.run_in_executor(self._disk, self._write, data)
+                self._on_durable(items)
+        except OSError as problem:
+            self._on_failure(problem)
+            return  # leaves the finished task in place, so that nothing is written any more
+        self._flush = None
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        os.fsync(self._file)
+
+    def _cut_torn_line(self) -> None:
+        """A line without its end was never answered: a kill struck between the two."""
+        size = whole = os.fstat(self._file).st_size
+        while whole > 0:
+            start = max(0, whole - _BLOCK_BYTES)
+            newline = os.pread(self._file, whole - start, start).rfind(b"\n")
+            if newline >= 0:
+                whole = start + newline + 1
+                break
+            whole = start
+        if whole < size:
+            os.ftruncate(self._file, whole)
