@@ -142,7 +142,7 @@ def _answer(
     if occurred_at and occurred_at > now + CLOCK_SKEW:
         raise field_error("occurred_at", _("This time is in the future."), code="in_future")
     event = DoseEvent(id=event_id or uuid7(), dose_id=dose_id, action=EVENT_OF[change], recorded_by=by)
-    event.occurred_at = occurred_at or now
+    event.occurred_at, event.recorded_at = occurred_at or now, now
     try:
         with transaction.atomic():
             return _apply(change, changes, event)

@@ -25,7 +25,7 @@ from notifications.transports.fcm import FcmTransport
 from notifications.transports.outcomes import Outcome, Verdict
 
 BATCH = 500
-LEASE = timedelta(seconds=40)
+LEASE = timedelta(seconds=25)
 MAX_BACKOFF = timedelta(minutes=10)
 
 log = structlog.get_logger(__name__)

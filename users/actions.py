@@ -102,6 +102,8 @@ def _open_session(*, user: User, device_name: str, now: datetime) -> Credentials
         family=token.family,
         refresh_token_hash=token.digest,
         device_name=device_name,
+        created_at=now,
+        last_used_at=now,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
     return _credentials(session, token, now)

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import structlog
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -42,6 +42,8 @@ class BearerAuthentication(BaseAuthentication):
         if session is None:
             raise AuthenticationFailed(_("This session has ended. Sign in again."))
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
+        if "Accept-Language" not in request.headers:
+            translation.activate(session.user.language)
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from medtrack.tests.api import Client
+from medtrack.tests.builders import person
 
 MEDICATIONS = "/api/v1/medications"
 
@@ -88,6 +89,15 @@ def test_a_defect_of_ours_says_nothing_about_the_inside(
     assert "secret" not in str(problem)
     failed = next(record.msg for record in caplog.records if record.msg["event"] == "request_failed")
     assert failed["request_id"] == problem["request_id"]
+
+
+def test_a_problem_speaks_the_language_of_the_profile_when_the_client_names_none(db: None) -> None:
+    dora = Client(person("Dora", language="ko"))
+    assert (
+        dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000").json()["detail"]
+        == "찾을 수 없습니다."
+    )
+    assert Client().get("/api/v1/nowhere").json()["detail"] == "Not found."
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,276 @@
+"""Who lives in the demo: their logins, devices, medicines and habits. Data only; nobody here exists."""
+
+from dataclasses import dataclass
+from datetime import time
+from decimal import Decimal
+
+from dosing.models import Schedule
+from medications.models import Medication
+from notifications.models import DeviceToken
+
+Form = Medication.Form
+Meal = Schedule.MealRelation
+Platform = DeviceToken.Platform
+
+PASSWORD = "medtrack-demo"  # noqa: S105 - printed by create_demo, which works in development only
+ADMIN_EMAIL = "admin@medtrack.example"
+ADMIN_ZONE = "UTC"
+
+
+@dataclass(frozen=True)
+class Character:
+    """How somebody keeps to a plan. All values are shares of occasions, from 0 to 1.
+
+    `takes` is the share taken on a weekday morning of the first day; `weekend` and `evening` come off it then,
+    and `decline` comes off it little by little until the last day. `late` and `after_missed` are of the taken
+    ones, `skips` of those not taken.
+    """
+
+    takes: float
+    weekend: float
+    evening: float
+    decline: float
+    late: float
+    after_missed: float
+    undoes: float
+    skips: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A time of day at which a medicine is taken; on every date, or on these weekdays."""
+
+    at: time
+    meal: Meal = Meal.ANY
+    weekdays: tuple[str, ...] = ()
+    quantity: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True)
+class Medicine:
+    name: str
+    strength: str
+    dosage: str
+    unit: str
+    color_tag: str
+    slots: tuple[Slot, ...]
+    form: Form = Form.TABLET
+    memo: str = ""
+
+
+@dataclass(frozen=True)
+class Device:
+    token: str
+    platform: Platform
+    name: str
+    app_version: str = "1.0.0"
+
+
+@dataclass(frozen=True)
+class Login:
+    role: str
+    name: str
+    email: str
+    timezone: str
+    language: str
+
+
+@dataclass(frozen=True)
+class Patient:
+    login: Login
+    devices: tuple[Device, ...]
+    medicines: tuple[Medicine, ...]
+    character: Character
+
+
+VITAMIN_C = Medicine(
+    name="비타민 C",
+    strength="1000 mg",
+    dosage="1정",
+    unit="정",
+    color_tag="#F2A81D",
+    slots=(Slot(time(12, 30), Meal.AFTER),),
+)
+
+SEOYEON = Patient(
+    login=Login("patient", "김서연", "seoyeon@medtrack.example", "Asia/Seoul", "ko"),
+    devices=(Device("demo-seoul-phone", Platform.ANDROID, "Galaxy S24"),),
+    medicines=(
+        Medicine(
+            name="메트포르민",
+            strength="500 mg",
+            dosage="1정",
+            unit="정",
+            color_tag="#1D9E75",
+            slots=(Slot(time(8), Meal.AFTER), Slot(time(19), Meal.AFTER)),
+            memo="당뇨약. 식사 직후에 복용합니다.",
+        ),
+        Medicine(
+            name="암로디핀",
+            strength="5 mg",
+            dosage="1정",
+            unit="정",
+            color_tag="#D9534F",
+            slots=(Slot(time(8), Meal.AFTER),),
+            memo="혈압약. 자몽과 함께 먹지 않습니다.",
+        ),
+        Medicine(
+            name="아토르바스타틴",
+            strength="10 mg",
+            dosage="1정",
+            unit="정",
+            color_tag="#5B6ABF",
+            slots=(Slot(time(21, 30)),),
+        ),
+        VITAMIN_C,
+        Medicine(
+            name="알렌드론산",
+            strength="70 mg",
+            dosage="1정",
+            unit="정",
+            color_tag="#8E6BBF",
+            slots=(Slot(time(6, 30), Meal.BEFORE, weekdays=("sun",)),),
+            memo="일주일에 한 번, 물 한 컵과 함께 복용하고 30분간 눕지 않습니다.",
+        ),
+    ),
+    character=Character(
+        takes=0.965,
+        weekend=0.0,
+        evening=0.02,
+        decline=0.0,
+        late=0.06,
+        after_missed=0.01,
+        undoes=0.01,
+        skips=0.3,
+        reasons=("속이 메스꺼워서", "검사 전 금식이라서", "약을 집에 두고 나와서"),
+    ),
+)
+
+MAYA = Patient(
+    login=Login("patient", "Maya Torres", "maya@medtrack.example", "America/New_York", "en"),
+    devices=(
+        Device("demo-new-york-phone", Platform.IOS, "iPhone 15"),
+        Device("demo-new-york-tablet", Platform.IOS, "iPad Air"),
+    ),
+    medicines=(
+        Medicine(
+            name="Levothyroxine",
+            strength="50 µg",
+            dosage="1 tablet",
+            unit="tablet",
+            color_tag="#F2A81D",
+            slots=(Slot(time(6, 30), Meal.BEFORE),),
+            memo="On an empty stomach, half an hour before breakfast.",
+        ),
+        Medicine(
+            name="Lisinopril",
+            strength="10 mg",
+            dosage="1 tablet",
+            unit="tablet",
+            color_tag="#D9534F",
+            slots=(Slot(time(8)),),
+        ),
+        Medicine(
+            name="Fluticasone/salmeterol",
+            strength="250/50 µg",
+            dosage="1 inhalation",
+            unit="inhalation",
+            color_tag="#8E6BBF",
+            slots=(Slot(time(8)), Slot(time(20))),
+            form=Form.INHALER,
+            memo="Rinse mouth with water afterwards.",
+        ),
+        Medicine(
+            name="Atorvastatin",
+            strength="20 mg",
+            dosage="1 tablet",
+            unit="tablet",
+            color_tag="#5B6ABF",
+            slots=(Slot(time(21)),),
+        ),
+        Medicine(
+            name="Vitamin D3",
+            strength="50,000 IU",
+            dosage="1 capsule",
+            unit="capsule",
+            color_tag="#1D9E75",
+            slots=(Slot(time(9), Meal.WITH, weekdays=("sun",)),),
+            form=Form.CAPSULE,
+        ),
+    ),
+    character=Character(
+        takes=0.965,
+        weekend=0.14,
+        evening=0.14,
+        decline=0.0,
+        late=0.14,
+        after_missed=0.03,
+        undoes=0.015,
+        skips=0.25,
+        reasons=("Upset stomach", "Left my pills at home", "Out of refills until tomorrow"),
+    ),
+)
+
+AIKO = Patient(
+    login=Login("patient", "Aiko Tanaka", "aiko@medtrack.example", "Europe/London", "ja"),
+    devices=(
+        Device("demo-london-phone", Platform.ANDROID, "Pixel 8"),
+        Device("demo-london-browser", Platform.WEB, "Chrome"),
+    ),
+    medicines=(
+        Medicine(
+            name="アムロジピン",
+            strength="5 mg",
+            dosage="1錠",
+            unit="錠",
+            color_tag="#D9534F",
+            slots=(Slot(time(7, 30), Meal.AFTER),),
+        ),
+        Medicine(
+            name="メトホルミン",
+            strength="250 mg",
+            dosage="2錠",
+            unit="錠",
+            color_tag="#1D9E75",
+            slots=(
+                Slot(time(7, 30), Meal.AFTER, quantity=Decimal(2)),
+                Slot(time(19, 30), Meal.AFTER, quantity=Decimal(2)),
+            ),
+            memo="朝・夕食後に服用。",
+        ),
+        Medicine(
+            name="ラタノプロスト点眼液",
+            strength="0.005 %",
+            dosage="両眼に1滴ずつ",
+            unit="滴",
+            color_tag="#3B8EA5",
+            slots=(Slot(time(22), quantity=Decimal(2)),),
+            form=Form.DROPS,
+        ),
+        Medicine(
+            name="リセドロン酸",
+            strength="17.5 mg",
+            dosage="1錠",
+            unit="錠",
+            color_tag="#8E6BBF",
+            slots=(Slot(time(6, 45), Meal.BEFORE, weekdays=("mon",)),),
+            memo="週に1回、起床時にコップ1杯の水で。30分は横にならない。",
+        ),
+    ),
+    character=Character(
+        takes=0.91,
+        weekend=0.05,
+        evening=0.06,
+        decline=0.39,
+        late=0.25,
+        after_missed=0.06,
+        undoes=0.015,
+        skips=0.2,
+        reasons=("胃の調子が悪かったため", "外出先に薬を持って行かなかったため", "食事をとらなかったため"),
+    ),
+)
+
+PATIENTS = (SEOYEON, MAYA, AIKO)
+CAREGIVER = Login("caregiver", "박민준", "minjun@medtrack.example", "Asia/Seoul", "ko")
+CAREGIVER_DEVICE = "iPhone 15 Pro"
