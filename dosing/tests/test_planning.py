@@ -15,7 +15,7 @@ from users.actions import Credentials
 NOW = utc(2026, 11, 20, 12)
 
 
-def due_instants(**filters: Any) -> list[datetime]:
+def due_instants(**filters: Any) -> list[datetime | None]:
     return list(DoseLog.objects.filter(**filters).order_by("due_at").values_list("due_at", flat=True))
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.error import HTTPError
@@ -79,10 +79,8 @@ class House:
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to the process and all its children."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
     def manage(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":

@@ -16,7 +16,7 @@ SERVER_PAUSE = timedelta(seconds=10)
 
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 # What FCM says of a malformed token; it names no field then.
-_NOT_A_TOKEN = "The registration token is not a valid FCM registration token"
+_NOT_A_TOKEN = "The registration token is not a valid FCM registration token"  # noqa: S105 - a sentence
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 

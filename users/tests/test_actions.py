@@ -90,7 +90,7 @@ def test_of_many_simultaneous_uses_of_one_refresh_token_one_wins() -> None:
 def test_signing_out_ends_only_this_session(ana: Credentials) -> None:
     other = log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
     log_out(session=session_of(ana.user), now=timezone.now())
-    assert Session.objects.alive(now=timezone.now()).count() == 1  # type: ignore[attr-defined]
+    assert Session.objects.alive(now=timezone.now()).count() == 1
     with pytest.raises(InvalidRefreshToken):
         refresh_session(refresh=other.refresh, now=timezone.now())
     assert refresh_session(refresh=ana.refresh, now=timezone.now()).user == ana.user
