@@ -84,8 +84,8 @@ def refresh_session(*, refresh: str, now: datetime) -> Credentials:
     if not won:
         alive.update(revoked_at=now)
         raise InvalidRefreshToken
-    session = Session.objects.alive(now=now).select_related("user").filter(family=presented.family).first()
-    if session is None:
+    session = Session.objects.select_related("user").get(family=presented.family)
+    if not session.user.is_active or session.user.deleted_at:
         raise InvalidRefreshToken
     return _credentials(session, successor, now)
 

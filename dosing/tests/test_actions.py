@@ -24,7 +24,11 @@ from medtrack.tests.builders import dose_due, medication_of, schedule_at, utc
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)
-ANSWERS: dict[Change, Callable[..., DoseLog]] = {Change.TAKE: take_dose, Change.SKIP: skip_dose, Change.UNDO: undo_dose}
+ANSWERS: dict[Change, Callable[..., DoseLog]] = {
+    Change.TAKE: take_dose,
+    Change.SKIP: skip_dose,
+    Change.UNDO: undo_dose,
+}
 
 
 @pytest.fixture

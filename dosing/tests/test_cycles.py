@@ -112,6 +112,21 @@ def test_a_skipped_date_keeps_its_dose_on_its_own_log_date() -> None:
     assert days == [date(2011, 12, 29), date(2011, 12, 30), date(2011, 12, 31), date(2012, 1, 1)]
 
 
+@pytest.mark.parametrize(
+    ("zone", "skipped", "at", "gap_ends"),
+    [
+        ("Pacific/Apia", date(2011, 12, 30), time(8), datetime(2011, 12, 30, 10, tzinfo=UTC)),
+        ("America/Nuuk", date(2026, 3, 28), time(23, 30), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_dose_that_a_gap_moved_past_midnight_is_still_found_at_its_instant(
+    zone: str, skipped: date, at: time, gap_ends: datetime
+) -> None:
+    rule = Rule(parse_cycle("daily", None), at, date(2011, 1, 1), None, Decimal(1))
+    found = next(occurrences(rule, zone=ZoneInfo(zone), since=gap_ends))
+    assert (found.log_date, found.due_at) == (skipped, gap_ends)
+
+
 def test_the_end_of_the_calendar_ends_an_endless_schedule() -> None:
     rule = Rule(parse_cycle("daily", None), time(8), date(9999, 12, 30), None, Decimal(1))
     since = datetime(9999, 12, 30, tzinfo=UTC)

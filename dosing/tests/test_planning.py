@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, time, timedelta
-from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from dosing.actions import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.workers import in_another_worker
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)
@@ -125,18 +125,10 @@ def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
         schedule_at(medication, time(13), now=NOW)
     DoseLog.objects.all().delete()
     Schedule.objects.update(next_due_at=NOW)
-    seen = []
-
-    def other_planner() -> None:
-        seen.append(plan_due(now=NOW).schedules)
-        connection.close()
-
     with transaction.atomic():
         mine = plan_due(now=NOW, limit=1).schedules
-        thread = Thread(target=other_planner)
-        thread.start()
-        thread.join()
-    assert (mine, seen) == (1, [1])
+        other = in_another_worker(lambda: plan_due(now=NOW).schedules)
+    assert (mine, other) == (1, 1)
     assert len(due_instants()) == 4
 
 

@@ -1,21 +1,21 @@
 from datetime import datetime, timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from dosing.actions import take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.builders import device_of, dose_due, person, session_of
+from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.workers import in_another_worker
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Claim, Push, Result
+from notifications.queue import Claim, Result
 from notifications.transports.outcomes import Outcome, Verdict
-from users.actions import Credentials, log_out
+from users.actions import Credentials, log_in, log_out
 from users.models import User
 
 LEASE = timedelta(seconds=40)
@@ -233,9 +233,17 @@ def test_what_is_no_longer_wanted_is_moot_with_its_reason_and_not_sent(dose: Dos
 
 def test_a_phone_that_signed_out_gets_nothing_and_the_other_one_does(ana: Credentials, dose: DoseLog) -> None:
     signed_out = session_of(ana.user)
-    device_of(person("Dora").user)
+    log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
+    other = device_of(ana.user, "second-phone")
     queue.enqueue()
     log_out(session=signed_out, now=timezone.now())
+    (push,) = claim().pushes
+    assert list(push.devices) == [other.id]
+
+
+def test_nothing_is_sent_when_every_phone_has_signed_out(ana: Credentials, dose: DoseLog) -> None:
+    queue.enqueue()
+    log_out(session=session_of(ana.user), now=timezone.now())
     assert claim().pushes == []
     assert reminder().reason == "no_device"
 
@@ -300,25 +308,31 @@ def test_an_answered_dose_is_not_followed_up(ana: Credentials, dose: DoseLog) ->
     assert queue.enqueue() == 0
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_claims_at_once_share_the_pushes_and_wait_for_nothing() -> None:
-    for name in ("Ana", "Ben"):
+def people_with_two_doses(*names: str) -> None:
+    for name in names:
         user = person(name).user
         device_of(user)
         due_at = moment_ago()
         for medicine in ("Metformin", "Aspirin"):
             dose_due(user, due_at, medicine=medicine)
     queue.enqueue()
-    others: list[Push] = []
 
-    def other_worker() -> None:
-        others.extend(claim().pushes)
-        connection.close()
 
+@pytest.mark.django_db(transaction=True)
+def test_two_claims_at_once_share_the_pushes_and_wait_for_nothing() -> None:
+    people_with_two_doses("Ana", "Ben")
     with transaction.atomic():
         mine = claim(limit=1).pushes
-        thread = Thread(target=other_worker)
-        thread.start()
-        thread.join()
+        others = in_another_worker(lambda: claim().pushes)
     assert [len(push.dose_ids) for push in (*mine, *others)] == [2, 2]
     assert mine[0].tag != others[0].tag
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_has_the_first_reminder_of_a_push_has_all_of_them() -> None:
+    people_with_two_doses("Ana")
+    with transaction.atomic():
+        # Another claim in the middle of its statement: it holds the first row and not yet the second.
+        NotificationLog.objects.select_for_update(no_key=True).earliest("id")
+        assert in_another_worker(lambda: claim().examined) == 0
+    assert [len(push.dose_ids) for push in claim().pushes] == [2]
