@@ -4,11 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
 from notifications.fcm_standin.process import FcmStandin
 from users.actions import Credentials
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """A request leaves its language behind in the thread; the next test must not inherit it."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

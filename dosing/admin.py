@@ -23,7 +23,7 @@ class DoseEventInline(admin.TabularInline[DoseEvent, DoseLog]):
 
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
-    list_display = ("log_date", "user", "medication", "scheduled_time", "due_at", "status", "taken_at")
+    list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
     list_filter = ("status", "log_date")
     list_select_related = ("user", "medication")
     search_fields = ("user__email", "user__name", "medication__name", "id")

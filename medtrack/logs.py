@@ -1,5 +1,6 @@
 """Log lines on stdout: JSON for machines, one short line for a person. No health data belongs in either."""
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -10,21 +11,26 @@ _SHARED = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+_NOISE = ("timestamp", "logger", "task_id", "ip", "user_agent")
+
 
 def logging_config(log_format: str) -> dict[str, Any]:
     """The `LOGGING` setting for `console` or `json`."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=36, pad_level=False)
-    )
+    renderers: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if log_format == "json":
+        renderers += [structlog.processors.JSONRenderer()]
+    else:
+        renderers += [
+            _without_noise,
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=24, pad_level=False),
+        ]
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "processor": renderer,
+                "processors": renderers,
                 "foreign_pre_chain": _SHARED,
             }
         },
@@ -44,3 +50,10 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "django_structlog.celery": {"level": "WARNING"},
         },
     }
+
+
+def _without_noise(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A person in front of a terminal knows the time, and the process manager names the process."""
+    for name in _NOISE:
+        event.pop(name, None)
+    return event

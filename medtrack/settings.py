@@ -1,5 +1,6 @@
 """All settings, from the environment; README.md has the table. A missing required value stops the start."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "medtrack.common.request_log.RequestLog",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -137,6 +138,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Medication reminders that are never lost, doubled or late.",
     "VERSION": "1",
     "OAS_VERSION": "3.0.3",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [],
@@ -202,6 +204,7 @@ SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 X_FRAME_OPTIONS = "DENY"
 
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
 LOGGING = logging_config(LOG_FORMAT)
 structlog.configure(

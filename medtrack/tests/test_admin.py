@@ -39,6 +39,12 @@ def test_staff_see_every_table_and_its_rows(staff: Client, ana: Credentials, mod
         assert b"token-of-Ana" not in page.content
 
 
+def test_what_staff_search_for_is_not_logged(staff: Client, caplog: pytest.LogCaptureFixture) -> None:
+    staff.get("/admin/medications/medication/?q=canary")
+    assert "GET /admin/medications/medication/" in caplog.text
+    assert "canary" not in caplog.text
+
+
 def test_patients_cannot_open_the_admin(ana: Credentials) -> None:
     client = Client()
     client.force_login(ana.user)
