@@ -22,7 +22,7 @@ from django.conf import settings
 from psycopg.rows import dict_row
 
 from medtrack.embedded.ports import free_port
-from notifications.fcm_standin.process import FcmStandin
+from notifications.fcm_standin.process import FcmStandin, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 90
@@ -67,7 +67,13 @@ class House:
         command = [str(Path(sys.executable).parent / program), *arguments]
         with (self.directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         self.processes.append(process)
         return process

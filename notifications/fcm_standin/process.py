@@ -1,5 +1,6 @@
 """Starts the stand-in as a real process and speaks to its control API; for tests and benchmarks."""
 
+import ctypes
 import json
 import os
 import signal
@@ -16,7 +17,13 @@ from urllib.parse import urlsplit
 START_SECONDS = 20
 STOP_SECONDS = 5
 
+_PR_SET_PDEATHSIG = 1
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+def die_with_parent() -> None:
+    """For a child before its program starts: a test run that is killed leaves no process behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class FcmStandin:
@@ -39,7 +46,12 @@ class FcmStandin:
         command += ["--port", str(port), "--project", project, *(["--quiet"] if quiet else [])]
         with (directory / "output.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own program
-                command, cwd=_PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                cwd=_PROJECT_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=die_with_parent,
             )
         _wait_for(endpoint, process)
         return cls(directory, process, endpoint.read_text())
