@@ -5,11 +5,19 @@ from pathlib import Path
 
 import pytest
 from django.utils import translation
+from pytest_django.fixtures import SettingsWrapper
 
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
 from notifications.fcm_standin.process import FcmStandin
 from users.actions import Credentials
+
+
+@pytest.fixture(autouse=True)
+def _static_files(settings: SettingsWrapper) -> None:
+    """Static files are collected into the image, not in tests."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,10 @@ def dispatch(*, transport: FcmTransport, time_slice: timedelta) -> Tally:
     if tally.examined:
         seconds = round(tally.slowest.total_seconds(), 2)
         log.info(
-            "reminders dispatched", sent=tally.sent, moot=tally.examined - tally.sent, seconds_after_due=seconds
+            "reminders dispatched",
+            sent=tally.sent,
+            moot=tally.examined - tally.sent,
+            seconds_after_due=seconds,
         )
     if tally.lost:
         log.warning("leases lost", reminders=tally.lost)

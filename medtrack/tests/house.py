@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -149,14 +150,7 @@ class _Database:
 
     def __init__(self) -> None:
         self.name = f"house_{uuid4().hex}"
-        values = settings.DATABASES["default"]
-        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-        self._server = {key: str(values[name]) for key, name in names.items() if values.get(name)}
-
-    @property
-    def dsn(self) -> str:
-        host, port = self._server["host"].replace("/", "%2F"), self._server.get("port", "5432")
-        return f"postgresql://{self._server.get('user', 'postgres')}@{host}:{port}/{self.name}"
+        self.dsn = self._url(self.name)
 
     def __enter__(self) -> Self:
         self._run(f"CREATE DATABASE {self.name}")
@@ -166,8 +160,12 @@ class _Database:
         self._run(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     def _run(self, sql: str) -> None:
-        with psycopg.connect(dbname="postgres", autocommit=True, **self._server) as connection:  # type: ignore[arg-type]
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(sql.encode())
+
+    @staticmethod
+    def _url(name: str) -> str:
+        return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 def _redis_url() -> str:

@@ -1,0 +1,48 @@
+"""Whom PostgreSQL runs as: it refuses root, so root lends it an account without rights."""
+
+import os
+import pwd
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+# Lets that account pass folders that only root may enter, like /root itself, without opening them to all.
+PASS_CLOSED_FOLDERS = [
+    "--inh-caps=+dac_override",
+    "--ambient-caps=+dac_override",
+    "--securebits=+no_setuid_fixup",
+]
+
+
+@dataclass(frozen=True)
+class Account:
+    uid: int
+    gid: int
+
+    @classmethod
+    def for_data(cls, data: Path) -> Self:
+        """Ourselves; for root the owner of the data, and `nobody` as long as there is none."""
+        if os.geteuid() != 0:
+            return cls(os.geteuid(), os.getegid())
+        if data.exists() and data.stat().st_uid != 0:
+            return cls(data.stat().st_uid, data.stat().st_gid)
+        nobody = pwd.getpwnam("nobody")
+        return cls(nobody.pw_uid, nobody.pw_gid)
+
+    def make_folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        os.chown(folder, self.uid, self.gid)
+
+    def command(self, program: Path, *arguments: str, data: Path) -> list[str]:
+        """The program as this account, which must be able to reach both the program and the data."""
+        if self.uid == os.geteuid():
+            return [str(program), *arguments]
+        change = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        if _is_closed(program) or _is_closed(data):
+            change += PASS_CLOSED_FOLDERS
+        return [*change, str(program), *arguments]
+
+
+def _is_closed(path: Path) -> bool:
+    return any(not folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
