@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import translation
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
@@ -14,7 +14,7 @@ from users.actions import Credentials
 
 
 @pytest.fixture(autouse=True)
-def _static_files(settings: SettingsWrapper) -> None:
+def _static_files(settings: Settings) -> None:
     """Static files are collected into the image, not in tests."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
