@@ -4,51 +4,125 @@ Pure: no clock, no database. The rules are the contract's ("Cycles"); local date
 patient's IANA zone, instants in UTC. Planning, previews and adherence all use `occurrences`.
 """
 
-from collections.abc import Iterator, Mapping
+from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Protocol
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = timedelta(days=1)
 
 
-class InvalidCycle(ValueError):
-    """The cycle cannot be read. `field` is the path inside `cycle_value`, `code` a stable reason."""
+class Cycle:
+    """Which dates a schedule that began on `start` falls on."""
 
-    def __init__(self, field: str, code: str) -> None:
-        super().__init__(f"{field}: {code}" if field else code)
-        self.field = field
-        self.code = code
+    __slots__ = ()
 
-
-class Cycle(Protocol):
     def dates(self, start: date, first: date) -> Iterator[date]:
-        """The dates from `first` on, ascending, of a schedule that began on `start`; `first >= start`."""
-        ...
+        """The dates from `first` on, ascending; `first` is not before `start`."""
+        raise NotImplementedError
+
+    def quantity(self, start: date, day: date, planned: Decimal) -> Decimal:
+        """How much is taken on `day`, one of the dates."""
+        return planned
 
 
 @dataclass(frozen=True, slots=True)
-class Daily:
+class Daily(Cycle):
     def dates(self, start: date, first: date) -> Iterator[date]:
-        return _every_day(first)
+        return _days(first)
 
 
 @dataclass(frozen=True, slots=True)
-class Weekly:
+class Weekly(Cycle):
     """ISO `weekdays` (0 is Monday) of every n-th week, counted from the week of the start date."""
 
     weekdays: frozenset[int]
     every: int
 
     def dates(self, start: date, first: date) -> Iterator[date]:
-        first_monday = start - start.weekday() * _DAY
-        for day in _every_day(first):
-            if day.weekday() in self.weekdays and (day - first_monday).days // 7 % self.every == 0:
+        first_monday = start.toordinal() - start.weekday()
+        for day in _days(first):
+            weeks, weekday = divmod(day.toordinal() - first_monday, 7)
+            if weekday in self.weekdays and weeks % self.every == 0:
                 yield day
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Cycle):
+    """The start date and every n days after it."""
+
+    every: int
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        return _days(first + timedelta(days=-(first - start).days % self.every), self.every)
+
+
+@dataclass(frozen=True, slots=True)
+class OnOff(Cycle):
+    """`on` days with, `off` days without, over and over from the start date."""
+
+    on: int
+    off: int
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        return (day for day in _days(first) if (day - start).days % (self.on + self.off) < self.on)
+
+
+@dataclass(frozen=True, slots=True)
+class Monthly(Cycle):
+    """Days of the month, ascending; one past the month's end falls on its last day."""
+
+    days: tuple[int, ...]
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        for year, month in _months(first):
+            length = monthrange(year, month)[1]
+            for number in sorted({min(number, length) for number in self.days}):
+                if (day := date(year, month, number)) >= first:
+                    yield day
+
+
+@dataclass(frozen=True, slots=True)
+class Dates(Cycle):
+    """Exactly these, ascending."""
+
+    days: tuple[date, ...]
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        return (day for day in self.days if day >= first)
+
+
+@dataclass(frozen=True, slots=True)
+class Taper(Cycle):
+    """Daily while the steps last, each a number of days and the quantity of those days."""
+
+    steps: tuple[tuple[int, Decimal], ...]
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        length = sum(days for days, _quantity in self.steps)
+        return takewhile(lambda day: (day - start).days < length, _days(first))
+
+    def quantity(self, start: date, day: date, planned: Decimal) -> Decimal:
+        left = (day - start).days
+        for days, quantity in self.steps:
+            if left < days:
+                return quantity
+            left -= days
+        raise ValueError(f"{day} is after the last step")
+
+
+@dataclass(frozen=True, slots=True)
+class AsNeeded(Cycle):
+    """Never planned; the limits hold when an intake is recorded. None is no limit."""
+
+    min_gap: timedelta | None
+    max_per_day: int | None
+
+    def dates(self, start: date, first: date) -> Iterator[date]:
+        return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +155,7 @@ def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occu
             return
         due_at = due_instant(log_date, rule.scheduled_time, zone)
         if due_at >= since:
-            yield Occurrence(log_date, due_at, rule.quantity)
+            yield Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
 
 
 def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetime:
@@ -110,57 +184,11 @@ def _end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
     return after.replace(microsecond=0)
 
 
-def parse_cycle(cycle_type: str, value: Any) -> Cycle:
-    """The cycle of a `cycle_type` and its `cycle_value`. Raises InvalidCycle."""
-    try:
-        parse = _PARSERS[cycle_type]
-    except KeyError:
-        raise InvalidCycle("cycle_type", "not_supported") from None
-    return parse(value)
+def _days(first: date, every: int = 1) -> Iterator[date]:
+    """Ends quietly with the calendar, in the year 9999."""
+    return map(date.fromordinal, range(first.toordinal(), date.max.toordinal() + 1, every))
 
 
-def _parse_daily(value: Any) -> Cycle:
-    if value is not None:
-        raise InvalidCycle("cycle_value", "must_be_null")
-    return Daily()
-
-
-def _parse_weekly(value: Any) -> Cycle:
-    value = _object(value, allowed={"days", "every"})
-    days = value.get("days")
-    if not isinstance(days, list) or not days:
-        raise InvalidCycle("cycle_value.days", "required")
-    if not all(isinstance(day, str) and day in WEEKDAYS for day in days):
-        raise InvalidCycle("cycle_value.days", "unknown_weekday")
-    if len(set(days)) != len(days):
-        raise InvalidCycle("cycle_value.days", "repeated")
-    return _weekly(tuple(days), _whole_number(value, "every", default=1, most=52))
-
-
-@lru_cache(maxsize=4096)
-def _weekly(days: tuple[str, ...], every: int) -> Weekly:
-    return Weekly(frozenset(WEEKDAYS.index(day) for day in days), every)
-
-
-def _object(value: Any, *, allowed: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidCycle("cycle_value", "must_be_object")
-    if unknown := sorted(set(value) - allowed):
-        raise InvalidCycle(f"cycle_value.{unknown[0]}", "unknown_key")
-    return value
-
-
-def _whole_number(value: Mapping[str, Any], key: str, *, default: int, most: int) -> int:
-    number = value.get(key, default)
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
-        raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
-    return number
-
-
-def _every_day(first: date) -> Iterator[date]:
-    """Ends quietly at the end of the calendar, year 9999."""
-    for ordinal in range(first.toordinal(), date.max.toordinal() + 1):
-        yield date.fromordinal(ordinal)
-
-
-_PARSERS = {"daily": _parse_daily, "weekly": _parse_weekly}
+def _months(first: date) -> Iterator[tuple[int, int]]:
+    start = first.year * 12 + first.month - 1
+    return ((number // 12, number % 12 + 1) for number in range(start, (date.max.year + 1) * 12))

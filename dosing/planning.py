@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import connection, transaction
 
-from dosing.cycles import Occurrence, Rule, occurrences, parse_cycle
+from dosing.cycle_values import parse_cycle
+from dosing.cycles import Occurrence, Rule, occurrences
 from dosing.models import Schedule
 from dosing.status import DoseStatus
 from medtrack.common.ids import uuid7

@@ -3,21 +3,22 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from dosing.cycles import InvalidCycle, parse_cycle
+from dosing.cycle_values import InvalidCycle, parse_cycle
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.common.fields import QuantityField, WallTimeField
 from medtrack.common.problems import field_error
 
 CYCLE_ERRORS = {
-    "not_supported": _("This cycle is not supported yet."),
+    "not_supported": _("There is no such cycle."),
     "must_be_null": _("This cycle takes no value."),
     "must_be_object": _("This cycle needs an object."),
     "required": _("This cycle needs at least one entry here."),
     "unknown_key": _("This cycle has no such setting."),
     "unknown_weekday": _("Weekdays are mon, tue, wed, thu, fri, sat and sun."),
     "repeated": _("An entry is given twice."),
-    "out_of_range": _("This number is not a whole number in the allowed range."),
+    "out_of_range": _("This is not a number in the allowed range."),
+    "malformed": _("This cannot be read."),
 }
 
 

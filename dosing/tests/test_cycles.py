@@ -7,11 +7,15 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from dateutil.rrule import WEEKLY, rrule
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dosing.cycles import WEEKDAYS, InvalidCycle, Rule, due_instant, occurrences, parse_cycle
+from dosing.cycle_values import WEEKDAYS, InvalidCycle, parse_cycle
+from dosing.cycles import Rule, due_instant, occurrences
 
+# Together at least 20,000 cases a run.
+EXAMPLES = 10_000
 ZONES = st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})).map(ZoneInfo)
 DATES = st.dates(date(2024, 1, 1), date(2034, 12, 31))
 TIMES = st.times().map(lambda at: at.replace(second=0, microsecond=0))
@@ -31,7 +35,7 @@ def first_instant_by_walk(day: date, at: time, zone: ZoneInfo) -> datetime:
     return instant
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(day=DATES, at=TIMES, zone=ZONES)
 @example(date(2026, 3, 8), time(2, 30), ZoneInfo("America/New_York"))
 @example(date(2026, 11, 1), time(1, 30), ZoneInfo("America/New_York"))
@@ -55,54 +59,102 @@ def test_a_time_that_exists_twice_is_due_the_first_time() -> None:
     assert due == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
 
 
-CYCLES = st.one_of(
-    st.just(("daily", None)),
-    st.tuples(
-        st.just("weekly"),
-        st.fixed_dictionaries(
-            {"days": st.lists(st.sampled_from(WEEKDAYS), min_size=1, unique=True), "every": st.integers(1, 6)}
+QUANTITIES = st.decimals("0.001", "99", places=3)
+DAYS_OFF = st.integers(-40, 400)
+
+
+@st.composite
+def cycles(draw: st.DrawFn, start: date) -> tuple[str, Any]:
+    """A cycle type and a value of it that the contract allows."""
+    lists: Any = {"min_size": 1, "max_size": 5, "unique": True}
+    values: dict[str, st.SearchStrategy[Any]] = {
+        "daily": st.none(),
+        "weekly": st.fixed_dictionaries(
+            {"days": st.lists(st.sampled_from(WEEKDAYS), **lists)}, optional={"every": st.integers(1, 6)}
         ),
-    ),
-)
+        "interval": st.fixed_dictionaries({"every": st.integers(1, 40)}),
+        "on_off": st.fixed_dictionaries({"on": st.integers(1, 30), "off": st.integers(1, 30)}),
+        "monthly": st.fixed_dictionaries({"days": st.lists(st.integers(1, 31), **lists)}),
+        "dates": st.fixed_dictionaries(
+            {"dates": st.lists(DAYS_OFF.map(lambda n: (start + timedelta(days=n)).isoformat()), **lists)}
+        ),
+        "taper": st.fixed_dictionaries(
+            {
+                "steps": st.lists(
+                    st.fixed_dictionaries({"days": st.integers(1, 20), "quantity": QUANTITIES.map(str)}),
+                    min_size=1,
+                    max_size=4,
+                )
+            }
+        ),
+        "as_needed": st.fixed_dictionaries({}, optional={"max_per_day": st.integers(1, 9)}),
+    }
+    cycle_type = draw(st.sampled_from(sorted(values)))
+    return cycle_type, draw(values[cycle_type])
 
 
-def falls_on(cycle: tuple[str, Any], day: date, start: date) -> bool:
-    """The contract's table of cycles, date by date."""
-    cycle_type, value = cycle
+def falls_on(cycle_type: str, value: Any, day: date, start: date) -> bool:
+    """The contract's table of cycles, one date at a time and with none of the code's arithmetic."""
     if cycle_type == "daily":
         return True
-    week = timedelta(days=7)
-    monday_of_start = start - timedelta(days=start.weekday())
-    weeks = (day - monday_of_start) // week
-    return WEEKDAYS[day.weekday()] in value["days"] and weeks % value["every"] == 0
+    if cycle_type == "weekly":
+        rule = rrule(
+            WEEKLY,
+            dtstart=datetime.combine(start - timedelta(days=start.weekday()), time()),
+            interval=value.get("every", 1),
+            byweekday=[WEEKDAYS.index(name) for name in value["days"]],
+            until=datetime.combine(day, time()),
+        )
+        return bool(datetime.combine(day, time()) in rule)
+    if cycle_type == "interval":
+        return bool((day - start).days % value["every"] == 0)
+    if cycle_type == "on_off":
+        pattern = [True] * value["on"] + [False] * value["off"]
+        return pattern[(day - start).days % len(pattern)]
+    if cycle_type == "monthly":
+        is_last = (day + timedelta(days=1)).month != day.month
+        return bool(day.day in value["days"] or (is_last and max(value["days"]) > day.day))
+    if cycle_type == "dates":
+        return bool(day.isoformat() in value["dates"])
+    if cycle_type == "taper":
+        return bool((day - start).days < sum(step["days"] for step in value["steps"]))
+    return False
 
 
-@settings(max_examples=500, deadline=None)
+def quantity_on(cycle_type: str, value: Any, day: date, start: date) -> Decimal:
+    if cycle_type != "taper":
+        return Decimal(1)
+    unrolled = [step["quantity"] for step in value["steps"] for _ in range(step["days"])]
+    return Decimal(unrolled[(day - start).days])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
-    cycle=CYCLES,
+    data=st.data(),
     at=TIMES,
     zone=ZONES,
     start=DATES,
-    length=st.integers(0, 60) | st.none(),
-    offset=st.integers(-30, 90),
+    length=st.integers(0, 400) | st.none(),
+    offset=st.integers(-30, 400),
 )
 def test_occurrences_are_those_of_a_walk_over_every_date(
-    cycle: tuple[str, Any], at: time, zone: ZoneInfo, start: date, length: int | None, offset: int
+    data: st.DataObject, at: time, zone: ZoneInfo, start: date, length: int | None, offset: int
 ) -> None:
+    cycle_type, value = data.draw(cycles(start))
     end = None if length is None else start + timedelta(days=length)
     since = datetime.combine(start, time(), tzinfo=UTC) + timedelta(days=offset, hours=5)
     until = since + timedelta(days=45)
-    rule = Rule(parse_cycle(*cycle), at, start, end, Decimal(1))
+    rule = Rule(parse_cycle(cycle_type, value), at, start, end, Decimal(1))
     found = list(takewhile(lambda o: o.due_at < until, occurrences(rule, zone=zone, since=since)))
 
     days = (since.date() + timedelta(days=n) for n in range(-3, 50))
     expected = [
-        (day, due)
+        (day, due, quantity_on(cycle_type, value, day, start))
         for day in days
-        if day >= start and (end is None or day <= end) and falls_on(cycle, day, start)
+        if day >= start and (end is None or day <= end) and falls_on(cycle_type, value, day, start)
         if since <= (due := due_instant(day, at, zone)) < until
     ]
-    assert [(o.log_date, o.due_at) for o in found] == expected
+    assert [(o.log_date, o.due_at, o.quantity) for o in found] == expected
 
 
 def test_a_skipped_date_keeps_its_dose_on_its_own_log_date() -> None:
@@ -142,13 +194,48 @@ def test_the_end_of_the_calendar_ends_an_endless_schedule() -> None:
         ("weekly", {}, "cycle_value.days", "required"),
         ("weekly", {"days": []}, "cycle_value.days", "required"),
         ("weekly", {"days": "mon"}, "cycle_value.days", "required"),
-        ("weekly", {"days": ["monday"]}, "cycle_value.days", "unknown_weekday"),
-        ("weekly", {"days": [["mon"]]}, "cycle_value.days", "unknown_weekday"),
-        ("weekly", {"days": ["mon", "mon"]}, "cycle_value.days", "repeated"),
+        ("weekly", {"days": ["monday"]}, "cycle_value.days.0", "unknown_weekday"),
+        ("weekly", {"days": [["mon"]]}, "cycle_value.days.0", "malformed"),
+        ("weekly", {"days": ["mon", "mon"]}, "cycle_value.days.1", "repeated"),
         ("weekly", {"days": ["mon"], "every": 0}, "cycle_value.every", "out_of_range"),
         ("weekly", {"days": ["mon"], "every": True}, "cycle_value.every", "out_of_range"),
         ("weekly", {"days": ["mon"], "every": 10**400}, "cycle_value.every", "out_of_range"),
         ("weekly", {"days": ["mon"], "evrey": 2}, "cycle_value.evrey", "unknown_key"),
+        ("interval", {}, "cycle_value.every", "out_of_range"),
+        ("interval", {"every": 1.5}, "cycle_value.every", "out_of_range"),
+        ("on_off", {"on": 21}, "cycle_value.off", "out_of_range"),
+        ("on_off", {"on": 0, "off": 7}, "cycle_value.on", "out_of_range"),
+        ("monthly", {"days": [0]}, "cycle_value.days.0", "out_of_range"),
+        ("monthly", {"days": [1, 32]}, "cycle_value.days.1", "out_of_range"),
+        ("monthly", {"days": ["1"]}, "cycle_value.days.0", "out_of_range"),
+        ("monthly", {"days": [None]}, "cycle_value.days.0", "malformed"),
+        ("dates", {"dates": ["2026-02-30"]}, "cycle_value.dates.0", "malformed"),
+        ("dates", {"dates": ["20261201"]}, "cycle_value.dates.0", "malformed"),
+        ("dates", {"dates": [20261201]}, "cycle_value.dates.0", "malformed"),
+        ("dates", {"dates": ["2026-12-01"] * 2}, "cycle_value.dates.1", "repeated"),
+        ("dates", {"dates": [str(n) for n in range(401)]}, "cycle_value.dates", "required"),
+        ("taper", {"steps": []}, "cycle_value.steps", "required"),
+        ("taper", {"steps": [7]}, "cycle_value.steps.0", "must_be_object"),
+        ("taper", {"steps": [{"days": 5}]}, "cycle_value.steps.0.quantity", "malformed"),
+        ("taper", {"steps": [{"days": 5, "quantity": 2}]}, "cycle_value.steps.0.quantity", "malformed"),
+        ("taper", {"steps": [{"days": 5, "quantity": "NaN"}]}, "cycle_value.steps.0.quantity", "malformed"),
+        ("taper", {"steps": [{"days": 5, "quantity": "two"}]}, "cycle_value.steps.0.quantity", "malformed"),
+        ("taper", {"steps": [{"days": 5, "quantity": "0"}]}, "cycle_value.steps.0.quantity", "out_of_range"),
+        (
+            "taper",
+            {"steps": [{"days": 5, "quantity": "1e99"}]},
+            "cycle_value.steps.0.quantity",
+            "out_of_range",
+        ),
+        (
+            "taper",
+            {"steps": [{"days": 5, "quantity": "0.0001"}]},
+            "cycle_value.steps.0.quantity",
+            "out_of_range",
+        ),
+        ("taper", {"steps": [{"days": 0, "quantity": "1"}]}, "cycle_value.steps.0.days", "out_of_range"),
+        ("as_needed", {"min_gap_minutes": 0}, "cycle_value.min_gap_minutes", "out_of_range"),
+        ("as_needed", {"max_per_day": -1}, "cycle_value.max_per_day", "out_of_range"),
         ("hourly", None, "cycle_type", "not_supported"),
     ],
 )

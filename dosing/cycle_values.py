@@ -1,0 +1,151 @@
+"""Reading a schedule's `cycle_type` and `cycle_value` (JSON) into its cycle. What can be read can be planned."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from dosing.cycles import AsNeeded, Cycle, Daily, Dates, Interval, Monthly, OnOff, Taper, Weekly
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MAX_DATES = 400
+MAX_STEPS = 50
+MAX_PERIOD_DAYS = 366
+MAX_QUANTITY = Decimal("999999.999")
+
+
+class InvalidCycle(ValueError):
+    """The cycle cannot be read. `field` is the path inside the schedule, `code` a stable reason."""
+
+    def __init__(self, field: str, code: str) -> None:
+        super().__init__(f"{field}: {code}")
+        self.field = field
+        self.code = code
+
+
+def parse_cycle(cycle_type: str, value: Any) -> Cycle:
+    """The cycle of a `cycle_type` and its `cycle_value`. Raises InvalidCycle."""
+    try:
+        parse = _PARSERS[cycle_type]
+    except KeyError:
+        raise InvalidCycle("cycle_type", "not_supported") from None
+    return parse(value)
+
+
+def _daily(value: Any) -> Cycle:
+    if value is not None:
+        raise InvalidCycle("cycle_value", "must_be_null")
+    return Daily()
+
+
+def _weekly(value: Any) -> Cycle:
+    value = _object(value, "days", "every")
+    days = _entries(value, "days", most=7)
+    for index, day in enumerate(days):
+        if day not in WEEKDAYS:
+            raise InvalidCycle(f"cycle_value.days.{index}", "unknown_weekday")
+    every = _whole(value.get("every", 1), "every", 1, 52)
+    return Weekly(frozenset(WEEKDAYS.index(day) for day in days), every)
+
+
+def _interval(value: Any) -> Cycle:
+    value = _object(value, "every")
+    return Interval(_whole(value.get("every"), "every", 1, MAX_PERIOD_DAYS))
+
+
+def _on_off(value: Any) -> Cycle:
+    value = _object(value, "on", "off")
+    return OnOff(*(_whole(value.get(key), key, 1, MAX_PERIOD_DAYS) for key in ("on", "off")))
+
+
+def _monthly(value: Any) -> Cycle:
+    days = _entries(_object(value, "days"), "days", most=31)
+    return Monthly(tuple(sorted(_whole(day, f"days.{index}", 1, 31) for index, day in enumerate(days))))
+
+
+def _dates(value: Any) -> Cycle:
+    dates = _entries(_object(value, "dates"), "dates", most=MAX_DATES)
+    return Dates(tuple(sorted(_date(text, f"dates.{index}") for index, text in enumerate(dates))))
+
+
+def _taper(value: Any) -> Cycle:
+    steps = _object(value, "steps").get("steps")
+    if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
+        raise InvalidCycle("cycle_value.steps", "required")
+    return Taper(tuple(_step(step, f"steps.{index}") for index, step in enumerate(steps)))
+
+
+def _step(step: Any, key: str) -> tuple[int, Decimal]:
+    step = _object(step, "days", "quantity", within=key)
+    days = _whole(step.get("days"), f"{key}.days", 1, MAX_PERIOD_DAYS)
+    return days, _quantity(step.get("quantity"), f"{key}.quantity")
+
+
+def _as_needed(value: Any) -> Cycle:
+    value = _object({} if value is None else value, "min_gap_minutes", "max_per_day")
+    gap, most = value.get("min_gap_minutes"), value.get("max_per_day")
+    return AsNeeded(
+        None if gap is None else timedelta(minutes=_whole(gap, "min_gap_minutes", 1, 7 * 24 * 60)),
+        None if most is None else _whole(most, "max_per_day", 1, 100),
+    )
+
+
+def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:
+    path = f"cycle_value.{within}".rstrip(".")
+    if not isinstance(value, dict):
+        raise InvalidCycle(path, "must_be_object")
+    if unknown := sorted(set(value) - set(keys)):
+        raise InvalidCycle(f"{path}.{unknown[0]}", "unknown_key")
+    return value
+
+
+def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
+    """A list of at least one and no two equal scalars."""
+    entries = value.get(key)
+    if not isinstance(entries, list) or not 1 <= len(entries) <= most:
+        raise InvalidCycle(f"cycle_value.{key}", "required")
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, str | int):
+            raise InvalidCycle(f"cycle_value.{key}.{index}", "malformed")
+        if entry in entries[:index]:
+            raise InvalidCycle(f"cycle_value.{key}.{index}", "repeated")
+    return entries
+
+
+def _whole(number: Any, key: str, least: int, most: int) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
+    return number
+
+
+def _date(text: Any, key: str) -> date:
+    try:
+        if len(text) != len("2026-12-01"):  # Python reads other ISO forms as well, the contract does not
+            raise ValueError
+        return date.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
+
+
+def _quantity(text: Any, key: str) -> Decimal:
+    try:
+        quantity = Decimal(text) if isinstance(text, str) else Decimal("NaN")
+    except InvalidOperation as error:
+        raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
+    if not quantity.is_finite():
+        raise InvalidCycle(f"cycle_value.{key}", "malformed")
+    if not 0 < quantity <= MAX_QUANTITY or quantity != round(quantity, 3):
+        raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
+    return quantity
+
+
+_PARSERS: dict[str, Callable[[Any], Cycle]] = {
+    "daily": _daily,
+    "weekly": _weekly,
+    "interval": _interval,
+    "on_off": _on_off,
+    "monthly": _monthly,
+    "dates": _dates,
+    "taper": _taper,
+    "as_needed": _as_needed,
+}
