@@ -2,8 +2,7 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
     PORT=8000 \
-    MEDTRACK_VAR=/var/lib/medtrack \
-    CELERY_BEAT_SCHEDULE=/var/lib/medtrack/beat-schedule
+    MEDTRACK_VAR=/var/lib/medtrack
 
 RUN useradd --system --create-home --home-dir /var/lib/medtrack medtrack
 WORKDIR /app

@@ -14,6 +14,7 @@ from psycopg.errors import UniqueViolation
 from dosing.cycles import occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.planning import plan_schedules, rule_of
+from dosing.schedule_rules import check
 from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.common.creation import create_once
@@ -22,6 +23,15 @@ from medtrack.common.problems import Conflict, IdConflict, field_error
 from users.models import User
 
 CLOCK_SKEW = timedelta(minutes=5)
+PLANNED_FIELDS = {
+    "scheduled_time",
+    "cycle_type",
+    "cycle_value",
+    "quantity",
+    "start_date",
+    "end_date",
+    "is_active",
+}
 EVENT_OF = {
     Change.TAKE: EventAction.TAKEN,
     Change.SKIP: EventAction.SKIPPED,
@@ -38,7 +48,8 @@ class InvalidTransition(Conflict):
 def create_schedule(
     *, medication: Medication, now: datetime, id: UUID | None = None, **fields: Any
 ) -> tuple[Schedule, bool]:
-    """The schedule, planned, and whether it is new. Raises IdConflict and InvalidCycle."""
+    """The schedule, planned, and whether it is new. Raises ValidationError and IdConflict."""
+    check(Schedule(**fields))
     _lock(medication)
     schedule, created = create_once(Schedule.objects.all(), id=id, medication_id=medication.id, **fields)
     if created:
@@ -48,18 +59,20 @@ def create_schedule(
 
 @transaction.atomic
 def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetime) -> Schedule:
-    """Re-plans the future by the new rule; what was due stays as it was. Raises InvalidCycle."""
-    schedule = (
-        Schedule.objects.select_for_update(of=("self",))
-        .select_related("medication__user")
-        .get(id=schedule.id)
-    )
-    for name, value in changes.items():
+    """Re-plans the future when the rule changed; what was due stays as it was. Raises ValidationError."""
+    locked = Schedule.objects.select_for_update(of=("self",), no_key=True).select_related("medication__user")
+    schedule = get_object_or_404(locked, id=schedule.id, deleted_at=None)
+    changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
+    if not changed:
+        return schedule
+    for name, value in changed.items():
         setattr(schedule, name, value)
+    check(schedule)
     schedule.version += 1
-    schedule.save()
-    _forget_future([schedule.id], now)
-    _plan_from(schedule, now)
+    schedule.save(update_fields=[*changed, "version", "updated_at"])
+    if PLANNED_FIELDS & changed.keys():
+        _forget_future([schedule.id], now)
+        _plan_from(schedule, now)
     return schedule
 
 
@@ -88,9 +101,7 @@ def take_dose(
     note: str = "",
 ) -> DoseLog:
     """Records that the dose was taken, when and how much. Raises InvalidTransition and IdConflict."""
-    changes: dict[str, Any] = {"taken_at": occurred_at or now, "skip_reason": "", "note": note}
-    if quantity is not None:
-        changes["quantity"] = quantity
+    changes = {"taken_at": occurred_at or now, "taken_quantity": quantity, "skip_reason": "", "note": note}
     return _answer(
         Change.TAKE, changes, dose_id=dose_id, by=by, now=now, event_id=event_id, occurred_at=occurred_at
     )
@@ -107,7 +118,7 @@ def skip_dose(
     note: str = "",
 ) -> DoseLog:
     """Records that the dose was left out on purpose. Raises InvalidTransition and IdConflict."""
-    changes = {"taken_at": None, "skip_reason": reason, "note": note}
+    changes = {"taken_at": None, "taken_quantity": None, "skip_reason": reason, "note": note}
     return _answer(
         Change.SKIP, changes, dose_id=dose_id, by=by, now=now, event_id=event_id, occurred_at=occurred_at
     )
@@ -122,7 +133,7 @@ def undo_dose(
     occurred_at: datetime | None = None,
 ) -> DoseLog:
     """Reopens an answered dose. Raises InvalidTransition and IdConflict."""
-    changes = {"taken_at": None, "skip_reason": "", "note": ""}
+    changes = {"taken_at": None, "taken_quantity": None, "skip_reason": "", "note": ""}
     return _answer(
         Change.UNDO, changes, dose_id=dose_id, by=by, now=now, event_id=event_id, occurred_at=occurred_at
     )
@@ -172,9 +183,8 @@ def _apply(change: Change, changes: dict[str, Any], event: DoseEvent) -> DoseLog
     for name, value in changes.items():
         setattr(dose, name, value)
     dose.save(update_fields=list(changes))
-    event.payload = {
-        name: str(changes[name]) for name in ("quantity", "skip_reason", "note") if changes.get(name)
-    }
+    said = {"quantity": dose.taken_quantity, "skip_reason": dose.skip_reason, "note": dose.note}
+    event.payload = {name: str(value) for name, value in said.items() if value}
     event.save(force_insert=True)
     return dose
 
@@ -208,8 +218,10 @@ def _end(schedule_ids: Iterable[UUID], now: datetime) -> None:
 
 
 def _forget_future(schedule_ids: Iterable[UUID], now: datetime) -> None:
-    """Doses that nobody has touched and that are not due yet go; the rest is history."""
-    untouched = DoseLog.objects.filter(
-        schedule_id__in=schedule_ids, status=DoseStatus.PENDING, due_at__gt=now, events=None
-    )
-    untouched.delete()
+    """Doses that nobody has touched and that are not due yet go; the rest is history.
+
+    Locked first and looked at again: somebody may be answering one of them at this moment.
+    """
+    future = DoseLog.objects.filter(schedule_id__in=schedule_ids, status=DoseStatus.PENDING, due_at__gt=now)
+    ids = list(future.select_for_update().values_list("id", flat=True))
+    DoseLog.objects.filter(id__in=ids, events=None).delete()

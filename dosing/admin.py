@@ -27,6 +27,5 @@ class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
     list_filter = ("status", "log_date")
     list_select_related = ("user", "medication")
     search_fields = ("user__email", "user__name", "medication__name", "id")
-    date_hierarchy = "log_date"
     ordering = ("-log_date", "-due_at")
     inlines = (DoseEventInline,)

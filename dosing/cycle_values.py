@@ -1,5 +1,6 @@
 """Reading a schedule's `cycle_type` and `cycle_value` (JSON) into its cycle. What can be read can be planned."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
@@ -120,8 +121,8 @@ def _whole(number: Any, key: str, least: int, most: int) -> int:
 
 def _date(text: Any, key: str) -> date:
     try:
-        if len(text) != len("2026-12-01"):  # Python reads other ISO forms as well, the contract does not
-            raise ValueError
+        if not re.fullmatch("(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError(text)
         return date.fromisoformat(text)
     except (TypeError, ValueError) as error:
         raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
@@ -129,7 +130,7 @@ def _date(text: Any, key: str) -> date:
 
 def _quantity(text: Any, key: str) -> Decimal:
     try:
-        quantity = Decimal(text) if isinstance(text, str) else Decimal("NaN")
+        quantity = Decimal(text) if isinstance(text, str) and text.isascii() else Decimal("NaN")
     except InvalidOperation as error:
         raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
     if not quantity.is_finite():

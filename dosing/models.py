@@ -1,5 +1,6 @@
 """When medicine is taken (schedules) and what happened (doses and the events that explain them)."""
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
@@ -91,6 +92,10 @@ class DoseLog(models.Model):
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     answer_by = models.DateTimeField(null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
+    # Only when it was another amount than planned, so that an undo brings the plan back.
+    taken_quantity = models.DecimalField(
+        _("taken quantity"), max_digits=9, decimal_places=3, null=True, blank=True
+    )
     status = models.CharField(_("status"), max_length=8, choices=DoseStatus, default=DoseStatus.PENDING)
     taken_at = models.DateTimeField(_("taken at"), null=True, blank=True)
     snoozed_until = models.DateTimeField(null=True, blank=True)
@@ -147,10 +152,18 @@ class DoseLog(models.Model):
                 name="dose_logs_answered_have_a_recorder",
             ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="dose_logs_quantity_is_positive"),
+            models.CheckConstraint(
+                condition=Q(taken_quantity=None) | Q(taken_quantity__gt=0, status=DoseStatus.TAKEN),
+                name="dose_logs_taken_quantity_is_of_taken_doses",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.log_date} {self.get_status_display()}"
+
+    @property
+    def actual_quantity(self) -> Decimal:
+        return self.quantity if self.taken_quantity is None else self.taken_quantity
 
 
 class DoseEvent(models.Model):

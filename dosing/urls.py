@@ -1,13 +1,14 @@
 from django.urls import path
 
 from dosing import views
+from medtrack.common import converters  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
-    path("medications/<uuid:medication_id>", views.MedicationDetail.as_view()),
-    path("medications/<uuid:medication_id>/schedules", views.MedicationSchedules.as_view()),
-    path("schedules/<uuid:schedule_id>", views.ScheduleDetail.as_view()),
+    path("medications/<id:medication_id>", views.MedicationDetail.as_view()),
+    path("medications/<id:medication_id>/schedules", views.MedicationSchedules.as_view()),
+    path("schedules/<id:schedule_id>", views.ScheduleDetail.as_view()),
     path("doses", views.Doses.as_view()),
-    path("doses/<uuid:dose_id>/take", views.TakeDose.as_view()),
-    path("doses/<uuid:dose_id>/skip", views.SkipDose.as_view()),
-    path("doses/<uuid:dose_id>/undo", views.UndoDose.as_view()),
+    path("doses/<id:dose_id>/take", views.TakeDose.as_view()),
+    path("doses/<id:dose_id>/skip", views.SkipDose.as_view()),
+    path("doses/<id:dose_id>/undo", views.UndoDose.as_view()),
 ]

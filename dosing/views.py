@@ -22,15 +22,12 @@ from dosing.serializers import (
     SkipInput,
     TakeInput,
     UndoInput,
-    checked_schedule,
 )
 from medications import views as medication_views
 from medications.views import visible_medication
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
 from users.authentication import caller
-
-SCHEDULE_FIELDS = ("cycle_type", "cycle_value", "start_date", "end_date")
 
 
 class MedicationDetail(medication_views.MedicationDetail):
@@ -65,9 +62,7 @@ class MedicationSchedules(ListAPIView[Schedule]):
         medication = visible_medication(request, medication_id)
         fields = validated(NewScheduleInput, request)
         fields.setdefault("start_date", now.astimezone(caller(request).zone).date())
-        schedule, created = actions.create_schedule(
-            medication=medication, now=now, **checked_schedule(fields)
-        )
+        schedule, created = actions.create_schedule(medication=medication, now=now, **fields)
         return Response(
             ScheduleOutput(schedule).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
@@ -84,7 +79,6 @@ class ScheduleDetail(APIView):
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         schedule = _schedule(request, schedule_id)
         changes = validated(ScheduleInput, request, partial=True)
-        checked_schedule({name: getattr(schedule, name) for name in SCHEDULE_FIELDS} | changes)
         updated = actions.update_schedule(schedule=schedule, changes=changes, now=timezone.now())
         return Response(ScheduleOutput(updated).data)
 

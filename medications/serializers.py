@@ -4,6 +4,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from medications.models import COLOR_TAG_PATTERN, Medication
+from medtrack.common.fields import CalendarDateField, IdField
 
 
 class MedicationInput(serializers.Serializer[Any]):
@@ -14,11 +15,11 @@ class MedicationInput(serializers.Serializer[Any]):
     unit = serializers.CharField(max_length=30, allow_blank=True, required=False)
     color_tag = serializers.CharField(validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False)
     memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
-    expires_on = serializers.DateField(allow_null=True, required=False)
+    expires_on = CalendarDateField(allow_null=True, required=False)
 
 
 class NewMedicationInput(MedicationInput):
-    id = serializers.UUIDField(required=False)
+    id = IdField(required=False)
 
 
 class MedicationOutput(serializers.ModelSerializer[Medication]):

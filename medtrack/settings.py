@@ -87,9 +87,9 @@ TEMPLATES = [
 required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL")
 _pool_size: int = env.int("DATABASE_POOL_SIZE", default=0)
-_database.setdefault("OPTIONS", {})
+_database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 if _pool_size:
-    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 10}
+    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 3}
 else:
     _database["CONN_MAX_AGE"] = 60
 DATABASES = {"default": _database}
@@ -98,8 +98,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # People and sign-in
 AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003"
-]  # e-mail is unique by an index on lower(email), which the check overlooks
+    "auth.E003",  # e-mail is unique by an index on lower(email), which the check overlooks
+    "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
+    "security.W021",
+]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -128,6 +130,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["medtrack.common.requests.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "medtrack.common.problems.exception_handler",
     "DATETIME_FORMAT": "iso-8601",
     "COERCE_DECIMAL_TO_STRING": True,
@@ -167,6 +170,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 # Firebase Cloud Messaging. Endpoint, token URI and CA differ only for the local stand-in.
@@ -196,9 +200,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]
-SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
-SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-SECURE_HSTS_PRELOAD = True
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD: bool = env.bool("SECURE_HSTS_PRELOAD", default=False)
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 X_FRAME_OPTIONS = "DENY"

@@ -1,9 +1,11 @@
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
-from medtrack import health
+from medtrack import docs, health
+from medtrack.common.problems import not_found
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
@@ -12,6 +14,7 @@ handler500 = "medtrack.common.problems.server_error"
 
 admin.site.site_header = admin.site.site_title = "MedTrack"
 admin.site.site_url = None
+admin.site.unregister(Group)
 
 api = [
     path("", include("users.urls")),
@@ -24,8 +27,12 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/api/docs/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
+    # Nothing of ours has a public page to redirect to.
+    path("admin/r/<path:nowhere>", not_found),
     path("admin/", admin.site.urls),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
     path("api/v1/", include(api)),
+    # Also with DEBUG, whose own page is not JSON.
+    path("api/v1/<path:nowhere>", not_found),
 ]

@@ -18,8 +18,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     list_filter = ("status", "kind", "reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id", "dose__id")
-    date_hierarchy = "send_at"
-    ordering = ("-send_at",)
+    ordering = ("-id",)
     inlines = (PushDeliveryInline,)
 
 

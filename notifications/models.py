@@ -12,6 +12,10 @@ from medtrack.common.ids import uuid7
 from notifications.querysets import DeviceTokenQuerySet
 from users.models import Session, User
 
+# PostgreSQL indexes at most 2,704 bytes; FCM's tokens are some hundred printable ASCII characters.
+MAX_TOKEN_LENGTH = 2048
+TOKEN_PATTERN = "^[!-~]+$"  # noqa: S105 - which tokens there are
+
 
 class DeviceToken(models.Model):
     """One app install that can be pushed to."""
@@ -24,7 +28,7 @@ class DeviceToken(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="devices")
     session = models.ForeignKey(Session, models.SET_NULL, null=True, blank=True, related_name="devices")
-    token = models.CharField(max_length=4096, unique=True)
+    token = models.CharField(max_length=MAX_TOKEN_LENGTH, unique=True)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
     device_id = models.CharField(max_length=200, blank=True)
     app_version = models.CharField(_("app version"), max_length=50, blank=True)
@@ -41,7 +45,9 @@ class DeviceToken(models.Model):
         verbose_name = _("device")
         verbose_name_plural = _("devices")
         constraints = [
-            models.CheckConstraint(condition=~Q(token=""), name="device_tokens_have_a_token"),
+            models.CheckConstraint(
+                condition=Q(token__regex=TOKEN_PATTERN), name="device_tokens_are_printable_ascii"
+            ),
             models.CheckConstraint(
                 condition=Q(revoked_at=None, revoke_reason="")
                 | (Q(revoked_at__isnull=False) & ~Q(revoke_reason="")),
@@ -50,7 +56,7 @@ class DeviceToken(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_platform_display()} …{self.token[-6:]}"
+        return f"{self.get_platform_display()} {self.device_id or self.id}"
 
 
 class NotificationLog(models.Model):

@@ -1,8 +1,9 @@
 from django.urls import path
 
+from medtrack.common import converters  # noqa: F401 - registers <id:…>
 from notifications import views
 
 urlpatterns = [
     path("devices", views.Devices.as_view()),
-    path("devices/<uuid:device_id>", views.DeviceDetail.as_view()),
+    path("devices/<id:device_id>", views.DeviceDetail.as_view()),
 ]

@@ -49,7 +49,9 @@ def sign_up(
         with transaction.atomic():
             user = User.objects.create_user(email, password, **profile)
     except IntegrityError as error:
-        raise EmailTaken from error
+        if "users_email_is_unique" in str(error):
+            raise EmailTaken from error
+        raise
     return _open_session(user=user, device_name=device_name, now=now)
 
 

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import structlog
+from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -13,6 +14,8 @@ from rest_framework.request import Request
 from users.models import Session, User
 from users.tokens import InvalidToken, read_access_token
 
+AUTHENTICATE_HEADER = 'Bearer realm="medtrack"'
+
 
 def caller(request: Request) -> User:
     """The signed-in person; the default permission has made sure that there is one."""
@@ -22,6 +25,12 @@ def caller(request: Request) -> User:
 def caller_session(request: Request) -> Session:
     """The session that the caller's access token belongs to."""
     return cast(Session, request.auth)
+
+
+def _names_a_language(request: Request) -> bool:
+    """Whether the client asks for a language that we speak; otherwise the profile's is used."""
+    wanted = request.headers.get("Accept-Language", "").lower()
+    return any(code in wanted for code, _name in settings.LANGUAGES)
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -42,12 +51,12 @@ class BearerAuthentication(BaseAuthentication):
         if session is None:
             raise AuthenticationFailed(_("This session has ended. Sign in again."))
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
-        if "Accept-Language" not in request.headers:
+        if not _names_a_language(request):
             translation.activate(session.user.language)
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="medtrack"'
+        return AUTHENTICATE_HEADER
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

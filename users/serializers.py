@@ -9,8 +9,15 @@ from medtrack.common.fields import ZoneField
 from users.models import User
 
 
+class EmailField(serializers.EmailField):
+    """As it is stored: the domain in lower case, which can be longer than what was typed."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return str(User.objects.normalize_email(super().to_internal_value(data)))
+
+
 class SignUpInput(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=254)
+    email = EmailField(max_length=254)
     password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     timezone = ZoneField(default="Asia/Seoul")

@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from medtrack.common.requests import validated
 from users import actions
-from users.authentication import caller, caller_session
+from users.authentication import AUTHENTICATE_HEADER, caller, caller_session
 from users.serializers import CredentialsOutput, LogInInput, RefreshInput, SignUpInput, UserOutput
 
 
@@ -17,6 +17,10 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """A wrong password is a 401; without this DRF would make it a 403."""
+        return AUTHENTICATE_HEADER
 
 
 class SignUp(PublicView):

@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField(blank=True, null=True, verbose_name='due at')),
                 ('answer_by', models.DateTimeField(blank=True, null=True)),
                 ('quantity', models.DecimalField(decimal_places=3, max_digits=9, verbose_name='quantity')),
+                ('taken_quantity', models.DecimalField(blank=True, decimal_places=3, max_digits=9, null=True, verbose_name='taken quantity')),
                 ('status', models.CharField(choices=[('pending', 'pending'), ('taken', 'taken'), ('skipped', 'skipped'), ('missed', 'missed')], default='pending', max_length=8, verbose_name='status')),
                 ('taken_at', models.DateTimeField(blank=True, null=True, verbose_name='taken at')),
                 ('snoozed_until', models.DateTimeField(blank=True, null=True)),
@@ -138,5 +139,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='doselog',
             constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='dose_logs_quantity_is_positive'),
+        ),
+        migrations.AddConstraint(
+            model_name='doselog',
+            constraint=models.CheckConstraint(condition=models.Q(('taken_quantity', None), models.Q(('status', 'taken'), ('taken_quantity__gt', 0)), _connector='OR'), name='dose_logs_taken_quantity_is_of_taken_doses'),
         ),
     ]

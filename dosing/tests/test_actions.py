@@ -1,6 +1,8 @@
 from collections.abc import Callable
-from datetime import time, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, time, timedelta
 from decimal import Decimal
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -20,7 +22,8 @@ from dosing.actions import (
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.common.problems import IdConflict
-from medtrack.tests.builders import dose_due, medication_of, schedule_at, utc
+from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)
@@ -41,7 +44,7 @@ def test_taking_a_dose_records_when_how_much_and_by_whom(ana: Credentials, dose:
     taken = take_dose(
         dose_id=dose.id, by=ana.user, now=NOW, occurred_at=earlier, quantity=Decimal("0.5"), note="with milk"
     )
-    assert (taken.status, taken.taken_at, taken.quantity) == ("taken", earlier, Decimal("0.5"))
+    assert (taken.status, taken.taken_at, taken.actual_quantity) == ("taken", earlier, Decimal("0.5"))
     event = DoseEvent.objects.get()
     assert (event.action, event.occurred_at, event.recorded_by) == ("taken", earlier, ana.user)
     assert event.payload == {"quantity": "0.5", "note": "with milk"}
@@ -163,3 +166,56 @@ def test_the_present_moment_is_no_business_of_the_past(ana: Credentials) -> None
     schedule = Schedule.objects.get(doses=dose)
     update_schedule(schedule=schedule, changes={"quantity": Decimal(2), "end_date": None}, now=now)
     assert DoseLog.objects.filter(id=dose.id, quantity=1).exists()
+
+
+def test_an_edit_that_changes_no_rule_leaves_the_doses_alone(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    before = set(DoseLog.objects.values_list("id", flat=True))
+    for changes in ({}, {"scheduled_time": time(13)}, {"reminder_enabled": False}):
+        schedule = update_schedule(schedule=schedule, changes=changes, now=NOW)
+    assert set(DoseLog.objects.values_list("id", flat=True)) == before
+    assert schedule.version == 2
+
+
+def test_a_deleted_schedule_cannot_be_edited(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    delete_schedule(schedule=schedule, now=NOW)
+    with pytest.raises(Http404):
+        update_schedule(schedule=schedule, changes={"is_active": True}, now=NOW)
+
+
+def test_an_edit_is_checked_against_the_row_as_it_is_now(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    stale = Schedule.objects.get(id=schedule.id)
+    update_schedule(schedule=schedule, changes={"end_date": date(2026, 12, 1)}, now=NOW)
+    with pytest.raises(ValidationError):
+        update_schedule(schedule=stale, changes={"start_date": date(2026, 12, 2)}, now=NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dose_answered_while_its_schedule_is_edited_stays() -> None:
+    ana = person("Ana").user
+    schedule = schedule_at(medication_of(ana), time(13), now=NOW)
+    dose = DoseLog.objects.earliest("due_at")
+    rounds = Barrier(2)
+
+    def take() -> None:
+        rounds.wait()
+        take_dose(dose_id=dose.id, by=ana, now=NOW)
+
+    def edit(hour: int) -> None:
+        rounds.wait()
+        update_schedule(schedule=schedule, changes={"scheduled_time": time(hour)}, now=NOW)
+
+    for hour in range(14, 23):
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [pool.submit(closing(edit), hour), pool.submit(closing(take))]
+            errors = [job.exception() for job in jobs]
+        # Whoever was first, nobody saw anything but "it is gone".
+        assert errors[0] is None
+        assert errors[1] is None or isinstance(errors[1], Http404)
+        dose = DoseLog.objects.earliest("due_at")
+        if dose.status == "taken":
+            undo_dose(dose_id=dose.id, by=ana, now=NOW)
+            schedule = schedule_at(medication_of(ana, f"Medicine {hour}"), time(13), now=NOW)
+            dose = DoseLog.objects.filter(schedule=schedule).earliest("due_at")

@@ -61,8 +61,11 @@ def test_a_day_costs_the_same_queries_however_many_doses(
         ({"scheduled_time": "25:00"}, "scheduled_time", "invalid"),
         ({"scheduled_time": "8am"}, "scheduled_time", "invalid"),
         ({"scheduled_time": None}, "scheduled_time", "null"),
-        ({"quantity": "0"}, "quantity", "min_value"),
-        ({"quantity": "1e30"}, "quantity", "max_digits"),
+        ({"quantity": "0.000"}, "quantity", "invalid"),
+        ({"quantity": "1e30"}, "quantity", "invalid"),
+        ({"quantity": "1_0"}, "quantity", "invalid"),
+        ({"quantity": "\u0661"}, "quantity", "invalid"),
+        ({"scheduled_time": "8:0"}, "scheduled_time", "invalid"),
         ({"quantity": "NaN"}, "quantity", "invalid"),
         ({"cycle_type": "hourly"}, "cycle_type", "invalid_choice"),
         ({"cycle_value": {"days": ["mon"]}}, "cycle_value", "must_be_null"),
@@ -70,8 +73,11 @@ def test_a_day_costs_the_same_queries_however_many_doses(
         ({"cycle_type": "weekly", "cycle_value": {"days": ["mo"]}}, "cycle_value.days.0", "unknown_weekday"),
         ({"cycle_type": "monthly", "cycle_value": {"days": [32]}}, "cycle_value.days.0", "out_of_range"),
         ({"start_date": "2026-02-30"}, "start_date", "invalid"),
+        ({"start_date": "9999-12-31"}, "start_date", "invalid"),
+        ({"start_date": "2026-W47-5"}, "start_date", "invalid"),
         ({"start_date": "2026-02-20", "end_date": "2026-02-19"}, "end_date", "before_start"),
         ({"id": "7"}, "id", "invalid"),
+        ({"id": 5}, "id", "invalid"),
     ],
 )
 def test_a_schedule_that_cannot_be_planned_is_refused_by_field_and_not_stored(
@@ -112,7 +118,8 @@ def test_take_skip_and_undo(as_ana: Client, ana: Credentials, dose: DoseLog) -> 
     assert taken["recorded_by"] == str(ana.user.id)
     refused = as_ana.post(f"{path}/skip", {}, format="json")
     assert (refused.status_code, refused.json()["type"]) == (409, "InvalidTransition")
-    assert as_ana.post(f"{path}/undo").json()["status"] == "pending"
+    undone = as_ana.post(f"{path}/undo").json()
+    assert (undone["status"], undone["quantity"]) == ("pending", "1")
     skipped = as_ana.post(f"{path}/skip", {"reason": "felt sick"}, format="json").json()
     assert (skipped["status"], skipped["skip_reason"]) == ("skipped", "felt sick")
     assert DoseEvent.objects.count() == 3
@@ -123,6 +130,9 @@ def test_take_skip_and_undo(as_ana: Client, ana: Credentials, dose: DoseLog) -> 
     [
         ({"event_id": "x"}, "event_id"),
         ({"occurred_at": "yesterday"}, "occurred_at"),
+        ({"occurred_at": "2026-11-21T08:00:00"}, "occurred_at"),
+        ({"occurred_at": "2026-11-21"}, "occurred_at"),
+        ({"occurred_at": "0001-01-01T00:00:00Z"}, "occurred_at"),
         ({"occurred_at": "2099-01-01T00:00:00Z"}, "occurred_at"),
         ({"quantity": "-1"}, "quantity"),
         ({"note": "a\u0000"}, "note"),
@@ -168,3 +178,7 @@ def test_deleting_a_medication_ends_its_doses_through_the_api(as_ana: Client, sc
     assert as_ana.delete(schedules.removesuffix("/schedules")).status_code == 204
     assert as_ana.get(schedules).status_code == 404
     assert not DoseLog.objects.filter(due_at__gt=timezone.now()).exists()
+
+
+def test_an_id_may_be_written_in_upper_case(as_ana: Client, dose: DoseLog) -> None:
+    assert as_ana.post(f"/api/v1/doses/{str(dose.id).upper()}/take").status_code == 200

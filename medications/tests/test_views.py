@@ -96,7 +96,8 @@ def test_a_broken_cursor_is_a_404_and_a_huge_limit_is_the_largest_page(
     as_ana: Client, ana: Credentials
 ) -> None:
     medication_of(ana.user)
-    assert as_ana.get(f"{PATH}?cursor=nonsense").status_code == 404
+    for cursor in ("nonsense", "cD1hYmM=", "cD0lMDA=", "cj0xJnA9YWJj", "cD0lZmY=", "cD0yMDI2LTEzLTQ1"):
+        assert as_ana.get(f"{PATH}?cursor={cursor}").status_code == 404, cursor
     assert as_ana.get(f"{PATH}?limit=100000").status_code == 200
 
 

@@ -3,17 +3,26 @@
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rest_framework.pagination import CursorPagination
+from django.utils.dateparse import parse_datetime
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 
 class Pagination(CursorPagination):
-    """`?limit=` (50, at most 200) and `?cursor=`, newest first: UUIDv7 keys are in order of creation."""
+    """`?limit=` (50, at most 200) and `?cursor=`, newest first."""
 
     page_size = 50
     max_page_size = 200
     page_size_query_param = "limit"
-    ordering = "-id"
+    ordering = ("-created_at", "-id")
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None and not _is_instant(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
 
     def get_paginated_response(self, data: Any) -> Response:
         link = self.get_next_link()
@@ -30,3 +39,10 @@ class Pagination(CursorPagination):
                 "has_more": {"type": "boolean"},
             },
         }
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        return parse_datetime(text) is not None
+    except ValueError:
+        return False

@@ -107,7 +107,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _json(403, "PermissionDenied", _("You do not have permission to perform this action."))
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+def not_found(request: HttpRequest, exception: Exception | None = None, nowhere: str = "") -> JsonResponse:
     return _json(404, "NotFound", _("Not found."))
 
 

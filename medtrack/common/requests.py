@@ -1,7 +1,9 @@
 """What views read from a request."""
 
+import json
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
@@ -9,13 +11,15 @@ from rest_framework.serializers import BaseSerializer
 
 
 class JSONParser(parsers.JSONParser):
-    """Says of a body nested beyond all reason what it says of any other body it cannot read."""
+    """JSON as the contract means it: UTF-8, nested within reason, without half a surrogate pair."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().parse(*args, **kwargs)
-        except RecursionError as error:
-            raise ParseError from error
+            content = super().parse(*args, **kwargs)
+            json.dumps(content, ensure_ascii=False).encode()
+        except (ParseError, RecursionError, UnicodeError) as error:
+            raise ParseError(_("The body is not JSON that we can read.")) from error
+        return content
 
 
 def validated(

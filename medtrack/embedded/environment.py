@@ -38,7 +38,6 @@ def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, st
     given = {name: value for name, value in environ.items() if value or not is_setting(name)}
     return {
         "ALLOWED_HOSTS": LOCAL_HOSTS,
-        "CELERY_BEAT_SCHEDULE": str(var / "beat-schedule"),
         # Celery warns root at length, and on a machine of one's own root is common.
         "PYTHONWARNINGS": "ignore:::celery.platforms",
         "SECRET_KEY": given.get("SECRET_KEY") or _secret_key(var / "secret-key"),

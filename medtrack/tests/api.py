@@ -1,16 +1,14 @@
 """An API client for tests that checks every JSON answer against the committed schema."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft4Validator, FormatChecker
 from rest_framework.test import APIClient
 
+from medtrack.docs import SCHEMA_FILE
 from users.actions import Credentials
-
-SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schema.yml"
 
 
 def _json_schema(node: Any) -> Any:

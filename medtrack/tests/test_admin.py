@@ -45,6 +45,11 @@ def test_what_staff_search_for_is_not_logged(staff: Client, caplog: pytest.LogCa
     assert "canary" not in caplog.text
 
 
+def test_the_admin_writes_no_groups_and_redirects_nowhere(staff: Client) -> None:
+    assert staff.get("/admin/auth/group/add/").status_code == 404
+    assert staff.get("/admin/r/1/abc/").status_code == 404
+
+
 def test_patients_cannot_open_the_admin(ana: Credentials) -> None:
     client = Client()
     client.force_login(ana.user)

@@ -34,7 +34,9 @@ handler500 = "medtrack.common.problems.server_error"
         (b'"text"', "application/json", 400, "ValidationError"),
         (b"[" * 100_000, "application/json", 400, "ParseError"),
         (b'{"name": NaN}', "application/json", 400, "ParseError"),
-        (b'{"name": "\\ud800"}', "application/json", 400, "ValidationError"),
+        (b'{"name": "\\ud800"}', "application/json", 400, "ParseError"),
+        (b'{"name": "x", "form": "\\ud800"}', "application/json", 400, "ParseError"),
+        (b'{"name": "x", "\\ud800": 1}', "application/json", 400, "ParseError"),
         (b'{"id": 1' + b"0" * 5000 + b', "name": "x"}', "application/json", 400, "ParseError"),
         (b"name=x", "application/x-www-form-urlencoded", 415, "UnsupportedMediaType"),
         (b"<name/>", "text/xml", 415, "UnsupportedMediaType"),
@@ -64,6 +66,8 @@ def test_a_body_that_is_too_large(as_ana: Client) -> None:
         ("get", "/api/v1/schedules/not-a-uuid", 404, "NotFound"),
         ("get", "/api/v1/schedules/00000000-0000-0000-0000-000000000000", 404, "NotFound"),
         ("put", MEDICATIONS, 405, "MethodNotAllowed"),
+        ("options", MEDICATIONS, 405, "MethodNotAllowed"),
+        ("get", "/api/v1/doses?date=20261121", 400, "ValidationError"),
         ("get", "/api/v1/doses?date=tomorrow", 400, "ValidationError"),
     ],
 )
@@ -72,6 +76,11 @@ def test_a_request_that_leads_nowhere(
 ) -> None:
     response = getattr(as_ana, method)(url)
     assert (response.status_code, response.json()["type"]) == (status, problem_type)
+
+
+@override_settings(DEBUG=True)
+def test_an_unknown_path_is_a_problem_in_development_too(as_ana: Client) -> None:
+    assert as_ana.get("/api/v1/nowhere").json()["type"] == "NotFound"
 
 
 def test_an_answer_in_another_format_is_refused(as_ana: Client) -> None:
@@ -97,6 +106,8 @@ def test_a_problem_speaks_the_language_of_the_profile_when_the_client_names_none
         dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000").json()["detail"]
         == "찾을 수 없습니다."
     )
+    french = dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000", HTTP_ACCEPT_LANGUAGE="fr-FR")
+    assert french.json()["detail"] == "찾을 수 없습니다."
     assert Client().get("/api/v1/nowhere").json()["detail"] == "Not found."
 
 

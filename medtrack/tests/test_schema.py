@@ -4,7 +4,8 @@ from io import StringIO
 
 from django.core.management import call_command
 
-from medtrack.tests.api import SCHEMA, SCHEMA_FILE
+from medtrack.docs import SCHEMA_FILE
+from medtrack.tests.api import SCHEMA
 
 
 def test_the_committed_schema_is_up_to_date() -> None:

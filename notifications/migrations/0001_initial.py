@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             name='DeviceToken',
             fields=[
                 ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('token', models.CharField(max_length=4096, unique=True)),
+                ('token', models.CharField(max_length=2048, unique=True)),
                 ('platform', models.CharField(choices=[('android', 'Android'), ('ios', 'iOS'), ('web', 'Web')], max_length=8, verbose_name='platform')),
                 ('device_id', models.CharField(blank=True, max_length=200)),
                 ('app_version', models.CharField(blank=True, max_length=50, verbose_name='app version')),
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='devicetoken',
-            constraint=models.CheckConstraint(condition=models.Q(('token', ''), _negated=True), name='device_tokens_have_a_token'),
+            constraint=models.CheckConstraint(condition=models.Q(('token__regex', '^[!-~]+$')), name='device_tokens_are_printable_ascii'),
         ),
         migrations.AddConstraint(
             model_name='devicetoken',

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from medtrack.tests.api import Client
@@ -19,9 +21,10 @@ def test_registering_a_device_twice_is_one_device(as_ana: Client) -> None:
 def test_a_token_moves_to_whoever_signs_in_on_the_phone(
     as_ana: Client, as_cleo: Client, cleo: Credentials
 ) -> None:
-    as_ana.post("/api/v1/devices", PHONE, format="json")
+    as_ana.post("/api/v1/devices", PHONE | {"device_id": "anas-iphone"}, format="json")
     assert as_cleo.post("/api/v1/devices", PHONE, format="json").status_code == 200
     assert DeviceToken.objects.get().user == cleo.user
+    assert DeviceToken.objects.get().device_id == ""
     assert as_ana.get("/api/v1/devices").json()["results"] == []
 
 
@@ -41,7 +44,13 @@ def test_a_stranger_cannot_remove_a_device(ana: Credentials, as_cleo: Client) ->
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"token": ""}, "token"), ({"token": "x" * 4097}, "token"), ({"platform": "fridge"}, "platform")],
+    [
+        ({"token": ""}, "token"),
+        ({"token": "x" * 2049}, "token"),
+        ({"token": "a\nb"}, "token"),
+        ({"token": "é"}, "token"),
+        ({"platform": "fridge"}, "platform"),
+    ],
 )
 def test_a_device_that_makes_no_sense_is_refused_by_field(
     as_ana: Client, change: dict[str, str], field: str
@@ -49,3 +58,8 @@ def test_a_device_that_makes_no_sense_is_refused_by_field(
     response = as_ana.post("/api/v1/devices", PHONE | change, format="json")
     assert response.status_code == 400
     assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+def test_the_longest_token_fits_the_unique_index(as_ana: Client) -> None:
+    random_text = "".join(chr(33 + byte % 94) for byte in random.Random(7).randbytes(2048))
+    assert as_ana.post("/api/v1/devices", PHONE | {"token": random_text}, format="json").status_code == 201

@@ -27,6 +27,7 @@ def test_signing_up_makes_a_person_with_the_contracts_defaults(as_nobody: Client
         ({"password": "dora@example"}, "password", "password_too_similar"),
         ({"timezone": "Mars/Olympus"}, "timezone", "unknown_zone"),
         ({"timezone": "../etc/passwd"}, "timezone", "unknown_zone"),
+        ({"timezone": "localtime"}, "timezone", "unknown_zone"),
         ({"language": "xx"}, "language", "invalid_choice"),
         ({"name": "a\u0000b"}, "name", "null_characters_not_allowed"),
     ],
@@ -68,3 +69,24 @@ def test_a_stale_token_in_the_header_does_not_prevent_signing_in(ana: Credential
     client.credentials(HTTP_AUTHORIZATION="Bearer stale")
     body = {"email": "ana@example.com", "password": PASSWORD}
     assert client.post("/api/v1/auth/login", body, format="json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "problem_type"),
+    [
+        ("login", {"email": "ana@example.com", "password": "wrong"}, "InvalidCredentials"),
+        ("refresh", {"refresh": "stale"}, "InvalidRefreshToken"),
+    ],
+)
+def test_what_does_not_sign_in_is_a_401(
+    as_nobody: Client, ana: Credentials, path: str, body: dict[str, str], problem_type: str
+) -> None:
+    response = as_nobody.post(f"/api/v1/auth/{path}", body, format="json")
+    assert (response.status_code, response.json()["type"]) == (401, problem_type)
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_email_that_grows_when_it_is_normalised_is_refused(as_nobody: Client) -> None:
+    body = NEW | {"email": "a@" + "İ" * 62 + "." + "İ" * 62 + "." + "İ" * 40 + ".com"}
+    response = as_nobody.post("/api/v1/auth/signup", body, format="json")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "email")
