@@ -65,6 +65,7 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     if not changed:
         return schedule
+    _plan_the_past([schedule.id], now)
     for name, value in changed.items():
         setattr(schedule, name, value)
     check(schedule)
@@ -86,8 +87,8 @@ def delete_schedule(*, schedule: Schedule, now: datetime) -> None:
 def delete_medication(*, medication: Medication, now: datetime) -> None:
     """Soft: the history of its doses survives; its schedules and future doses end."""
     _lock(medication)
-    Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False)
     _end(Schedule.objects.filter(medication=medication, deleted_at=None).values_list("id", flat=True), now)
+    Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False)
 
 
 def take_dose(
@@ -213,8 +214,14 @@ def _lock(medication: Medication) -> None:
 
 def _end(schedule_ids: Iterable[UUID], now: datetime) -> None:
     ids = list(schedule_ids)
+    _plan_the_past(ids, now)
     Schedule.objects.filter(id__in=ids).update(deleted_at=now, is_active=False, next_due_at=None)
     _forget_future(ids, now)
+
+
+def _plan_the_past(schedule_ids: Iterable[UUID], now: datetime) -> None:
+    """After an outage there are dates that fell due by the old rule and have no dose yet."""
+    plan_schedules(schedule_ids=schedule_ids, now=now)
 
 
 def _forget_future(schedule_ids: Iterable[UUID], now: datetime) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from django.db import connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from dosing.cycle_values import parse_cycle
 from dosing.cycles import Occurrence, Rule, occurrences
@@ -35,6 +35,11 @@ class Planned:
     schedules: int = 0
     doses: int = 0
     set_aside: int = 0
+
+    def __add__(self, other: "Planned") -> "Planned":
+        return Planned(
+            self.schedules + other.schedules, self.doses + other.doses, self.set_aside + other.set_aside
+        )
 
 
 class _Claimed(NamedTuple):
@@ -94,13 +99,31 @@ _MOVE_ON = """
 """
 
 
-@transaction.atomic
 def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
     """Plans one batch of schedules that are due for planning; empty when there are none left.
 
     `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
     """
-    return _plan(_claim(_CLAIM_DUE, until=now + HORIZON, limit=limit), now)
+    try:
+        with transaction.atomic():
+            return _plan(_claim(_CLAIM_DUE, until=now + HORIZON, limit=limit), now)
+    except (IntegrityError, DataError):
+        return _plan_one_by_one(now, limit)
+
+
+@transaction.atomic
+def _plan_one_by_one(now: datetime, limit: int) -> Planned:
+    """For a batch that the database refused: the schedule to blame is set aside, the others are planned."""
+    total = Planned()
+    for schedule in _claim(_CLAIM_DUE, until=now + HORIZON, limit=limit):
+        try:
+            with transaction.atomic():
+                total += _plan([schedule], now)
+        except (IntegrityError, DataError) as error:
+            log.error("schedule set aside", schedule_id=str(schedule.schedule_id), error=type(error).__name__)
+            _write([], [_set_aside(schedule, error)])
+            total += Planned(schedules=1, set_aside=1)
+    return total
 
 
 @transaction.atomic
@@ -144,6 +167,11 @@ def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
     return Planned(schedules=len(claimed), doses=len(doses), set_aside=sum(1 for move in moves if move[2]))
 
 
+def _set_aside(schedule: _Claimed, error: Exception) -> tuple[UUID, datetime, str]:
+    reason = str(error).partition("\n")[0]
+    return schedule.schedule_id, schedule.next_due_at, f"{type(error).__name__}: {reason}"[:200]
+
+
 def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
     """The occurrences due before `until`, and when the one after them is due."""
     if not schedule.is_wanted:
@@ -163,7 +191,9 @@ def _dose_rows(
     followers = [occurrence.due_at for occurrence in found[1:]] + [next_due_at]
     for occurrence, follower in zip(found, followers, strict=False):
         answer_by = occurrence.due_at + ANSWER_WINDOW
-        if follower is not None:
+        if (
+            follower is not None and follower > occurrence.due_at
+        ):  # a skipped date shares its neighbour's instant
             answer_by = min(answer_by, follower)
         yield (
             uuid7(),

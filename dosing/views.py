@@ -25,6 +25,7 @@ from dosing.serializers import (
 )
 from medications import views as medication_views
 from medications.views import visible_medication
+from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
 from users.authentication import caller
@@ -33,7 +34,7 @@ from users.authentication import caller
 class MedicationDetail(medication_views.MedicationDetail):
     @extend_schema(operation_id="deleteMedication", responses={204: None})
     def delete(self, request: Request, medication_id: UUID) -> Response:
-        actions.delete_medication(medication=visible_medication(request, medication_id), now=timezone.now())
+        actions.delete_medication(medication=visible_medication(request, medication_id), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -58,7 +59,7 @@ class MedicationSchedules(ListAPIView[Schedule]):
         responses={201: ScheduleOutput, 200: ScheduleOutput},
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        now = timezone.now()
+        now = database_now()
         medication = visible_medication(request, medication_id)
         fields = validated(NewScheduleInput, request)
         fields.setdefault("start_date", now.astimezone(caller(request).zone).date())
@@ -79,12 +80,12 @@ class ScheduleDetail(APIView):
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         schedule = _schedule(request, schedule_id)
         changes = validated(ScheduleInput, request, partial=True)
-        updated = actions.update_schedule(schedule=schedule, changes=changes, now=timezone.now())
+        updated = actions.update_schedule(schedule=schedule, changes=changes, now=database_now())
         return Response(ScheduleOutput(updated).data)
 
     @extend_schema(operation_id="deleteSchedule", responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        actions.delete_schedule(schedule=_schedule(request, schedule_id), now=timezone.now())
+        actions.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -16,9 +16,10 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
-# A tick that waited longer than its period is worthless: the next one does the same work.
+# Ticks that waited long are worthless, the next one does the same work. But a tick's age is told by two machines'
+# clocks, so a minute is allowed, lest a beat that is a little behind has all its ticks thrown away.
 app.conf.beat_schedule = {
-    name: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 60.0)}}
     for name, task, seconds in (
         ("plan doses", "dosing.tasks.plan_doses", 300.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from firebase_admin import credentials
+from firebase_admin.messaging import Message
 
 from notifications import queue
 from notifications.fail_points import reach
@@ -36,6 +37,7 @@ class Tally:
     """What a dispatcher did, in reminders; `lost` were taken over by another before they could be marked."""
 
     examined: int = 0
+    moot: int = 0
     sent: int = 0
     lost: int = 0
     slowest: timedelta = timedelta(0)
@@ -52,7 +54,7 @@ def dispatch(*, transport: FcmTransport, time_slice: timedelta) -> Tally:
         log.info(
             "reminders dispatched",
             sent=tally.sent,
-            moot=tally.examined - tally.sent,
+            moot=tally.moot,
             seconds_after_due=seconds,
         )
     if tally.lost:
@@ -65,12 +67,13 @@ def _batch(transport: FcmTransport, tally: Tally) -> bool:
     if connection.in_atomic_block:
         raise RuntimeError("a claim must be committed before anything is sent")
     reach("before_claim")
-    lease_end = time.monotonic() + LEASE.total_seconds()
+    started = time.monotonic()
     claim = queue.claim(limit=BATCH, lease=LEASE)
     reach("after_claim")
     tally.examined += claim.examined
+    tally.moot += claim.examined - sum(len(push.notification_ids) for push in claim.pushes)
     if claim.pushes:
-        results = _send(claim, transport, lease_end)
+        results = _send(claim, transport, started)
         reach("before_mark")
         marked = queue.mark(lease_token=claim.lease_token, results=results)
         tally.lost += marked.lost
@@ -81,36 +84,45 @@ def _batch(transport: FcmTransport, tally: Tally) -> bool:
     return claim.examined > 0
 
 
-def _send(claim: Claim, transport: FcmTransport, lease_end: float) -> list[Result]:
-    addressed = [
-        (push, device_id, message)
-        for push in claim.pushes
-        for device_id, message in messages(push, now=claim.claimed_at)
-    ]
+def _send(claim: Claim, transport: FcmTransport, started: float) -> list[Result]:
+    outcomes: dict[int, dict[UUID, Outcome]] = {id(push): {} for push in claim.pushes}
+    addressed: list[tuple[Push, UUID, Message, float]] = []
+    lease_end = started + LEASE.total_seconds() - transport.timeout
+    for push in claim.pushes:
+        expiry = started + (push.expires_at - claim.claimed_at).total_seconds()
+        try:
+            for device_id, message in messages(push, now=claim.claimed_at):
+                addressed.append((push, device_id, message, min(lease_end, expiry)))
+        except Exception:  # one message that cannot be written must not hold up the others
+            log.exception("push cannot be written", tag=str(push.tag))
+            addressed = [entry for entry in addressed if entry[0] is not push]
+            outcomes[id(push)] = dict.fromkeys(push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
     reach("before_send")
-    outcomes = transport.send([message for _, _, message in addressed], deadline=lease_end)
+    answers = transport.send([entry[2] for entry in addressed], latest=[entry[3] for entry in addressed])
     reach("after_send")
-    by_push: dict[int, dict[UUID, Outcome]] = {id(push): {} for push in claim.pushes}
-    for (push, device_id, _), outcome in zip(addressed, outcomes, strict=True):
-        by_push[id(push)][device_id] = outcome
-    return [_result(push, by_push[id(push)]) for push in claim.pushes]
+    for (push, device_id, _message, _latest), outcome in zip(addressed, answers, strict=True):
+        outcomes[id(push)][device_id] = outcome
+    return [_result(push, outcomes[id(push)]) for push in claim.pushes]
 
 
 def _result(push: Push, outcomes: dict[UUID, Outcome]) -> Result:
     waits = [
-        _backoff(outcome, push.attempts)
+        _wait(outcome, push.attempts)
         for outcome in outcomes.values()
         if outcome.verdict in (Verdict.RETRY, Verdict.UNSENT)
     ]
     return Result(push, outcomes, max(waits) if waits else None)
 
 
-def _backoff(outcome: Outcome, attempts: int) -> timedelta:
-    """What FCM asked for, doubled with every attempt, with jitter so that a crowd does not come back at once."""
-    if outcome.retry_after is None:
-        return timedelta(0)
-    doubled: timedelta = outcome.retry_after * 2 ** min(attempts - 1, 10)
-    return min(doubled, MAX_BACKOFF) * random.uniform(1, 1.25)  # noqa: S311
+def _wait(outcome: Outcome, attempts: int) -> timedelta:
+    """What FCM asked for, or our own pause doubled with every attempt; with jitter, so that no crowd comes back."""
+    if outcome.retry_after is not None:
+        wait = outcome.retry_after
+    elif outcome.verdict is Verdict.UNSENT:
+        wait = outcome.pause
+    else:
+        wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)
+    return wait * random.uniform(1, 1.1)  # noqa: S311
 
 
 def _report(results: Sequence[Result]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from textwrap import shorten
 from uuid import UUID
 
 from django.utils import translation
@@ -10,6 +11,9 @@ from firebase_admin import messaging
 
 from notifications.queue import Push
 
+# FCM takes 4,096 bytes; a name of 200 Korean letters alone is 600 of them.
+MAX_BODY_LENGTH = 160
+MAX_DOSE_IDS = 50
 MAX_TTL = timedelta(seconds=2_419_200)
 
 
@@ -21,7 +25,7 @@ def messages(push: Push, *, now: datetime) -> Iterator[tuple[UUID, messaging.Mes
     data = {
         "kind": push.kind,
         "notification_id": str(push.notification_ids[0]),
-        "dose_ids": ",".join(str(dose_id) for dose_id in push.dose_ids),
+        "dose_ids": ",".join(str(dose_id) for dose_id in push.dose_ids[:MAX_DOSE_IDS]),
     }
     notification = messaging.Notification(title=title, body=body)
     android = messaging.AndroidConfig(
@@ -69,5 +73,5 @@ def text(push: Push) -> tuple[str, str]:
                 "count": count
             }
         else:
-            body = ", ".join(push.medicines)
+            body = shorten(", ".join(push.medicines), MAX_BODY_LENGTH, placeholder=" …")
     return title, body

@@ -11,9 +11,3 @@ if TYPE_CHECKING:
 class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
     def visible_to(self, user: User) -> "DeviceTokenQuerySet":
         return self.filter(user=user)
-
-    def pushable(self) -> "DeviceTokenQuerySet":
-        """Not revoked, and not signed out on the device."""
-        return self.filter(revoked_at=None).filter(
-            models.Q(session=None) | models.Q(session__revoked_at=None)
-        )

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection
 
+from dosing.planning import ANSWER_WINDOW
 from notifications.transports.outcomes import Outcome, Verdict
 
 LOOKAHEAD = timedelta(minutes=2)
@@ -117,60 +118,85 @@ _DELIVERY_OUTCOME = {
 }
 
 # One row per (dose, kind, step) makes a repeat harmless. Doses of one person due in the same minute share a tag.
+# What is too late to be useful is recorded as moot: it says why nothing came. The order of the rows is the same
+# for everybody who enqueues, so that two of them wait for each other and never in a circle.
 _ENQUEUE_DUE = """
     WITH due AS MATERIALIZED (
-        SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at, d.answer_by
+        SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at,
+               least(d.due_at + %(lifetime)s, d.answer_by) AS expires_at
         FROM dose_logs d
         JOIN schedules s ON s.id = d.schedule_id AND s.reminder_enabled
         WHERE d.status = 'pending'
-          AND d.due_at <= clock_timestamp() + %(lookahead)s
-          AND d.due_at > clock_timestamp() - %(lifetime)s
+          AND d.due_at <= statement_timestamp() + %(lookahead)s
+          AND d.due_at > statement_timestamp() - %(window)s
           AND NOT EXISTS (
               SELECT FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0
           )
     )
-    INSERT INTO notification_logs (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status)
+    INSERT INTO notification_logs
+        (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason)
     SELECT id, user_id, dose_id, schedule_id, 'due', 0,
-           first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id),
-           due_at, least(due_at + %(lifetime)s, answer_by), 'queued'
+           first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
+           CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
+           CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END
     FROM due
+    ORDER BY dose_id
     ON CONFLICT (dose_id, kind, step) DO NOTHING
 """
 
-# A follow-up keeps the tag of the reminder before it, so that on the phone it takes its place.
+# A follow-up comes some time after the last reminder of its dose was handed over or given up. It keeps the tag,
+# so that on the phone it takes that reminder's place, unless another push with this tag and step is on its way.
 _ENQUEUE_FOLLOW_UPS = """
+    WITH open AS MATERIALIZED (
+        SELECT d.id, d.answer_by
+        FROM dose_logs d
+        WHERE d.status = 'pending'
+          AND d.due_at <= statement_timestamp()
+          AND d.due_at > statement_timestamp() - %(window)s
+          AND d.answer_by > statement_timestamp()
+    ), next AS MATERIALIZED (
+        SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag,
+               (last.step + 1)::smallint AS step, open.answer_by
+        FROM open
+        CROSS JOIN LATERAL (
+            SELECT n.user_id, n.dose_id, n.schedule_id, n.tag, n.step, n.status, n.send_at, n.sent_at
+            FROM notification_logs n
+            WHERE n.dose_id = open.id AND n.kind IN ('due', 'follow_up')
+            ORDER BY n.step DESC LIMIT 1
+        ) last
+        JOIN users u ON u.id = last.user_id AND last.step < u.follow_up_cap
+        JOIN schedules s ON s.id = last.schedule_id AND s.reminder_enabled
+        WHERE (last.sent_at IS NOT NULL OR last.status IN ('moot', 'dead'))
+          AND coalesce(last.sent_at, last.send_at)
+              <= statement_timestamp() - make_interval(mins => u.follow_up_interval_minutes)
+    )
     INSERT INTO notification_logs (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status)
-    SELECT medtrack_uuid7(), n.user_id, n.dose_id, n.schedule_id, 'follow_up', n.step + 1, n.tag,
-           next.send_at, least(next.send_at + %(lifetime)s, d.answer_by), 'queued'
-    FROM dose_logs d
-    JOIN notification_logs n ON n.dose_id = d.id AND n.status = 'accepted'
-    JOIN users u ON u.id = n.user_id AND n.step < u.follow_up_cap
-    CROSS JOIN LATERAL (SELECT n.send_at + make_interval(mins => u.follow_up_interval_minutes) AS send_at) next
-    WHERE d.status = 'pending'
-      AND d.due_at <= clock_timestamp()
-      AND d.answer_by > clock_timestamp()
-      AND next.send_at <= clock_timestamp()
-      AND next.send_at > clock_timestamp() - %(lifetime)s
-      AND next.send_at < d.answer_by
-      AND NOT EXISTS (
-          SELECT FROM notification_logs f WHERE f.dose_id = d.id AND f.kind = 'follow_up' AND f.step = n.step + 1
-      )
+    SELECT id, user_id, dose_id, schedule_id, 'follow_up', step,
+           CASE WHEN EXISTS (
+               SELECT FROM notification_logs n
+               WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step
+           ) THEN id ELSE tag END,
+           statement_timestamp(), least(statement_timestamp() + %(lifetime)s, answer_by), 'queued'
+    FROM next
+    ORDER BY dose_id
     ON CONFLICT (dose_id, kind, step) DO NOTHING
 """
 
 # The first queued row of each push decides who has the push: SKIP LOCKED on it alone cannot split a push.
 # Dose, schedule, medicine, person and devices are read here and nowhere earlier, so nothing needs cancelling.
+# `status || ''` keeps the planner from looking a tag up in the queue's own index: its statistics come from quiet
+# hours, when the queue is empty, and at the full hour that index holds everything.
 _CLAIM = """
     WITH first AS MATERIALIZED (
         SELECT n.tag, n.kind, n.step
         FROM notification_logs n
         WHERE n.status = 'queued'
-          AND n.send_at <= clock_timestamp()
-          AND (n.lease_until IS NULL OR n.lease_until <= clock_timestamp())
-          AND (n.retry_at IS NULL OR n.retry_at <= clock_timestamp())
+          AND n.send_at <= statement_timestamp()
+          AND (n.lease_until IS NULL OR n.lease_until <= statement_timestamp())
+          AND (n.retry_at IS NULL OR n.retry_at <= statement_timestamp())
           AND NOT EXISTS (
               SELECT FROM notification_logs e
-              WHERE e.tag = n.tag AND e.kind = n.kind AND e.step = n.step AND e.status = 'queued' AND e.id < n.id
+              WHERE e.tag = n.tag AND e.kind = n.kind AND e.step = n.step AND e.status || '' = 'queued' AND e.id < n.id
           )
         ORDER BY n.send_at, n.id
         LIMIT %(limit)s
@@ -178,7 +204,7 @@ _CLAIM = """
     ), examined AS MATERIALIZED (
         SELECT n.id, d.user_id, u.language, u.private_push_text, m.name AS medicine,
             CASE
-                WHEN n.expires_at <= clock_timestamp() THEN 'expired'
+                WHEN n.expires_at <= statement_timestamp() THEN 'expired'
                 WHEN d.id IS NULL THEN 'dose_removed'
                 WHEN d.status = 'missed' THEN 'missed'
                 WHEN d.status <> 'pending' THEN 'answered'
@@ -205,7 +231,7 @@ _CLAIM = """
         LEFT JOIN medications m ON m.id = d.medication_id
         LEFT JOIN schedules s ON s.id = d.schedule_id
         LEFT JOIN users u ON u.id = n.user_id
-        WHERE n.status = 'queued'
+        WHERE n.status || '' = 'queued'
     ), claimed AS (
         UPDATE notification_logs n
         SET status = CASE
@@ -217,14 +243,14 @@ _CLAIM = """
             reason = coalesce(x.obstacle, n.reason),
             attempts = n.attempts + (x.obstacle IS NULL)::int,
             lease_token = CASE WHEN x.obstacle IS NULL THEN %(lease_token)s::uuid END,
-            lease_until = CASE WHEN x.obstacle IS NULL THEN clock_timestamp() + %(lease)s END,
+            lease_until = CASE WHEN x.obstacle IS NULL THEN statement_timestamp() + %(lease)s END,
             retry_at = NULL
         FROM examined x
         WHERE n.id = x.id
         RETURNING n.id, n.tag, n.kind, n.step, n.user_id, n.dose_id, n.send_at, n.expires_at, n.attempts,
                   x.language, x.private_push_text, x.medicine, x.obstacle
     )
-    SELECT clock_timestamp(), c.*, t.id, t.token, t.platform
+    SELECT statement_timestamp(), c.*, t.id, t.token, t.platform
     FROM claimed c
     LEFT JOIN (
         device_tokens t LEFT JOIN sessions a ON a.id = t.session_id
@@ -240,16 +266,16 @@ _CLAIM = """
 _MARK = """
     WITH held AS (
         UPDATE notification_logs n
-        SET status = r.fate,
+        SET status = CASE WHEN r.fate = 'dead' AND n.sent_at IS NOT NULL THEN 'accepted' ELSE r.fate END,
             reason = r.reason,
-            sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, clock_timestamp()) ELSE n.sent_at END,
-            retry_at = clock_timestamp() + r.retry_after,
+            sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, statement_timestamp()) ELSE n.sent_at END,
+            retry_at = statement_timestamp() + r.retry_after,
             lease_token = NULL,
             lease_until = NULL
         FROM unnest(%(ids)s::uuid[], %(fates)s::text[], %(reasons)s::text[], %(accepted)s::bool[],
                     %(retries)s::interval[]) AS r (id, fate, reason, is_accepted, retry_after)
         WHERE n.id = r.id AND n.lease_token = %(lease_token)s AND n.status = 'queued'
-        RETURNING n.id, CASE WHEN r.is_accepted THEN clock_timestamp() - n.send_at END AS lateness
+        RETURNING n.id, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
     ), delivered AS (
         INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code)
         SELECT medtrack_uuid7(), o.notification_id, o.device_id, o.outcome, o.message_id, o.error_code
@@ -259,14 +285,14 @@ _MARK = """
         JOIN device_tokens t ON t.id = o.device_id
         ON CONFLICT (notification_id, device_id) DO UPDATE
         SET outcome = excluded.outcome, message_id = excluded.message_id, error_code = excluded.error_code,
-            attempts = push_deliveries.attempts + 1, updated_at = clock_timestamp()
+            attempts = push_deliveries.attempts + 1, updated_at = statement_timestamp()
     )
     SELECT count(*), max(lateness) FROM held
 """
 
 # A token that registered again after the claim is alive whatever FCM said about its past.
 _REVOKE = """
-    UPDATE device_tokens t SET revoked_at = clock_timestamp(), revoke_reason = r.reason
+    UPDATE device_tokens t SET revoked_at = statement_timestamp(), revoke_reason = r.reason
     FROM unnest(%s::uuid[], %s::text[]) AS r (id, reason)
     WHERE t.id = r.id AND t.revoked_at IS NULL AND t.last_seen_at <= %s
 """
@@ -275,9 +301,10 @@ _REVOKE = """
 def enqueue() -> int:
     """Turns doses due in the next minutes, and unanswered ones, into reminders; returns how many are new."""
     with connection.cursor() as cursor:
-        _execute(cursor, _ENQUEUE_DUE, {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME})
+        due_params = {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW}
+        _execute(cursor, _ENQUEUE_DUE, due_params)
         due = int(cursor.rowcount)
-        _execute(cursor, _ENQUEUE_FOLLOW_UPS, {"lifetime": FOLLOW_UP_LIFETIME})
+        _execute(cursor, _ENQUEUE_FOLLOW_UPS, {"lifetime": FOLLOW_UP_LIFETIME, "window": ANSWER_WINDOW})
         return due + int(cursor.rowcount)
 
 

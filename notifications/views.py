@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
 from notifications import actions
@@ -37,7 +38,7 @@ class Devices(ListAPIView[DeviceToken]):
         device, created = actions.register_device(
             by=caller(request),
             session=caller_session(request),
-            now=timezone.now(),
+            now=database_now(),
             **validated(DeviceInput, request),
         )
         return Response(

@@ -219,3 +219,17 @@ def test_a_dose_answered_while_its_schedule_is_edited_stays() -> None:
             undo_dose(dose_id=dose.id, by=ana, now=NOW)
             schedule = schedule_at(medication_of(ana, f"Medicine {hour}"), time(13), now=NOW)
             dose = DoseLog.objects.filter(schedule=schedule).earliest("due_at")
+
+
+@pytest.mark.parametrize("change", ["edit", "delete"])
+def test_what_fell_due_while_nothing_was_planned_is_recorded_before_a_change(
+    ana: Credentials, change: str
+) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    later = NOW + timedelta(days=5)
+    if change == "edit":
+        update_schedule(schedule=schedule, changes={"scheduled_time": time(18)}, now=later)
+    else:
+        delete_schedule(schedule=schedule, now=later)
+    due = DoseLog.objects.filter(due_at__lt=later).order_by("due_at")
+    assert [dose.log_date.day for dose in due] == [20, 21, 22, 23, 24]

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from dosing.actions import update_schedule
 from dosing.models import DoseLog, Schedule
-from dosing.planning import HORIZON, plan_due, plan_schedules
+from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc
 from medtrack.tests.workers import in_another_worker
 from users.actions import Credentials
@@ -139,3 +139,31 @@ def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
     Schedule.objects.update(next_due_at=NOW)
     plan_schedules(schedule_ids=[mine.id], now=NOW)
     assert set(DoseLog.objects.values_list("schedule_id", flat=True)) == {mine.id}
+
+
+def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_are_planned(
+    ana: Credentials,
+) -> None:
+    medication = medication_of(ana.user)
+    poison, healthy = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    DoseLog.objects.all().delete()
+    taper = {"steps": [{"days": 9, "quantity": "999999.999"}]}
+    Schedule.objects.filter(id=poison.id).update(cycle_type="taper", cycle_value=taper, start_date=NOW.date())
+    Schedule.objects.update(next_due_at=NOW)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE dose_logs ADD CONSTRAINT small CHECK (quantity < 1000)")
+    assert plan_due(now=NOW) == Planned(schedules=2, doses=2, set_aside=1)
+    poison.refresh_from_db()
+    assert poison.plan_error.startswith("IntegrityError")
+    assert len(due_instants(schedule=healthy)) == 2
+
+
+def test_two_dates_that_share_an_instant_are_two_doses(db: None) -> None:
+    apia = person("Dora", timezone="Pacific/Apia").user
+    before = datetime(2011, 12, 29, 2, tzinfo=ZoneInfo("Pacific/Apia")).astimezone(UTC)
+    schedule_at(medication_of(apia), time(0), now=before, start_date=before.date())
+    plan_due(now=before + timedelta(hours=12))
+    dates = DoseLog.objects.order_by("log_date").values_list("log_date", "due_at")
+    assert [str(log_date) for log_date, _ in dates][:2] == ["2011-12-30", "2011-12-31"]
+    assert dates[0][1] == dates[1][1]

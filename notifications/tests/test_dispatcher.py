@@ -1,5 +1,6 @@
 """The dispatcher and the production transport against the FCM stand-in: real TLS, HTTP/2 and OAuth."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,11 @@ from medtrack.tests.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
 from notifications.fcm_standin.process import FcmStandin
+from notifications.messages import messages
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.transports.fcm import FcmTransport
+from notifications.transports.outcomes import Outcome, Verdict
+from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,3 +164,75 @@ def test_without_firebase_settings_the_remedy_is_said(db: None) -> None:
     settings = {"FIREBASE_PRIVATE_KEY": "", "GOOGLE_APPLICATION_CREDENTIALS": ""}
     with override_settings(**settings), pytest.raises(ImproperlyConfigured, match="FIREBASE_PROJECT_ID"):
         dispatcher.transport()
+
+
+def test_a_push_that_cannot_be_written_does_not_hold_up_the_others(
+    fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due_now("Ana")
+    due_now("Ben")
+
+    def picky(push: queue.Push, **kwargs: Any) -> Any:
+        if any(device.token == "token-of-Ana" for device in push.devices.values()):
+            raise ValueError("not for me")
+        return messages(push, **kwargs)
+
+    monkeypatch.setattr(dispatcher, "messages", picky)
+    run(transport)
+    assert [message["token"] for message in accepted(fcm)] == ["token-of-Ben"]
+    assert list(NotificationLog.objects.order_by("id").values_list("status", "reason")) == [
+        ("dead", "UNSENDABLE"),
+        ("accepted", ""),
+    ]
+
+
+def test_an_exception_on_the_way_does_not_haunt_the_next_batch(
+    fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due_now()
+    with monkeypatch.context() as patched:
+        patched.setattr(FcmTransport, "_landed", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(transport)
+    NotificationLog.objects.update(lease_until=timezone.now())
+    assert run(transport).sent == 1
+
+
+def test_what_expired_since_its_claim_is_not_handed_over(fcm: FcmStandin, transport: FcmTransport) -> None:
+    due_now()
+    claimed = queue.claim(limit=1, lease=timedelta(seconds=25))
+    claimed.pushes[0].expires_at = claimed.claimed_at
+    (result,) = dispatcher._send(claimed, transport, time.monotonic())
+    assert [outcome.code for outcome in result.outcomes.values()] == ["TOO_LATE"]
+    assert fcm.ledger() == []
+
+
+@pytest.mark.parametrize("doses", [1, 115])
+def test_however_much_there_is_to_say_fcm_takes_it(
+    fcm: FcmStandin, transport: FcmTransport, doses: int
+) -> None:
+    user = person("Ana", language="ko").user
+    User.objects.update(private_push_text=False)
+    device_of(user)
+    due_at = timezone.now() - timedelta(seconds=1)
+    for number in range(doses):
+        dose_due(user, due_at, medicine=f"{number:03}" + "약" * 197)
+    queue.enqueue()
+    assert run(transport).sent == doses
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempts", "least", "most"),
+    [
+        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 1, 10, 11),
+        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 3, 40, 44),
+        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 99, 600, 660),
+        (Outcome(Verdict.RETRY, retry_after=timedelta(seconds=900)), 4, 900, 990),
+        (Outcome(Verdict.RETRY, retry_after=timedelta(days=1)), 99, 86_400, 95_040),
+        (Outcome(Verdict.UNSENT, pause=timedelta(seconds=1)), 50, 1, 1.1),
+    ],
+)
+def test_what_fcm_asks_for_is_kept_and_our_own_pause_doubles(
+    outcome: Outcome, attempts: int, least: float, most: float
+) -> None:
+    assert least <= dispatcher._wait(outcome, attempts).total_seconds() <= most

@@ -1,16 +1,18 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dosing.actions import take_dose
+from dosing.actions import take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.workers import in_another_worker
+from medtrack.tests.workers import closing, in_another_worker
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Claim, Result
@@ -20,7 +22,7 @@ from users.models import User
 
 LEASE = timedelta(seconds=40)
 ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", retry_after=timedelta(seconds=10))
+BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
 
 
@@ -62,7 +64,7 @@ def test_a_due_dose_becomes_one_reminder_however_often_it_is_enqueued(dose: Dose
         (timedelta(minutes=1, seconds=50), 1),
         (timedelta(minutes=3), 0),
         (timedelta(minutes=-29), 1),
-        (timedelta(minutes=-31), 0),
+        (timedelta(hours=-5), 0),
     ],
 )
 def test_only_doses_of_the_next_minutes_or_still_useful_are_enqueued(
@@ -70,6 +72,15 @@ def test_only_doses_of_the_next_minutes_or_still_useful_are_enqueued(
 ) -> None:
     dose_due(ana.user, timezone.now() + offset)
     assert queue.enqueue() == enqueued
+
+
+def test_a_dose_whose_time_went_by_while_nothing_ran_says_why_nothing_came(ana: Credentials) -> None:
+    device_of(ana.user)
+    dose_due(ana.user, timezone.now() - timedelta(minutes=31))
+    queue.enqueue()
+    rows = NotificationLog.objects.order_by("step").values_list("kind", "status", "reason")
+    # The follow-up still helps: the dose can be answered for hours.
+    assert list(rows) == [("due", "moot", "expired"), ("follow_up", "queued", "")]
 
 
 def test_a_schedule_without_reminders_and_an_answered_dose_are_not_enqueued(ana: Credentials) -> None:
@@ -280,7 +291,113 @@ def aged(minutes: int) -> None:
     """As if everything had happened that much earlier."""
     age = timedelta(minutes=minutes)
     DoseLog.objects.update(due_at=F("due_at") - age, answer_by=F("answer_by") - age)
-    NotificationLog.objects.update(send_at=F("send_at") - age, expires_at=F("expires_at") - age)
+    NotificationLog.objects.update(
+        send_at=F("send_at") - age, expires_at=F("expires_at") - age, sent_at=F("sent_at") - age
+    )
+
+
+def follow_ups() -> list[NotificationLog]:
+    queue.enqueue()
+    return list(NotificationLog.objects.filter(kind="follow_up").order_by("id"))
+
+
+def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    device_of(ana.user, "second-phone")
+    queue.enqueue()
+    (push,) = (claimed := claim()).pushes
+    first, second = push.devices
+    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
+    queue.mark(lease_token=claimed.lease_token, results=[result])
+    (again,) = (claimed := claim()).pushes
+    queue.mark(lease_token=claimed.lease_token, results=[Result(again, {second: GONE}, None)])
+    assert (reminder().status, reminder().reason) == ("accepted", "UNREGISTERED")
+
+
+def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_other(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    device_of(ana.user, "second-phone")
+    queue.enqueue()
+    (push,) = (claimed := claim()).pushes
+    first, second = push.devices
+    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
+    queue.mark(lease_token=claimed.lease_token, results=[result])
+    aged(10)
+    assert [row.step for row in follow_ups()] == [1]
+
+
+def test_a_follow_up_waits_from_the_hand_over_and_not_from_the_due_time(dose: DoseLog) -> None:
+    queue.enqueue()
+    aged(12)
+    answer(claim(), ACCEPTED)
+    assert follow_ups() == []
+    aged(10)
+    assert [row.step for row in follow_ups()] == [1]
+
+
+def test_follow_ups_go_on_after_one_that_fcm_never_took(dose: DoseLog) -> None:
+    queue.enqueue()
+    answer(claim(), BUSY, retry_after=timedelta(0))
+    aged(31)
+    claim()
+    assert (reminder().status, reminder().reason) == ("dead", "expired")
+    assert [row.status for row in follow_ups()] == ["queued"]
+
+
+def test_a_dose_that_was_reopened_is_reminded_of_again(ana: Credentials, dose: DoseLog) -> None:
+    queue.enqueue()
+    take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
+    claim()
+    undo_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
+    aged(10)
+    assert [row.status for row in follow_ups()] == ["queued"]
+
+
+def test_a_follow_up_does_not_hide_another_that_is_on_its_way(ana: Credentials) -> None:
+    device_of(ana.user)
+    due_at = moment_ago()
+    first, second = (dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin"))
+    queue.enqueue()
+    answer(claim(), ACCEPTED)
+    take_dose(dose_id=second.id, by=ana.user, now=timezone.now())
+    aged(10)
+    assert [row.dose_id for row in follow_ups()] == [first.id]
+    undo_dose(dose_id=second.id, by=ana.user, now=timezone.now())
+    tags = {row.tag for row in follow_ups()}
+    assert len(tags) == 2
+
+
+def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credentials) -> None:
+    """Statistics from when the queue was empty must not make a tag's rows be sought in the whole queue."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO notification_logs (id, user_id, dose_id, kind, step, tag, send_at, expires_at, sent_at, "
+            "status) SELECT medtrack_uuid7(), %s, medtrack_uuid7(), 'due', 0, medtrack_uuid7(), t, "
+            "t + interval '1 min', t, 'accepted' FROM generate_series(now() - interval '20 days', now() - interval "
+            "'1 day', interval '1 min') t",
+            [ana.user.id],
+        )
+        cursor.execute("ANALYZE notification_logs")
+        queue._execute(
+            cursor, f"EXPLAIN {queue._CLAIM}", {"limit": 500, "lease_token": uuid4(), "lease": LEASE}
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert plan.count("notification_logs_queue") == 1
+    assert plan.count("using notification_logs_by_tag") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_may_enqueue_at_once() -> None:
+    for name in ("Ana", "Ben", "Cleo"):
+        user = person(name).user
+        for number in range(5):
+            dose_due(user, moment_ago(), medicine=f"Medicine {number}")
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(8):
+            NotificationLog.objects.all().delete()
+            assert sum(pool.map(closing(lambda _: queue.enqueue()), range(4))) == 15
 
 
 def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_the_phone(

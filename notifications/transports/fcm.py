@@ -6,7 +6,10 @@ firebase-admin's own sender is not used because it spends a thread per message a
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import certifi
@@ -22,6 +25,7 @@ from notifications.transports.outcomes import Outcome, Verdict
 
 CONNECTIONS = 10
 STREAMS = CONNECTIONS * 100
+TOKEN_TIMEOUT = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -65,56 +69,59 @@ class FcmTransport:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
 
-    def send(self, messages: Sequence[messaging.Message], *, deadline: float) -> list[Outcome]:
-        """One outcome per message, in order. Requests begin only while `deadline` (monotonic) leaves them time."""
+    def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
+        """One outcome per message, in order; a request begins before its `latest` moment (monotonic) or never."""
         bodies = [b'{"message":%b}' % str(message).encode() for message in messages]
-        outcomes = self._send(bodies, deadline)
+        outcomes = self._send(bodies, latest)
         refused = [index for index, outcome in enumerate(outcomes) if is_credential_refused(outcome)]
         if refused:
             self._credential.token = None
-            for index, outcome in zip(
-                refused, self._send([bodies[i] for i in refused], deadline), strict=True
-            ):
+            again = self._send([bodies[index] for index in refused], [latest[index] for index in refused])
+            for index, outcome in zip(refused, again, strict=True):
                 outcomes[index] = outcome
         return outcomes
 
-    def _send(self, bodies: Sequence[bytes], deadline: float) -> list[Outcome]:
+    def _send(self, bodies: Sequence[bytes], latest: Sequence[float]) -> list[Outcome]:
         try:
             token = self._access_token()
         except google.auth.exceptions.GoogleAuthError as error:
             log.error("no access token for FCM", error=str(error))
-            return [Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", retry_after=SERVER_PAUSE) for _ in bodies]
+            return [Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE) for _ in bodies]
         header = [f"Authorization: Bearer {token}", "Content-Type: application/json; charset=UTF-8"]
-        outcomes = [Outcome(Verdict.UNSENT, "LEASE_TOO_SHORT") for _ in bodies]
-        waiting = iter(enumerate(bodies))
+        outcomes = [Outcome(Verdict.UNSENT, "TOO_LATE", pause=timedelta(seconds=1)) for _ in bodies]
+        waiting = iter(list(enumerate(zip(bodies, latest, strict=True))))
         flying: dict[Any, _Exchange] = {}
-        while self._take_off(waiting, flying, header, deadline) or flying:
-            for exchange, failure in self._landed(flying):
-                outcomes[exchange.index] = _outcome(exchange, failure)
+        try:
+            while self._take_off(waiting, flying, header) or flying:
+                for exchange, failure in self._landed(flying):
+                    outcomes[exchange.index] = _outcome(exchange, failure)
+                    exchange.handle.close()
+        finally:
+            for handle in flying:  # an exception on the way must not haunt the next batch
+                self._multi.remove_handle(handle)
+                handle.close()
         return outcomes
 
     def _access_token(self) -> str:
         if not self._credential.valid:
-            self._credential.refresh(google.auth.transport.requests.Request(session=self._session))
+            request = google.auth.transport.requests.Request(session=self._session)
+            self._credential.refresh(partial(request, timeout=TOKEN_TIMEOUT))
         return str(self._credential.token)
 
     def _take_off(
         self,
-        waiting: Iterator[tuple[int, bytes]],
+        waiting: Iterator[tuple[int, tuple[bytes, float]]],
         flying: dict[Any, _Exchange],
         header: list[str],
-        deadline: float,
     ) -> bool:
         """Starts as many requests as there are streams; False when none was left to start."""
         started = False
-        while len(flying) < STREAMS and time.monotonic() + self.timeout < deadline:
-            index, body = next(waiting, (None, b""))
-            if index is None:
-                break
-            exchange = self._exchange(index, body, header)
-            flying[exchange.handle] = exchange
-            self._multi.add_handle(exchange.handle)
+        for index, (body, latest) in islice(waiting, STREAMS - len(flying)):
             started = True
+            if time.monotonic() < latest:
+                exchange = self._exchange(index, body, header)
+                flying[exchange.handle] = exchange
+                self._multi.add_handle(exchange.handle)
         return started
 
     def _exchange(self, index: int, body: bytes, header: list[str]) -> _Exchange:
@@ -147,6 +154,6 @@ class FcmTransport:
 def _outcome(exchange: _Exchange, failure: str) -> Outcome:
     if failure:
         log.warning("no answer from FCM", error=failure)
-        return Outcome(Verdict.RETRY, "NO_ANSWER", retry_after=SERVER_PAUSE)
+        return Outcome(Verdict.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
     status = exchange.handle.getinfo(pycurl.RESPONSE_CODE)
-    return read_answer(status, exchange.headers, exchange.body.getvalue())
+    return read_answer(status, exchange.headers, exchange.body.getvalue(), now=datetime.now(UTC))

@@ -15,9 +15,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`code` says why not, `message_id` is FCM's name of an accepted message."""
+    """`code` says why not, `message_id` is FCM's name of an accepted message.
+
+    To be sent again: after `retry_after` if the other side said so, otherwise after `pause`, longer each time.
+    """
 
     verdict: Verdict
     code: str = ""
     message_id: str = ""
     retry_after: timedelta | None = None
+    pause: timedelta = timedelta(0)

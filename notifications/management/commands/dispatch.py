@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from notifications import dispatcher, queue
+from notifications.transports.fcm import FcmTransport
 
 
 class Command(BaseCommand):
@@ -17,11 +19,17 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, forever: bool, **options: Any) -> None:
         transport = dispatcher.transport()
-        while True:
-            enqueued = queue.enqueue()
-            tally = dispatcher.dispatch(transport=transport, time_slice=timedelta(minutes=1))
-            if enqueued or tally.examined or not forever:
-                self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")
-            if not forever:
-                return
+        while forever:
+            try:
+                self._once(transport)
+            except (OperationalError, InterfaceError) as error:
+                self.stderr.write(f"The database is away ({type(error).__name__}); trying again.")
+                close_old_connections()
             time.sleep(1)
+        self._once(transport, always_say=True)
+
+    def _once(self, transport: FcmTransport, *, always_say: bool = False) -> None:
+        enqueued = queue.enqueue()
+        tally = dispatcher.dispatch(transport=transport, time_slice=timedelta(minutes=1))
+        if enqueued or tally.examined or always_say:
+            self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")
