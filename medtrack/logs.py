@@ -1,5 +1,6 @@
 """Log lines on stdout: JSON for machines, one short line for a person. No health data belongs in either."""
 
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -11,12 +12,17 @@ _SHARED = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+_DETAIL = re.compile(r"DETAIL: .*")
 _NOISE = ("timestamp", "logger", "task_id", "ip", "user_agent")
 
 
 def logging_config(log_format: str) -> dict[str, Any]:
     """The `LOGGING` setting for `console` or `json`."""
-    renderers: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    renderers: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _without_row_values,
+    ]
     if log_format == "json":
         renderers += [structlog.processors.JSONRenderer()]
     else:
@@ -50,6 +56,15 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "django_structlog.celery": {"level": "WARNING"},
         },
     }
+
+
+def _without_row_values(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """PostgreSQL explains an error with the row that caused it, and that row is somebody's health."""
+    if isinstance(event.get("exception"), str):
+        event["exception"] = _DETAIL.sub("DETAIL:  left out of the log", event["exception"])
+    return event
 
 
 def _without_noise(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
