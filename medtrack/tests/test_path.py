@@ -63,7 +63,9 @@ def test_from_signing_up_to_the_push_the_answer_and_no_follow_up(house: House) -
     house.rows(
         "UPDATE dose_logs SET due_at = due_at - interval '10 min', answer_by = answer_by - interval '10 min'"
     )
-    house.rows("UPDATE notification_logs SET send_at = send_at - interval '10 min'")
+    house.rows(
+        "UPDATE notification_logs SET send_at = send_at - interval '10 min', sent_at = sent_at - interval '10 min'"
+    )
     eventually(lambda: len(house.pushes()) > 1)
     follow_up = house.pushes()[1]
     assert (follow_up["data"]["kind"], follow_up["data"]["dose_ids"]) == ("follow_up", open_["id"])
