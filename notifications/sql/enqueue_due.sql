@@ -1,0 +1,25 @@
+-- One row per (dose, kind, step) makes a repeat harmless. Doses of one person due in the same minute share a tag.
+-- What is too late to be useful is recorded as moot: it says why nothing came. The order of the rows is the same
+-- for everybody who enqueues, so that two of them wait for each other and never in a circle.
+
+WITH due AS MATERIALIZED (
+    SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at,
+           least(d.due_at + %(lifetime)s, d.answer_by) AS expires_at
+    FROM dose_logs d
+    JOIN schedules s ON s.id = d.schedule_id AND s.reminder_enabled
+    WHERE d.status = 'pending'
+      AND d.due_at <= statement_timestamp() + %(lookahead)s
+      AND d.due_at > statement_timestamp() - %(window)s
+      AND NOT EXISTS (
+          SELECT FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0
+      )
+)
+INSERT INTO notification_logs
+    (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason)
+SELECT id, user_id, dose_id, schedule_id, 'due', 0,
+       first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
+       CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
+       CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END
+FROM due
+ORDER BY dose_id
+ON CONFLICT (dose_id, kind, step) DO NOTHING
