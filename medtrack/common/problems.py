@@ -15,8 +15,6 @@ from rest_framework.views import set_rollback
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-log = structlog.get_logger(__name__)
-
 
 class Conflict(exceptions.APIException):
     """The request contradicts what is stored; each subclass is one documented `type`."""
