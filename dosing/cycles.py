@@ -164,7 +164,7 @@ def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetim
     A time that exists twice is the first one (RFC 5545, `fold=0`); a time that a gap skips is the first
     instant after the gap.
     """
-    wall = datetime.combine(log_date, scheduled_time)
+    wall = datetime.combine(log_date, scheduled_time).replace(fold=0)
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant

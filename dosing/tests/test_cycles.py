@@ -39,6 +39,7 @@ def first_instant_by_walk(day: date, at: time, zone: ZoneInfo) -> datetime:
 @given(day=DATES, at=TIMES, zone=ZONES)
 @example(date(2026, 3, 8), time(2, 30), ZoneInfo("America/New_York"))
 @example(date(2026, 11, 1), time(1, 30), ZoneInfo("America/New_York"))
+@example(date(2024, 11, 3), time(1, 0, fold=1), ZoneInfo("America/Menominee"))
 @example(date(2026, 10, 4), time(2, 15), ZoneInfo("Australia/Lord_Howe"))
 @example(date(2026, 4, 24), time(0, 0), ZoneInfo("Africa/Cairo"))
 @example(date(2026, 3, 28), time(23, 30), ZoneInfo("America/Nuuk"))
