@@ -65,13 +65,15 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     if not changed:
         return schedule
-    _plan_the_past([schedule.id], now)
+    is_replanned = not PLANNED_FIELDS.isdisjoint(changed)
+    if is_replanned:  # after an outage there are dates that fell due by the old rule and have no dose yet
+        plan_schedules(schedule_ids=[schedule.id], now=now)
     for name, value in changed.items():
         setattr(schedule, name, value)
     check(schedule)
     schedule.version += 1
     schedule.save(update_fields=[*changed, "version", "updated_at"])
-    if PLANNED_FIELDS & changed.keys():
+    if is_replanned:
         _forget_future([schedule.id], now)
         _plan_from(schedule, now)
     return schedule
@@ -214,14 +216,9 @@ def _lock(medication: Medication) -> None:
 
 def _end(schedule_ids: Iterable[UUID], now: datetime) -> None:
     ids = list(schedule_ids)
-    _plan_the_past(ids, now)
+    plan_schedules(schedule_ids=ids, now=now)  # what fell due in an outage is history too
     Schedule.objects.filter(id__in=ids).update(deleted_at=now, is_active=False, next_due_at=None)
     _forget_future(ids, now)
-
-
-def _plan_the_past(schedule_ids: Iterable[UUID], now: datetime) -> None:
-    """After an outage there are dates that fell due by the old rule and have no dose yet."""
-    plan_schedules(schedule_ids=schedule_ids, now=now)
 
 
 def _forget_future(schedule_ids: Iterable[UUID], now: datetime) -> None:

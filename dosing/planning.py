@@ -157,9 +157,7 @@ def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
             found, next_due_at = _window(schedule, until=now + HORIZON)
         except Exception as error:  # one poison schedule must not stop its neighbours
             log.exception("schedule set aside", schedule_id=str(schedule.schedule_id))
-            moves.append(
-                (schedule.schedule_id, schedule.next_due_at, f"{type(error).__name__}: {error}"[:200])
-            )
+            moves.append(_set_aside(schedule, error))
             continue
         doses.extend(_dose_rows(schedule, found, next_due_at, now))
         moves.append((schedule.schedule_id, next_due_at, ""))
