@@ -153,9 +153,23 @@ def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occu
     for log_date in rule.cycle.dates(rule.start_date, first):
         if rule.end_date is not None and log_date > rule.end_date:
             return
-        due_at = due_instant(log_date, rule.scheduled_time, zone)
-        if due_at >= since:
-            yield Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
+        occurrence = _occurrence(rule, log_date, zone)
+        if occurrence.due_at >= since:
+            yield occurrence
+
+
+def occurrence_on(rule: Rule, log_date: date, *, zone: ZoneInfo) -> Occurrence | None:
+    """The occurrence of `rule` on this local date, or None when the rule does not fall on it."""
+    if log_date < rule.start_date or (rule.end_date is not None and log_date > rule.end_date):
+        return None
+    if next(rule.cycle.dates(rule.start_date, log_date), None) != log_date:
+        return None
+    return _occurrence(rule, log_date, zone)
+
+
+def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence:
+    due_at = due_instant(log_date, rule.scheduled_time, zone)
+    return Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
 
 
 def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetime:

@@ -90,6 +90,7 @@ class DoseLog(models.Model):
     log_date = models.DateField(_("date"))
     scheduled_time = models.TimeField(_("time"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    # Null when nobody waits for an answer: an as-needed intake, or a dose whose medicine was paused or ended.
     answer_by = models.DateTimeField(null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
     # Only when it was another amount than planned, so that an undo brings the plan back.
@@ -123,6 +124,9 @@ class DoseLog(models.Model):
             models.Index(
                 fields=["due_at"], condition=Q(status=DoseStatus.PENDING), name="dose_logs_pending_by_due"
             ),
+            models.Index(
+                fields=["answer_by"], condition=Q(status=DoseStatus.PENDING), name="dose_logs_pending_by_window"
+            ),
         ]
         constraints = [
             # The date comes first: new rows then land at the end of the index.
@@ -133,9 +137,12 @@ class DoseLog(models.Model):
                 condition=Q(status__in=DoseStatus.values), name="dose_logs_status_is_known"
             ),
             models.CheckConstraint(
-                condition=Q(schedule=None)
-                | Q(due_at__isnull=False, scheduled_time__isnull=False, answer_by__gt=F("due_at")),
-                name="dose_logs_planned_are_due_before_their_window_ends",
+                condition=Q(schedule=None) | Q(due_at__isnull=False, scheduled_time__isnull=False),
+                name="dose_logs_planned_are_due",
+            ),
+            models.CheckConstraint(
+                condition=Q(answer_by=None) | Q(answer_by__gt=F("due_at")),
+                name="dose_logs_are_due_before_their_window_ends",
             ),
             models.CheckConstraint(
                 condition=Q(status=DoseStatus.TAKEN, taken_at__isnull=False)

@@ -29,15 +29,20 @@ class Change(StrEnum):
     TAKE = "take"
     SKIP = "skip"
     UNDO = "undo"
+    SNOOZE = "snooze"
+    AMEND = "amend"
     MISS = "miss"
 
 
 TRANSITIONS: dict[tuple[DoseStatus, Change], DoseStatus] = {
     (DoseStatus.PENDING, Change.TAKE): DoseStatus.TAKEN,
     (DoseStatus.PENDING, Change.SKIP): DoseStatus.SKIPPED,
+    (DoseStatus.PENDING, Change.SNOOZE): DoseStatus.PENDING,
     (DoseStatus.PENDING, Change.MISS): DoseStatus.MISSED,
     (DoseStatus.TAKEN, Change.UNDO): DoseStatus.PENDING,
+    (DoseStatus.TAKEN, Change.AMEND): DoseStatus.TAKEN,
     (DoseStatus.SKIPPED, Change.UNDO): DoseStatus.PENDING,
+    (DoseStatus.SKIPPED, Change.AMEND): DoseStatus.SKIPPED,
     (DoseStatus.MISSED, Change.UNDO): DoseStatus.PENDING,
     (DoseStatus.MISSED, Change.TAKE): DoseStatus.TAKEN,
     (DoseStatus.MISSED, Change.SKIP): DoseStatus.SKIPPED,

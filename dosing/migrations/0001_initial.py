@@ -112,6 +112,10 @@ class Migration(migrations.Migration):
             model_name='doselog',
             index=models.Index(condition=models.Q(('status', 'pending')), fields=['due_at'], name='dose_logs_pending_by_due'),
         ),
+        migrations.AddIndex(
+            model_name='doselog',
+            index=models.Index(condition=models.Q(('status', 'pending')), fields=['answer_by'], name='dose_logs_pending_by_window'),
+        ),
         migrations.AddConstraint(
             model_name='doselog',
             constraint=models.UniqueConstraint(fields=('log_date', 'schedule'), name='dose_logs_once_per_schedule_and_date'),
@@ -122,7 +126,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='doselog',
-            constraint=models.CheckConstraint(condition=models.Q(('schedule', None), models.Q(('answer_by__gt', models.F('due_at')), ('due_at__isnull', False), ('scheduled_time__isnull', False)), _connector='OR'), name='dose_logs_planned_are_due_before_their_window_ends'),
+            constraint=models.CheckConstraint(condition=models.Q(('schedule', None), models.Q(('due_at__isnull', False), ('scheduled_time__isnull', False)), _connector='OR'), name='dose_logs_planned_are_due'),
+        ),
+        migrations.AddConstraint(
+            model_name='doselog',
+            constraint=models.CheckConstraint(condition=models.Q(('answer_by', None), ('answer_by__gt', models.F('due_at')), _connector='OR'), name='dose_logs_are_due_before_their_window_ends'),
         ),
         migrations.AddConstraint(
             model_name='doselog',

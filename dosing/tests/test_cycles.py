@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dosing.cycle_values import WEEKDAYS, InvalidCycle, parse_cycle
-from dosing.cycles import Rule, due_instant, occurrences
+from dosing.cycles import Rule, due_instant, occurrence_on, occurrences
 
 # Together at least 20,000 cases a run.
 EXAMPLES = 10_000
@@ -148,7 +148,7 @@ def test_occurrences_are_those_of_a_walk_over_every_date(
     rule = Rule(parse_cycle(cycle_type, value), at, start, end, Decimal(1))
     found = list(takewhile(lambda o: o.due_at < until, occurrences(rule, zone=zone, since=since)))
 
-    days = (since.date() + timedelta(days=n) for n in range(-3, 50))
+    days = [since.date() + timedelta(days=n) for n in range(-3, 50)]
     expected = [
         (day, due, quantity_on(cycle_type, value, day, start))
         for day in days
@@ -156,6 +156,8 @@ def test_occurrences_are_those_of_a_walk_over_every_date(
         if since <= (due := due_instant(day, at, zone)) < until
     ]
     assert [(o.log_date, o.due_at, o.quantity) for o in found] == expected
+    each_day = [occurrence_on(rule, day, zone=zone) for day in days]
+    assert [o for o in each_day if o and since <= o.due_at < until] == found
 
 
 def test_a_skipped_date_keeps_its_dose_on_its_own_log_date() -> None:
