@@ -125,7 +125,9 @@ class DoseLog(models.Model):
                 fields=["due_at"], condition=Q(status=DoseStatus.PENDING), name="dose_logs_pending_by_due"
             ),
             models.Index(
-                fields=["answer_by"], condition=Q(status=DoseStatus.PENDING), name="dose_logs_pending_by_window"
+                fields=["answer_by"],
+                condition=Q(status=DoseStatus.PENDING),
+                name="dose_logs_pending_by_window",
             ),
         ]
         constraints = [
