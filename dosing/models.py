@@ -79,6 +79,17 @@ class Schedule(models.Model):
     def __str__(self) -> str:
         return f"{self.scheduled_time:%H:%M} {self.get_cycle_type_display()}"
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether doses fall due at all: neither it nor its medicine is off, paused or gone."""
+        medication = self.medication
+        return (
+            self.is_active
+            and medication.is_active
+            and medication.paused_at is None
+            and medication.user.is_active
+        )
+
 
 class DoseLog(models.Model):
     """One occurrence of a schedule on one local date, or one as-needed intake. Its due time never moves."""

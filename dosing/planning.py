@@ -143,6 +143,14 @@ def rule_of(schedule: Schedule | _Claimed) -> Rule:
     )
 
 
+def window_end(due_at: datetime, next_due_at: datetime | None) -> datetime:
+    """When a dose is no longer waited for: after the answer window, or when the next one is due if earlier."""
+    end = due_at + ANSWER_WINDOW
+    if next_due_at is None or next_due_at <= due_at:  # a skipped date shares its neighbour's instant
+        return end
+    return min(end, next_due_at)
+
+
 def _claim(sql: str, **params: Any) -> list[_Claimed]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -188,11 +196,7 @@ def _dose_rows(
 ) -> Iterable[tuple[Any, ...]]:
     followers = [occurrence.due_at for occurrence in found[1:]] + [next_due_at]
     for occurrence, follower in zip(found, followers, strict=False):
-        answer_by = occurrence.due_at + ANSWER_WINDOW
-        if (
-            follower is not None and follower > occurrence.due_at
-        ):  # a skipped date shares its neighbour's instant
-            answer_by = min(answer_by, follower)
+        answer_by = window_end(occurrence.due_at, follower)
         yield (
             uuid7(),
             schedule.user_id,

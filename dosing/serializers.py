@@ -5,6 +5,7 @@ from rest_framework import serializers
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.common.fields import CalendarDateField, IdField, InstantField, QuantityField, WallTimeField
+from users.serializers import UserOutput
 
 
 class ScheduleInput(serializers.Serializer[Any]):
@@ -105,3 +106,42 @@ class TakeInput(UndoInput):
 class SkipInput(UndoInput):
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+
+
+class SnoozeInput(UndoInput):
+    minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
+
+
+class AmendInput(UndoInput):
+    taken_at = InstantField(required=False)
+    quantity = QuantityField(required=False)
+    reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+
+
+class IntakeInput(serializers.Serializer[Any]):
+    id = IdField(required=False)
+    medication_id = IdField()
+    schedule_id = IdField(required=False, allow_null=True)
+    taken_at = InstantField(required=False)
+    quantity = QuantityField(required=False)
+    note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(required=False)
+
+
+class MoveOutput(serializers.Serializer[Any]):
+    schedule_id = serializers.UUIDField()
+    medication_id = serializers.UUIDField()
+    log_date = CalendarDateField()
+    due_at_before = serializers.DateTimeField()
+    due_at = serializers.DateTimeField()
+
+
+class ChangedProfileOutput(UserOutput):
+    """The person, and which planned doses another time zone moved."""
+
+    moved_doses = MoveOutput(many=True)
+
+    class Meta(UserOutput.Meta):
+        fields = [*UserOutput.Meta.fields, "moved_doses"]
+        read_only_fields = fields

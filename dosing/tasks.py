@@ -2,6 +2,7 @@ import structlog
 from celery import shared_task
 
 from dosing.planning import plan_due
+from dosing.settling import settle
 from medtrack.common.clock import database_now
 
 log = structlog.get_logger(__name__)
@@ -15,3 +16,11 @@ def plan_doses() -> None:
         log.info(
             "doses planned", schedules=planned.schedules, doses=planned.doses, set_aside=planned.set_aside
         )
+
+
+@shared_task
+def settle_doses() -> None:
+    """Batches until no unanswered dose is past its window."""
+    now = database_now()
+    while missed := settle(now=now):
+        log.info("doses missed", doses=missed)

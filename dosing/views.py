@@ -9,33 +9,66 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dosing import actions
+from dosing.actions import doses, intakes, schedules
 from dosing.models import DoseLog, Schedule
 from dosing.querysets import ScheduleQuerySet
 from dosing.serializers import (
+    AmendInput,
+    ChangedProfileOutput,
     DayOutput,
     DayQuery,
     DoseOutput,
+    IntakeInput,
+    MoveOutput,
     NewScheduleInput,
     ScheduleInput,
     ScheduleOutput,
     SkipInput,
+    SnoozeInput,
     TakeInput,
     UndoInput,
 )
 from medications import views as medication_views
+from medications.serializers import MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
+from users import views as user_views
 from users.authentication import caller
+from users.serializers import ProfileInput, UserOutput
 
 
 class MedicationDetail(medication_views.MedicationDetail):
     @extend_schema(operation_id="deleteMedication", responses={204: None})
     def delete(self, request: Request, medication_id: UUID) -> Response:
-        actions.delete_medication(medication=visible_medication(request, medication_id), now=database_now())
+        medication = visible_medication(request, medication_id)
+        schedules.delete_medication(medication=medication, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PauseMedication(APIView):
+    @extend_schema(operation_id="pauseMedication", request=None, responses=MedicationOutput)
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        medication = visible_medication(request, medication_id)
+        paused = schedules.pause_medication(medication=medication, now=database_now())
+        return Response(MedicationOutput(paused).data)
+
+
+class ResumeMedication(APIView):
+    @extend_schema(operation_id="resumeMedication", request=None, responses=MedicationOutput)
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        medication = visible_medication(request, medication_id)
+        resumed = schedules.resume_medication(medication=medication, now=database_now())
+        return Response(MedicationOutput(resumed).data)
+
+
+class Me(user_views.Me):
+    @extend_schema(operation_id="updateMe", tags=["me"], request=ProfileInput, responses=ChangedProfileOutput)
+    def patch(self, request: Request) -> Response:
+        changes = validated(ProfileInput, request, partial=True)
+        user, moves = schedules.update_profile(user=caller(request), changes=changes, now=database_now())
+        return Response(UserOutput(user).data | {"moved_doses": MoveOutput(moves, many=True).data})
 
 
 class MedicationSchedules(ListAPIView[Schedule]):
@@ -63,7 +96,7 @@ class MedicationSchedules(ListAPIView[Schedule]):
         medication = visible_medication(request, medication_id)
         fields = validated(NewScheduleInput, request)
         fields.setdefault("start_date", now.astimezone(caller(request).zone).date())
-        schedule, created = actions.create_schedule(medication=medication, now=now, **fields)
+        schedule, created = schedules.create_schedule(medication=medication, now=now, **fields)
         return Response(
             ScheduleOutput(schedule).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
@@ -80,12 +113,12 @@ class ScheduleDetail(APIView):
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         schedule = _schedule(request, schedule_id)
         changes = validated(ScheduleInput, request, partial=True)
-        updated = actions.update_schedule(schedule=schedule, changes=changes, now=database_now())
+        updated = schedules.update_schedule(schedule=schedule, changes=changes, now=database_now())
         return Response(ScheduleOutput(updated).data)
 
     @extend_schema(operation_id="deleteSchedule", responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        actions.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
+        schedules.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -100,15 +133,26 @@ class Doses(APIView):
         query.is_valid(raise_exception=True)
         user = caller(request)
         day = query.validated_data.get("date") or timezone.now().astimezone(user.zone).date()
-        doses = DoseLog.objects.visible_to(user).on(day)
-        return Response(DayOutput({"date": day, "timezone": user.timezone, "results": doses}).data)
+        results = DoseLog.objects.visible_to(user).on(day)
+        return Response(DayOutput({"date": day, "timezone": user.timezone, "results": results}).data)
+
+    @extend_schema(
+        operation_id="logIntake", request=IntakeInput, responses={201: DoseOutput, 200: DoseOutput}
+    )
+    def post(self, request: Request) -> Response:
+        dose, created = intakes.log_intake(
+            by=caller(request), now=timezone.now(), **validated(IntakeInput, request)
+        )
+        return Response(
+            DoseOutput(dose).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        )
 
 
 class TakeDose(APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
         fields = validated(TakeInput, request)
-        dose = actions.take_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        dose = doses.take_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
         return Response(DoseOutput(dose).data)
 
 
@@ -116,7 +160,7 @@ class SkipDose(APIView):
     @extend_schema(operation_id="skipDose", request=SkipInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
         fields = validated(SkipInput, request)
-        dose = actions.skip_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        dose = doses.skip_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
         return Response(DoseOutput(dose).data)
 
 
@@ -124,7 +168,23 @@ class UndoDose(APIView):
     @extend_schema(operation_id="undoDose", request=UndoInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
         fields = validated(UndoInput, request)
-        dose = actions.undo_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        dose = doses.undo_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        return Response(DoseOutput(dose).data)
+
+
+class SnoozeDose(APIView):
+    @extend_schema(operation_id="snoozeDose", request=SnoozeInput, responses=DoseOutput)
+    def post(self, request: Request, dose_id: UUID) -> Response:
+        fields = validated(SnoozeInput, request)
+        dose = doses.snooze_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+        return Response(DoseOutput(dose).data)
+
+
+class AmendDose(APIView):
+    @extend_schema(operation_id="amendDose", request=AmendInput, responses=DoseOutput)
+    def post(self, request: Request, dose_id: UUID) -> Response:
+        fields = validated(AmendInput, request)
+        dose = doses.amend_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
         return Response(DoseOutput(dose).data)
 
 

@@ -22,6 +22,7 @@ app.conf.beat_schedule = {
     name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 60.0)}}
     for name, task, seconds in (
         ("plan doses", "dosing.tasks.plan_doses", 300.0),
+        ("settle doses", "dosing.tasks.settle_doses", 60.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
     )

@@ -63,6 +63,16 @@ class UserOutput(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
+class ProfileInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=100, allow_blank=True, required=False)
+    timezone = ZoneField(required=False)
+    language = serializers.ChoiceField(settings.LANGUAGES, required=False)
+    private_push_text = serializers.BooleanField(required=False)
+    follow_up_interval_minutes = serializers.IntegerField(min_value=5, max_value=240, required=False)
+    follow_up_cap = serializers.IntegerField(min_value=0, max_value=10, required=False)
+    week_start = serializers.IntegerField(min_value=1, max_value=7, required=False)
+
+
 class CredentialsOutput(serializers.Serializer[Any]):
     user = UserOutput()
     access = serializers.CharField()

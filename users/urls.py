@@ -7,5 +7,4 @@ urlpatterns = [
     path("auth/login", views.LogIn.as_view()),
     path("auth/refresh", views.Refresh.as_view()),
     path("auth/logout", views.LogOut.as_view()),
-    path("me", views.Me.as_view()),
 ]

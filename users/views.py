@@ -56,6 +56,8 @@ class LogOut(APIView):
 
 
 class Me(APIView):
+    """Reading; `dosing` adds changing, because another time zone reaches into the doses."""
+
     @extend_schema(operation_id="getMe", tags=["me"], responses=UserOutput)
     def get(self, request: Request) -> Response:
         return Response(UserOutput(caller(request)).data)

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, time, timedelta
 from decimal import Decimal
+from functools import partial
 from threading import Barrier
 from uuid import uuid4
 
@@ -10,15 +11,15 @@ from django.http import Http404
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from dosing.actions import (
+from dosing.actions.doses import (
     InvalidTransition,
-    delete_medication,
-    delete_schedule,
+    amend_dose,
     skip_dose,
+    snooze_dose,
     take_dose,
     undo_dose,
-    update_schedule,
 )
+from dosing.actions.schedules import delete_medication, delete_schedule, update_schedule
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.common.problems import IdConflict
@@ -31,6 +32,8 @@ ANSWERS: dict[Change, Callable[..., DoseLog]] = {
     Change.TAKE: take_dose,
     Change.SKIP: skip_dose,
     Change.UNDO: undo_dose,
+    Change.SNOOZE: partial(snooze_dose, minutes=10),
+    Change.AMEND: partial(amend_dose, note="with milk"),
 }
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection, transaction
 
-from dosing.actions import update_schedule
+from dosing.actions.schedules import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc

@@ -22,6 +22,11 @@ class Conflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
 
+    def __init__(self, **members: Any) -> None:
+        """`members` are told besides the sentence."""
+        super().__init__()
+        self.members = members
+
 
 class IdConflict(Conflict):
     default_detail = gettext_lazy("Another object was already created with this id.")
@@ -68,7 +73,8 @@ def _body(exc: exceptions.APIException) -> dict[str, Any]:
     if isinstance(exc, exceptions.ValidationError):
         errors = list(_flatten(exc.detail))
         return problem(exc.status_code, "ValidationError", _("Some fields are not valid."), errors=errors)
-    return problem(exc.status_code, type(exc).__name__, str(exc.detail))
+    members = exc.members if isinstance(exc, Conflict) else {}
+    return problem(exc.status_code, type(exc).__name__, str(exc.detail), **members)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:

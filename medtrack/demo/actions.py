@@ -11,7 +11,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from dosing.actions import create_schedule, delete_schedule, skip_dose, take_dose, undo_dose
+from dosing.actions.doses import skip_dose, take_dose, undo_dose
+from dosing.actions.schedules import create_schedule, delete_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_schedules
 from dosing.status import Change, DoseStatus

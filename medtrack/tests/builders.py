@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from dosing.actions import create_schedule
+from dosing.actions.schedules import create_schedule
 from dosing.models import DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from dosing.actions import take_dose
+from dosing.actions.doses import take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import device_of, dose_due

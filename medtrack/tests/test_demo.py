@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F, QuerySet
 from django.test import TestCase
 
-from dosing.actions import delete_medication
+from dosing.actions.schedules import delete_medication
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication

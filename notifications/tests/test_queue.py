@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dosing.actions import take_dose, undo_dose
+from dosing.actions.doses import take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of

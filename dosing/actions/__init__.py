@@ -1,0 +1,1 @@
+"""Every write to schedules and doses."""

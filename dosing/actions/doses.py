@@ -1,0 +1,194 @@
+"""What people do to doses: each is one transition and one immutable event that explains it.
+
+A repeat is the same answer and no second event.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from psycopg.errors import UniqueViolation
+
+from dosing.as_needed import refuse_beyond_limits
+from dosing.models import DoseEvent, DoseLog
+from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
+from medtrack.common.ids import uuid7
+from medtrack.common.problems import Conflict, IdConflict, field_error
+from users.models import User
+
+if TYPE_CHECKING:
+    pass
+
+CLOCK_SKEW = timedelta(minutes=5)
+EVENT_OF = {
+    Change.TAKE: EventAction.TAKEN,
+    Change.SKIP: EventAction.SKIPPED,
+    Change.UNDO: EventAction.REOPENED,
+    Change.SNOOZE: EventAction.SNOOZED,
+    Change.AMEND: EventAction.AMENDED,
+}
+UNANSWERED: dict[str, Any] = {
+    "recorded_by_id": None,
+    "taken_at": None,
+    "taken_quantity": None,
+    "skip_reason": "",
+    "note": "",
+    "snoozed_until": None,
+}
+AMENDABLE = {DoseStatus.TAKEN: {"taken_at", "quantity", "note"}, DoseStatus.SKIPPED: {"reason", "note"}}
+COLUMNS = {"quantity": "taken_quantity", "reason": "skip_reason"}
+
+
+class InvalidTransition(Conflict):
+    default_detail = _("This dose cannot be changed in this way now.")
+    default_code = "invalid_transition"
+
+
+class Deed(TypedDict):
+    """Who does something to which dose. It occurred `now` unless it is recorded later than it happened."""
+
+    dose_id: UUID
+    by: User
+    now: datetime
+    event_id: NotRequired[UUID | None]
+    occurred_at: NotRequired[datetime | None]
+
+
+def take_dose(*, quantity: Decimal | None = None, note: str | None = None, **deed: Unpack[Deed]) -> DoseLog:
+    """Records that the dose was taken, when and how much.
+
+    Raises InvalidTransition, IdConflict and, for an as-needed intake, IntakeTooSoon and DailyLimitReached.
+    """
+    event = _event(Change.TAKE, deed, quantity=quantity, note=note)
+
+    def taken(dose: DoseLog) -> dict[str, Any]:
+        if dose.schedule_id is None:
+            refuse_beyond_limits(dose.medication, event.occurred_at, besides=dose)
+        answer = {"taken_at": event.occurred_at, "taken_quantity": quantity, "note": note or ""}
+        return UNANSWERED | answer | {"recorded_by_id": event.recorded_by_id}
+
+    return _record(Change.TAKE, event, taken)
+
+
+def skip_dose(*, reason: str | None = None, note: str | None = None, **deed: Unpack[Deed]) -> DoseLog:
+    """Records that the dose was left out on purpose. Raises InvalidTransition and IdConflict."""
+    event = _event(Change.SKIP, deed, reason=reason, note=note)
+    answer = {"skip_reason": reason or "", "note": note or "", "recorded_by_id": event.recorded_by_id}
+    return _record(Change.SKIP, event, lambda dose: UNANSWERED | answer)
+
+
+def undo_dose(**deed: Unpack[Deed]) -> DoseLog:
+    """Reopens an answered dose. Raises InvalidTransition and IdConflict."""
+    return _record(Change.UNDO, _event(Change.UNDO, deed), lambda dose: UNANSWERED)
+
+
+def snooze_dose(*, minutes: int, **deed: Unpack[Deed]) -> DoseLog:
+    """Puts the dose off by so many minutes, counted from its due time while that is still to come.
+
+    Raises InvalidTransition, IdConflict and, when it would count as missed by then, ValidationError.
+    """
+    event = _event(Change.SNOOZE, deed, minutes=minutes)
+
+    def asleep(dose: DoseLog) -> dict[str, Any]:
+        if _is_asleep(dose, minutes, event.occurred_at):
+            return {}
+        until = max(event.occurred_at, dose.due_at or event.occurred_at) + timedelta(minutes=minutes)
+        if dose.answer_by is None or until > dose.answer_by:
+            raise field_error("minutes", _("By then the dose counts as missed."), code="after_answer_window")
+        return {"snoozed_until": until}
+
+    return _record(Change.SNOOZE, event, asleep)
+
+
+def amend_dose(
+    *,
+    taken_at: datetime | None = None,
+    quantity: Decimal | None = None,
+    reason: str | None = None,
+    note: str | None = None,
+    **deed: Unpack[Deed],
+) -> DoseLog:
+    """Corrects what an answer said; None leaves as it is. Raises InvalidTransition, IdConflict, ValidationError."""
+    said = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
+    event = _event(Change.AMEND, deed, **said)
+    if taken_at:
+        refuse_future("taken_at", taken_at, now=deed["now"])
+
+    def corrected(dose: DoseLog) -> dict[str, Any]:
+        given = {name: value for name, value in said.items() if value is not None}
+        if wrong := sorted(given.keys() - AMENDABLE[DoseStatus(dose.status)]):
+            raise field_error(
+                wrong[0], _("The answer to this dose has no such detail."), code="not_applicable"
+            )
+        return {COLUMNS.get(name, name): value for name, value in given.items()}
+
+    return _record(Change.AMEND, event, corrected)
+
+
+def refuse_future(field: str, at: datetime, *, now: datetime) -> None:
+    """Raises ValidationError; a phone's clock may be a little ahead of ours."""
+    if at > now + CLOCK_SKEW:
+        raise field_error(field, _("This time is in the future."), code="in_future")
+
+
+def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
+    occurred_at = deed.get("occurred_at") or deed["now"]
+    refuse_future("occurred_at", occurred_at, now=deed["now"])
+    return DoseEvent(
+        id=deed.get("event_id") or uuid7(),
+        dose_id=deed["dose_id"],
+        action=EVENT_OF[change],
+        recorded_by=deed["by"],
+        occurred_at=occurred_at,
+        recorded_at=deed["now"],
+        payload={name: str(value) for name, value in said.items() if value is not None},
+    )
+
+
+def _record(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
+    """The dose after the change; `details` are the columns that it sets besides the status."""
+    try:
+        with transaction.atomic():
+            return _apply(change, event, details)
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation):  # the event id was used for another dose just now
+            raise IdConflict from error
+        raise
+
+
+def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
+    mine = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
+    dose: DoseLog = get_object_or_404(mine, id=event.dose_id)
+    if known := DoseEvent.objects.filter(id=event.id).first():
+        if (known.dose_id, known.action) != (dose.id, event.action):
+            raise IdConflict
+        return dose
+    status = TRANSITIONS.get((DoseStatus(dose.status), change))
+    if status is None:
+        if dose.status in _outcomes(change):
+            return dose
+        raise InvalidTransition
+    changes = {"status": status} | details(dose)
+    if all(getattr(dose, name) == value for name, value in changes.items()):
+        return dose
+    for name, value in changes.items():
+        setattr(dose, name, value)
+    dose.save(update_fields=changes)
+    event.save(force_insert=True)
+    return dose
+
+
+def _outcomes(change: Change) -> set[DoseStatus]:
+    return {target for (_status, made), target in TRANSITIONS.items() if made == change}
+
+
+def _is_asleep(dose: DoseLog, minutes: int, at: datetime) -> bool:
+    """The same snooze again, while it lasts, is a repeat."""
+    if dose.snoozed_until is None or dose.snoozed_until <= at:
+        return False
+    return bool(dose.events.latest("recorded_at").payload.get("minutes") == str(minutes))

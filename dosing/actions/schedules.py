@@ -1,0 +1,139 @@
+"""Writes that change when doses fall due. What they mean for the future is planned in the same transaction.
+
+All writes about one person take turns on the person's row; the planner, which does not, locks schedules.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.shortcuts import get_object_or_404
+
+from dosing.models import Schedule
+from dosing.replanning import Move, replan, replanning
+from dosing.schedule_rules import check
+from medications.models import Medication
+from medtrack.common.creation import create_once
+from users.models import User
+
+PLANNED_FIELDS = {
+    "scheduled_time",
+    "cycle_type",
+    "cycle_value",
+    "quantity",
+    "start_date",
+    "end_date",
+    "is_active",
+}
+
+
+@transaction.atomic
+def create_schedule(
+    *, medication: Medication, now: datetime, id: UUID | None = None, **fields: Any
+) -> tuple[Schedule, bool]:
+    """The schedule, planned, and whether it is new. Raises ValidationError, IdConflict and Http404."""
+    check(Schedule(**fields))
+    take_turn(medication.user_id)
+    get_object_or_404(Medication, id=medication.id, deleted_at=None)
+    schedule, created = create_once(Schedule.objects.all(), id=id, medication_id=medication.id, **fields)
+    if created:
+        replan([schedule.id], now=now)
+        schedule.refresh_from_db()
+    return schedule, created
+
+
+@transaction.atomic
+def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetime) -> Schedule:
+    """Re-plans the future when the rule changed; what was due stays as it was.
+
+    Raises ValidationError and Http404.
+    """
+    take_turn(schedule.medication.user_id)
+    schedule = get_object_or_404(Schedule, id=schedule.id, deleted_at=None)
+    changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
+    for name, value in changed.items():
+        setattr(schedule, name, value)
+    check(schedule)
+    if PLANNED_FIELDS.isdisjoint(changed):
+        _save_version(schedule, changed)
+    else:
+        with replanning([schedule.id], now=now):
+            _save_version(schedule, changed)
+    schedule.refresh_from_db()
+    return schedule
+
+
+@transaction.atomic
+def delete_schedule(*, schedule: Schedule, now: datetime) -> None:
+    """Soft: its past doses stay, its future ones go."""
+    take_turn(schedule.medication.user_id)
+    _delete([schedule.id], now)
+
+
+@transaction.atomic
+def delete_medication(*, medication: Medication, now: datetime) -> None:
+    """Soft: the history of its doses survives; its schedules and future doses end."""
+    take_turn(medication.user_id)
+    _delete(_schedules_of(medication), now)
+    Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False)
+
+
+def pause_medication(*, medication: Medication, now: datetime) -> Medication:
+    """Nothing of it falls due until it is resumed. Raises Http404."""
+    return _set_paused(medication, now, now)
+
+
+def resume_medication(*, medication: Medication, now: datetime) -> Medication:
+    """Its schedules go on from now; what would have fallen due in the pause never did. Raises Http404."""
+    return _set_paused(medication, None, now)
+
+
+@transaction.atomic
+def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tuple[User, list[Move]]:
+    """The person and which doses another time zone moves; those that were due stay as they were."""
+    user = take_turn(user.id)
+    zone_before = user.timezone
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if user.timezone == zone_before:
+        user.save(update_fields=[*changes, "updated_at"])
+        return user, []
+    mine = Schedule.objects.filter(medication__user=user, deleted_at=None)
+    with replanning(mine.values_list("id", flat=True), now=now) as moves:
+        user.save(update_fields=[*changes, "updated_at"])
+    return user, moves
+
+
+def take_turn(user_id: UUID) -> User:
+    """The person as they are now, until the end of the transaction."""
+    user: User = User.objects.select_for_update(no_key=True).get(id=user_id)
+    return user
+
+
+def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:
+    with transaction.atomic():
+        take_turn(medication.user_id)
+        medication = get_object_or_404(Medication, id=medication.id, deleted_at=None)
+        if (medication.paused_at is None) != (paused_at is None):
+            with replanning(_schedules_of(medication), now=now):
+                medication.paused_at = paused_at
+                medication.save(update_fields=["paused_at", "updated_at"])
+    return medication
+
+
+def _schedules_of(medication: Medication) -> list[UUID]:
+    live = Schedule.objects.filter(medication=medication, deleted_at=None)
+    return list(live.values_list("id", flat=True))
+
+
+def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
+    if changed:
+        schedule.version += 1
+        schedule.save(update_fields=[*changed, "version", "updated_at"])
+
+
+def _delete(schedule_ids: list[UUID], now: datetime) -> None:
+    with replanning(schedule_ids, now=now):
+        live = Schedule.objects.filter(id__in=schedule_ids, deleted_at=None)
+        live.update(deleted_at=now, is_active=False)
