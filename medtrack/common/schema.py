@@ -18,6 +18,11 @@ PROBLEM = {
                 "properties": {"field": _STRING, "code": _STRING, "detail": _STRING},
             },
         },
+        "next_allowed_at": {
+            **_STRING,
+            "format": "date-time",
+            "description": "Of IntakeTooSoon and DailyLimitReached: the first instant at which an intake is allowed.",
+        },
         "request_id": {**_STRING, "nullable": True},
     },
 }
