@@ -73,10 +73,11 @@ def _repeated(
     known: DoseLog, medication: Medication, taken_at: datetime | None, payload: dict[str, str]
 ) -> DoseLog:
     """The intake with this id when it was first recorded with the same words. Raises IdConflict."""
+    if known.schedule_id is not None or known.medication_id != medication.id:
+        raise IdConflict
     first = DoseEvent.objects.filter(dose=known).earliest("recorded_at")
     said = {name: value for name, value in first.payload.items() if name != "override"}
-    is_same = known.schedule_id is None and known.medication_id == medication.id and said == payload
-    if not is_same or taken_at not in (None, first.occurred_at):
+    if said != payload or taken_at not in (None, first.occurred_at):
         raise IdConflict
     known.medication = medication
     return known

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from dosing.actions.doses import (
     undo_dose,
 )
 from dosing.models import DoseEvent, DoseLog
+from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.common.problems import IdConflict
 from medtrack.tests.builders import dose_due, utc
@@ -95,6 +97,96 @@ def test_only_the_tables_transitions_happen(
     else:
         with pytest.raises(InvalidTransition):
             act(dose_id=dose.id, by=ana.user, now=NOW)
+
+
+def test_every_change_of_a_person_is_in_the_table_and_has_its_event() -> None:
+    assert {change for _status, change in TRANSITIONS} == {*ANSWERS, Change.MISS}
+
+
+def test_snoozing_puts_the_dose_off_and_leaves_it_pending(ana: Credentials, dose: DoseLog) -> None:
+    later = NOW + timedelta(minutes=5)
+    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=later, minutes=15)
+    assert (snoozed.status, snoozed.snoozed_until) == ("pending", NOW + timedelta(minutes=20))
+    event = DoseEvent.objects.get()
+    assert (event.action, event.payload) == ("snoozed", {"minutes": "15"})
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=later)
+    assert (taken.status, taken.snoozed_until) == ("taken", None)
+
+
+def test_a_snooze_before_the_time_counts_from_the_time(ana: Credentials, dose: DoseLog) -> None:
+    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=NOW - timedelta(hours=1), minutes=15)
+    assert snoozed.snoozed_until == NOW + timedelta(minutes=15)
+
+
+def test_the_same_snooze_while_it_lasts_is_a_repeat_and_another_one_is_not(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    minutes_later = [(0, 10), (3, 10), (4, 30), (34, 30), (35, 30)]
+    ends = []
+    for minute, length in minutes_later:
+        now = NOW + timedelta(minutes=minute)
+        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=length)
+        assert snoozed.snoozed_until
+        ends.append((snoozed.snoozed_until - NOW) // timedelta(minutes=1))
+    assert ends == [10, 10, 34, 64, 64]
+    assert DoseEvent.objects.count() == 3
+
+
+def test_a_dose_cannot_sleep_until_it_is_missed(ana: Credentials, dose: DoseLog) -> None:
+    late = NOW + timedelta(hours=3, minutes=50)
+    with pytest.raises(ValidationError) as refused:
+        snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=11)
+    assert refused.value.get_codes() == {"minutes": ["after_answer_window"]}
+    assert snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=10).snoozed_until == dose.answer_by
+
+
+def test_a_missed_dose_is_taken_late_at_the_time_it_was_taken(ana: Credentials, dose: DoseLog) -> None:
+    tomorrow = NOW + timedelta(days=1)
+    assert settle(now=tomorrow) == 1
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=tomorrow, occurred_at=NOW + timedelta(hours=1))
+    event = DoseEvent.objects.get()
+    assert (taken.status, taken.taken_at, taken.log_date) == (
+        "taken",
+        NOW + timedelta(hours=1),
+        dose.log_date,
+    )
+    assert (event.occurred_at, event.recorded_at) == (NOW + timedelta(hours=1), tomorrow)
+
+
+def test_amending_corrects_only_what_is_said_and_keeps_who_answered(
+    ana: Credentials, ben: Credentials, dose: DoseLog
+) -> None:
+    take_dose(dose_id=dose.id, by=ana.user, now=NOW, quantity=Decimal(2), note="with milk")
+    earlier = NOW - timedelta(minutes=30)
+    for _ in range(2):
+        amended = amend_dose(dose_id=dose.id, by=ana.user, now=NOW, taken_at=earlier, note="")
+    assert (amended.status, amended.taken_at, amended.note) == ("taken", earlier, "")
+    assert (amended.actual_quantity, amended.recorded_by) == (Decimal(2), ana.user)
+    events = DoseEvent.objects.order_by("id").values_list("action", "payload")
+    assert list(events) == [
+        ("taken", {"quantity": "2", "note": "with milk"}),
+        ("amended", {"taken_at": str(earlier), "note": ""}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail", "field"),
+    [
+        (skip_dose, {"taken_at": NOW}, "taken_at"),
+        (skip_dose, {"quantity": Decimal(2), "note": "x"}, "quantity"),
+        (take_dose, {"reason": "felt sick"}, "reason"),
+        (take_dose, {"taken_at": NOW + timedelta(hours=1)}, "taken_at"),
+    ],
+)
+def test_an_answer_has_only_its_own_details(
+    ana: Credentials, dose: DoseLog, answer: Callable[..., DoseLog], detail: dict[str, Any], field: str
+) -> None:
+    answer(dose_id=dose.id, by=ana.user, now=NOW)
+    before = list(DoseLog.objects.values())
+    with pytest.raises(ValidationError) as refused:
+        amend_dose(dose_id=dose.id, by=ana.user, now=NOW, **detail)
+    assert list(refused.value.get_codes()) == [field]
+    assert list(DoseLog.objects.values()) == before
 
 
 def test_undoing_forgets_the_answer_but_not_that_it_was_given(ana: Credentials, dose: DoseLog) -> None:

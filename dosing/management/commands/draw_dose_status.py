@@ -1,0 +1,45 @@
+"""`manage.py draw_dose_status`: writes the picture of the transition table into the docs."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from dosing.actions.doses import EVENT_OF
+from dosing.status import TRANSITIONS, DoseStatus
+
+FILE: Path = settings.BASE_DIR / "docs" / "dose-status.md"
+PAGE = """# What can become of a dose
+
+Drawn by `manage.py draw_dose_status` from the transition table in `dosing/status.py`. What is not in it is refused
+with 409 `InvalidTransition`; what has just been done already is answered the same way and changes nothing.
+
+```mermaid
+stateDiagram-v2
+    [*] --> {initial}: planned
+{arrows}
+```
+
+| from | change | to | dose event |
+|---|---|---|---|
+{rows}
+"""
+
+
+def page() -> str:
+    arrows, rows = [], []
+    for (status, change), target in TRANSITIONS.items():
+        arrows.append(f"    {status} --> {target}: {change}")
+        rows.append(
+            f"| {status} | {change} | {target} | {EVENT_OF.get(change, 'none: the system settles it')} |"
+        )
+    return PAGE.format(initial=DoseStatus.PENDING, arrows="\n".join(arrows), rows="\n".join(rows))
+
+
+class Command(BaseCommand):
+    help = "Draws docs/dose-status.md from the transition table."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        FILE.write_text(page())
+        self.stdout.write(f"Drew {FILE.relative_to(settings.BASE_DIR)}.")

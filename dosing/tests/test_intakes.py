@@ -1,0 +1,162 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import time, timedelta
+from decimal import Decimal
+from threading import Barrier
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.http import Http404
+from rest_framework.exceptions import ValidationError
+
+from dosing.actions.doses import take_dose, undo_dose
+from dosing.actions.intakes import log_intake
+from dosing.actions.schedules import delete_schedule
+from dosing.as_needed import DailyLimitReached, IntakeTooSoon
+from dosing.models import DoseEvent, DoseLog, Schedule
+from medications.models import Medication
+from medtrack.common.problems import IdConflict
+from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.workers import closing
+from users.actions import Credentials
+
+NOW = utc(2026, 11, 20, 12)
+HOUR = timedelta(hours=1)
+
+
+def as_needed(medication: Medication, **limits: int) -> Schedule:
+    return schedule_at(medication, time(0), now=NOW, cycle_type="as_needed", cycle_value=limits)
+
+
+@pytest.fixture
+def medication(ana: Credentials) -> Medication:
+    medication = medication_of(ana.user, "Ibuprofen")
+    as_needed(medication, min_gap_minutes=240, max_per_day=3)
+    return medication
+
+
+def take(medication: Medication, after: timedelta = timedelta(0), **fields: Any) -> DoseLog:
+    return log_intake(medication_id=medication.id, by=medication.user, now=NOW + after, **fields)[0]
+
+
+def test_an_intake_is_a_taken_dose_without_schedule_or_due_time(medication: Medication) -> None:
+    Schedule.objects.update(quantity=Decimal("0.5"))
+    dose = take(medication, taken_at=NOW - HOUR, note="headache")
+    assert (dose.status, dose.schedule_id, dose.due_at, dose.answer_by) == ("taken", None, None, None)
+    assert (dose.quantity, dose.taken_at, dose.log_date.day) == (Decimal("0.5"), NOW - HOUR, 20)
+    event = DoseEvent.objects.get()
+    assert (event.action, event.occurred_at, event.payload) == ("taken", NOW - HOUR, {"note": "headache"})
+
+
+def test_the_day_of_an_intake_is_the_patients(db: None) -> None:
+    medication = medication_of(person("Dora", timezone="Asia/Seoul").user)
+    assert take(medication, 4 * HOUR).log_date.day == 21
+
+
+def test_too_soon_and_too_often_are_refused_with_the_next_time(medication: Medication) -> None:
+    take(medication, -8 * HOUR)
+    with pytest.raises(IntakeTooSoon) as too_soon:
+        take(medication, -5 * HOUR)
+    assert too_soon.value.members == {"next_allowed_at": NOW - 4 * HOUR}
+    take(medication, -4 * HOUR)
+    take(medication)
+    with pytest.raises(DailyLimitReached) as too_often:
+        take(medication, 6 * HOUR)
+    assert too_often.value.members == {"next_allowed_at": utc(2026, 11, 21)}
+    assert take(medication, 12 * HOUR).log_date.day == 21
+    assert DoseLog.objects.count() == 4
+
+
+def test_an_override_is_possible_and_remembered(medication: Medication) -> None:
+    take(medication, override=True)
+    take(medication, HOUR, override=True)
+    assert list(DoseEvent.objects.order_by("id").values_list("payload", flat=True)) == [
+        {},
+        {"override": "IntakeTooSoon"},
+    ]
+
+
+def test_what_was_taken_back_counts_no_more_and_is_taken_again_within_the_limits(
+    medication: Medication,
+) -> None:
+    dose = take(medication)
+    undo_dose(dose_id=dose.id, by=medication.user, now=NOW)
+    again = take(medication, HOUR)
+    with pytest.raises(IntakeTooSoon):
+        take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR)
+    undo_dose(dose_id=again.id, by=medication.user, now=NOW + 2 * HOUR)
+    assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR).taken_at == NOW + 2 * HOUR
+
+
+def test_the_strictest_of_several_as_needed_schedules_holds_and_deleted_ones_do_not(
+    medication: Medication,
+) -> None:
+    stricter = as_needed(medication, min_gap_minutes=480)
+    take(medication)
+    with pytest.raises(IntakeTooSoon):
+        take(medication, 7 * HOUR)
+    delete_schedule(schedule=stricter, now=NOW)
+    take(medication, 7 * HOUR)
+
+
+def test_a_named_schedule_decides_limits_and_quantity(medication: Medication, ben: Credentials) -> None:
+    loose = as_needed(medication, min_gap_minutes=1)
+    take(medication)
+    take(medication, HOUR, schedule_id=loose.id)
+    planned = schedule_at(medication, time(20), now=NOW)
+    with pytest.raises(ValidationError) as refused:
+        take(medication, 2 * HOUR, schedule_id=planned.id)
+    assert refused.value.get_codes() == {"schedule_id": ["not_as_needed"]}
+    for foreign in (uuid4(), as_needed(medication_of(ben.user)).id):
+        with pytest.raises(Http404):
+            take(medication, 2 * HOUR, schedule_id=foreign)
+
+
+def test_a_planned_dose_of_the_medicine_is_no_intake(medication: Medication) -> None:
+    dose = dose_due(medication.user, NOW, medicine="Ibuprofen")
+    take_dose(dose_id=dose.id, by=medication.user, now=NOW)
+    assert take(medication).status == "taken"
+
+
+def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Credentials) -> None:
+    body: dict[str, Any] = {"id": uuid4(), "medication_id": medication.id, "quantity": Decimal("1.5")}
+    made = [log_intake(by=medication.user, now=NOW + n * HOUR, **body) for n in range(3)]
+    assert [is_new for _dose, is_new in made] == [True, False, False]
+    assert (
+        len({dose.id for dose, _is_new in made}) == DoseLog.objects.count() == DoseEvent.objects.count() == 1
+    )
+    for other in ({"quantity": Decimal(2)}, {"taken_at": NOW - HOUR}, {"note": "x"}):
+        with pytest.raises(IdConflict):
+            log_intake(by=medication.user, now=NOW, **(body | other))
+    with pytest.raises(IdConflict):
+        log_intake(by=ben.user, now=NOW, **(body | {"medication_id": medication_of(ben.user).id}))
+    planned = dose_due(medication.user, NOW)
+    with pytest.raises(IdConflict):
+        log_intake(by=medication.user, now=NOW, **(body | {"id": planned.id}))
+
+
+def test_nothing_is_taken_of_a_medicine_that_is_not_mine_or_in_the_future(
+    medication: Medication, ben: Credentials
+) -> None:
+    with pytest.raises(Http404):
+        log_intake(medication_id=medication.id, by=ben.user, now=NOW)
+    with pytest.raises(ValidationError) as refused:
+        take(medication, taken_at=NOW + HOUR)
+    assert refused.value.get_codes() == {"taken_at": ["in_future"]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_intakes_at_once_one_is_too_soon() -> None:
+    medication = medication_of(person("Ana").user)
+    as_needed(medication, min_gap_minutes=60)
+    rounds = Barrier(2)
+
+    def tap() -> None:
+        rounds.wait()
+        take(medication)
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(closing(tap)) for _ in range(2)]
+        errors = [type(job.exception()) for job in jobs]
+    assert sorted(error.__name__ for error in errors) == ["IntakeTooSoon", "NoneType"]
+    assert DoseLog.objects.count() == 1
