@@ -63,9 +63,9 @@ def log_intake(
         note=note,
         recorded_by=by,
     )
-    _insert(
-        dose, DoseEvent(dose=dose, action=EventAction.TAKEN, recorded_by=by, occurred_at=at, payload=payload)
-    )
+    event = DoseEvent(dose=dose, action=EventAction.TAKEN, recorded_by=by, payload=payload)
+    event.occurred_at, event.recorded_at = at, now
+    _insert(dose, event)
     return dose, True
 
 

@@ -185,7 +185,8 @@ def test_an_answer_has_only_its_own_details(
     before = list(DoseLog.objects.values())
     with pytest.raises(ValidationError) as refused:
         amend_dose(dose_id=dose.id, by=ana.user, now=NOW, **detail)
-    assert list(refused.value.get_codes()) == [field]
+    codes: Any = refused.value.get_codes()
+    assert list(codes) == [field]
     assert list(DoseLog.objects.values()) == before
 
 

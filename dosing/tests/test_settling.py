@@ -1,11 +1,14 @@
 from datetime import datetime, time, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
-from dosing.settling import settle
+from dosing.settling import _SETTLE, settle
+from dosing.tasks import settle_doses
+from medtrack.common.clock import database_now
 from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
 from medtrack.tests.workers import in_another_worker
 from users.actions import Credentials
@@ -30,7 +33,7 @@ def test_only_what_is_pending_past_its_window_is_missed(ana: Credentials) -> Non
         "Snoozed": over,
     }
     doses = {name: dose_due(ana.user, due_at, medicine=name) for name, due_at in medicines.items()}
-    who = {"by": ana.user, "now": over}
+    who: dict[str, Any] = {"by": ana.user, "now": over}
     take_dose(dose_id=doses["Taken"].id, **who)
     skip_dose(dose_id=doses["Skipped"].id, **who)
     take_dose(dose_id=doses["Reopened"].id, **who)
@@ -74,8 +77,6 @@ def test_a_dose_that_is_being_answered_is_left_to_the_one_who_answers() -> None:
 
 def test_settling_reads_only_the_windows_that_ended(ana: Credentials) -> None:
     """With statistics of a large table, the plan must be the partial index and nothing else."""
-    from dosing.settling import _SETTLE
-
     dose_due(ana.user, NOW)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -85,9 +86,6 @@ def test_settling_reads_only_the_windows_that_ended(ana: Credentials) -> None:
 
 
 def test_the_task_settles_by_the_clock_of_the_database(ana: Credentials) -> None:
-    from dosing.tasks import settle_doses
-    from medtrack.common.clock import database_now
-
     now: datetime = database_now()
     dose_due(ana.user, now - WINDOW - timedelta(seconds=5))
     DoseLog.objects.update(status="pending")

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ from dosing.models import DoseEvent, DoseLog, Schedule
 from medtrack.tests.api import Client
 from medtrack.tests.builders import dose_due, medication_of, person
 from users.actions import Credentials
+from users.models import User
 
 
 @pytest.fixture
@@ -161,6 +162,11 @@ def test_an_answer_that_makes_no_sense_is_refused_by_field(
         ("post", "doses/{dose}/take", {}),
         ("post", "doses/{dose}/skip", {}),
         ("post", "doses/{dose}/undo", {}),
+        ("post", "doses/{dose}/snooze", {}),
+        ("post", "doses/{dose}/amend", {}),
+        ("post", "doses", {"medication_id": "{medication}"}),
+        ("post", "medications/{medication}/pause", {}),
+        ("post", "medications/{medication}/resume", {}),
     ],
 )
 def test_a_stranger_sees_404_and_changes_nothing(
@@ -168,6 +174,7 @@ def test_a_stranger_sees_404_and_changes_nothing(
 ) -> None:
     before = [list(model.objects.values()) for model in (Schedule, DoseLog, DoseEvent)]
     url = "/api/v1/" + path.format(medication=dose.medication_id, schedule=dose.schedule_id, dose=dose.id)
+    body = body and {name: value.format(medication=dose.medication_id) for name, value in body.items()}
     assert getattr(as_cleo, method)(url, body, format="json").status_code == 404
     assert getattr(as_nobody, method)(url, body, format="json").status_code == 401
     assert [list(model.objects.values()) for model in (Schedule, DoseLog, DoseEvent)] == before
@@ -182,3 +189,142 @@ def test_deleting_a_medication_ends_its_doses_through_the_api(as_ana: Client, sc
 
 def test_an_id_may_be_written_in_upper_case(as_ana: Client, dose: DoseLog) -> None:
     assert as_ana.post(f"/api/v1/doses/{str(dose.id).upper()}/take").status_code == 200
+
+
+def test_snooze_and_amend(as_ana: Client, dose: DoseLog) -> None:
+    path = f"/api/v1/doses/{dose.id}"
+    before = timezone.now()
+    snoozed = as_ana.post(f"{path}/snooze", {"minutes": 15}, format="json").json()
+    until = datetime.fromisoformat(snoozed["snoozed_until"])
+    assert snoozed["status"] == "pending"
+    assert before <= until - timedelta(minutes=15) <= timezone.now()
+    assert (
+        as_ana.post(f"{path}/snooze", {}, format="json").json()["snoozed_until"] != snoozed["snoozed_until"]
+    )
+    for minutes in (0, 241, "soon", None):
+        refused = as_ana.post(f"{path}/snooze", {"minutes": minutes}, format="json")
+        assert [error["field"] for error in refused.json()["errors"]] == ["minutes"]
+    early = as_ana.post(f"{path}/amend", {"note": "x"}, format="json")
+    assert (early.status_code, early.json()["type"]) == (409, "InvalidTransition")
+    as_ana.post(f"{path}/take")
+    amended = as_ana.post(f"{path}/amend", {"quantity": "2", "note": "two"}, format="json").json()
+    assert (amended["status"], amended["quantity"], amended["note"]) == ("taken", "2", "two")
+    refused = as_ana.post(f"{path}/amend", {"reason": "x"}, format="json")
+    assert [error["code"] for error in refused.json()["errors"]] == ["not_applicable"]
+
+
+def test_as_needed_intakes(as_ana: Client, ana: Credentials, schedules: str) -> None:
+    limits = {"min_gap_minutes": 240, "max_per_day": 4}
+    as_needed = {"scheduled_time": "00:00", "cycle_type": "as_needed", "cycle_value": limits}
+    schedule = as_ana.post(schedules, as_needed, format="json").json()
+    assert schedule["next_due_at"] is None
+    body = {"id": str(uuid4()), "medication_id": schedule["medication_id"], "quantity": "1.5"}
+    made = [as_ana.post("/api/v1/doses", body, format="json") for _ in range(2)]
+    assert [response.status_code for response in made] == [201, 200]
+    dose = made[0].json()
+    assert made[1].json() == dose
+    assert (dose["schedule_id"], dose["due_at"], dose["status"], dose["quantity"]) == (
+        None,
+        None,
+        "taken",
+        "1.5",
+    )
+    again = {"medication_id": schedule["medication_id"], "schedule_id": schedule["id"]}
+    too_soon = as_ana.post("/api/v1/doses", again, format="json")
+    assert (too_soon.status_code, too_soon.json()["type"]) == (409, "IntakeTooSoon")
+    allowed = datetime.fromisoformat(too_soon.json()["next_allowed_at"])
+    assert allowed - datetime.fromisoformat(dose["taken_at"]) == timedelta(hours=4)
+    assert as_ana.post("/api/v1/doses", again | {"override": True}, format="json").status_code == 201
+    Schedule.objects.update(cycle_value={"max_per_day": 2})
+    too_often = as_ana.post("/api/v1/doses", again, format="json")
+    assert (too_often.status_code, too_often.json()["type"]) == (409, "DailyLimitReached")
+    assert len(as_ana.get("/api/v1/doses").json()["results"]) == 2
+    as_ana.post(f"/api/v1/doses/{dose['id']}/undo")
+    assert len(as_ana.get("/api/v1/doses").json()["results"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"medication_id": "x"}, "medication_id"),
+        ({"medication_id": None}, "medication_id"),
+        ({"taken_at": "2099-01-01T00:00:00Z"}, "taken_at"),
+        ({"quantity": "0"}, "quantity"),
+        ({"id": 1}, "id"),
+        ({"override": "perhaps"}, "override"),
+    ],
+)
+def test_an_intake_that_makes_no_sense_is_refused_by_field(
+    as_ana: Client, ana: Credentials, change: dict[str, Any], field: str
+) -> None:
+    body = {"medication_id": str(medication_of(ana.user).id)} | change
+    refused = as_ana.post("/api/v1/doses", body, format="json")
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert not DoseLog.objects.exists()
+
+
+def test_pausing_and_resuming(as_ana: Client, schedules: str) -> None:
+    medication = schedules.removesuffix("/schedules")
+    as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json")
+    planned = DoseLog.objects.count()
+    assert planned
+    assert as_ana.post(f"{medication}/pause").json()["paused_at"] is not None
+    assert not DoseLog.objects.exists()
+    assert as_ana.get(schedules).json()["results"][0]["next_due_at"] is None
+    assert as_ana.post(f"{medication}/resume").json()["paused_at"] is None
+    assert DoseLog.objects.count() == planned
+
+
+def test_another_time_zone_answers_with_what_moves(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "12:00"}, format="json").json()
+    before = {dose.log_date.isoformat(): dose.due_at for dose in DoseLog.objects.all()}
+    me = as_ana.patch("/api/v1/me", {"timezone": "Pacific/Honolulu", "name": "Anna"}, format="json").json()
+    assert (me["timezone"], me["name"]) == ("Pacific/Honolulu", "Anna")
+    assert {move["schedule_id"] for move in me["moved_doses"]} == {schedule["id"]}
+    assert {move["log_date"] for move in me["moved_doses"]} == before.keys()
+    for move in me["moved_doses"]:
+        due_at = datetime.fromisoformat(move["due_at"])
+        assert datetime.fromisoformat(move["due_at_before"]) == before[move["log_date"]]
+        assert due_at - timedelta(hours=10) == before[move["log_date"]]
+    assert as_ana.get("/api/v1/me").json() == {name: me[name] for name in me if name != "moved_doses"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": None}, "timezone"),
+        ({"language": "tlh"}, "language"),
+        ({"week_start": 0}, "week_start"),
+        ({"follow_up_interval_minutes": 4}, "follow_up_interval_minutes"),
+        ({"follow_up_cap": 11}, "follow_up_cap"),
+        ({"name": "x" * 101}, "name"),
+        ({"private_push_text": "perhaps"}, "private_push_text"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_refused_by_field(
+    as_ana: Client, change: dict[str, Any], field: str
+) -> None:
+    before = as_ana.get("/api/v1/me").json()
+    refused = as_ana.patch("/api/v1/me", change, format="json")
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert as_ana.get("/api/v1/me").json() == before
+
+
+def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentials) -> None:
+    changes = {
+        "email": "x@example.com",
+        "is_staff": True,
+        "id": str(uuid4()),
+        "is_active": False,
+        "password": "x",
+    }
+    assert as_ana.patch("/api/v1/me", changes, format="json").json()["email"] == ana.user.email
+    stored = User.objects.values().get(id=ana.user.id)
+    assert (stored["is_staff"], stored["is_active"], stored["password"]) == (False, True, ana.user.password)
+
+
+def test_a_zone_change_of_nobody_is_refused(as_nobody: Client) -> None:
+    assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401

@@ -18,6 +18,8 @@ with 409 `InvalidTransition`; what has just been done already is answered the sa
 ```mermaid
 stateDiagram-v2
     [*] --> {initial}: planned
+    [*] --> {missed}: planned after its window, in an outage
+    [*] --> {taken}: as-needed intake
 {arrows}
 ```
 
@@ -34,7 +36,13 @@ def page() -> str:
         rows.append(
             f"| {status} | {change} | {target} | {EVENT_OF.get(change, 'none: the system settles it')} |"
         )
-    return PAGE.format(initial=DoseStatus.PENDING, arrows="\n".join(arrows), rows="\n".join(rows))
+    return PAGE.format(
+        initial=DoseStatus.PENDING,
+        missed=DoseStatus.MISSED,
+        taken=DoseStatus.TAKEN,
+        arrows="\n".join(arrows),
+        rows="\n".join(rows),
+    )
 
 
 class Command(BaseCommand):
