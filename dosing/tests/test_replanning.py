@@ -133,4 +133,5 @@ class Travels(TestCase):
         # What is to come is due by the clock of the last zone, but for dates whose time that clock had passed.
         for log_date, due_at in rows:
             planned = due_instant(log_date, at, ZoneInfo(zone))
-            assert due_at and (due_at == planned or due_at <= now or planned < now)
+            assert due_at
+            assert due_at == planned or due_at <= now or planned < now

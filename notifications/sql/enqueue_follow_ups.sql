@@ -8,6 +8,7 @@ WITH open AS MATERIALIZED (
       AND d.due_at <= statement_timestamp()
       AND d.due_at > statement_timestamp() - %(window)s
       AND d.answer_by > statement_timestamp()
+      AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), next AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag,
            (last.step + 1)::smallint AS step, open.answer_by

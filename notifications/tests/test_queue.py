@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dosing.actions.doses import take_dose, undo_dose
+from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
@@ -334,6 +334,16 @@ def test_a_follow_up_waits_from_the_hand_over_and_not_from_the_due_time(dose: Do
     answer(claim(), ACCEPTED)
     assert follow_ups() == []
     aged(10)
+    assert [row.step for row in follow_ups()] == [1]
+
+
+def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, dose: DoseLog) -> None:
+    queue.enqueue()
+    answer(claim(), ACCEPTED)
+    snooze_dose(dose_id=dose.id, by=ana.user, now=timezone.now(), minutes=15)
+    aged(12)
+    assert follow_ups() == []
+    DoseLog.objects.update(snoozed_until=timezone.now())
     assert [row.step for row in follow_ups()] == [1]
 
 
