@@ -1,4 +1,4 @@
-"""What a schedule's fields must be together, whoever writes it: then it can always be planned."""
+"""What a schedule's fields must be together, whoever writes it, so that it can always be planned; and whether it is."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -27,3 +27,15 @@ def check(schedule: Schedule) -> None:
         raise field_error(error.field, CYCLE_ERRORS[error.code], code=error.code) from error
     if schedule.end_date is not None and schedule.end_date < schedule.start_date:
         raise field_error("end_date", _("The end is before the start."), code="before_start")
+
+
+def is_wanted(schedule: Schedule) -> bool:
+    """Whether its doses are planned, as it and its medication stand: active, not paused, not deleted."""
+    medication = schedule.medication
+    return (
+        schedule.is_active
+        and schedule.deleted_at is None
+        and medication.is_active
+        and medication.paused_at is None
+        and medication.deleted_at is None
+    )

@@ -4,7 +4,14 @@ from rest_framework import serializers
 
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.common.fields import CalendarDateField, IdField, InstantField, QuantityField, WallTimeField
+from medtrack.common.fields import (
+    CalendarDateField,
+    IdField,
+    InstantField,
+    LocalInstantField,
+    QuantityField,
+    WallTimeField,
+)
 
 
 class ScheduleInput(serializers.Serializer[Any]):
@@ -105,3 +112,51 @@ class TakeInput(UndoInput):
 class SkipInput(UndoInput):
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+
+
+class SpanQuery(serializers.Serializer[Any]):
+    to = CalendarDateField(required=False, help_text="The last local date.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": CalendarDateField(required=False, help_text="The first local date."),
+            **super().get_fields(),
+        }
+
+
+class SpanOutput(serializers.Serializer[Any]):
+    to = CalendarDateField()
+    timezone = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"from": CalendarDateField(), **super().get_fields()}
+
+
+class ExpectedDoseOutput(serializers.Serializer[Any]):
+    log_date = CalendarDateField()
+    scheduled_time = WallTimeField()
+    due_at = serializers.DateTimeField()
+    due_at_local = LocalInstantField(help_text="`due_at` with the offset of the patient's zone.")
+    quantity = QuantityField()
+
+
+class PreviewWarningOutput(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        help_text=(
+            "`moved_by_dst`: the time does not exist on this date, so the dose is due when the gap ends. "
+            "`closer_than_usual`: less time has passed since the dose before than the cycle usually leaves. "
+            "More may be added."
+        )
+    )
+    log_date = CalendarDateField()
+    due_at = serializers.DateTimeField()
+    detail = serializers.CharField(help_text="One sentence in the caller's language.")
+
+
+class PreviewOutput(SpanOutput):
+    schedule_id = serializers.UUIDField()
+    is_active = serializers.BooleanField(
+        help_text="False while the schedule or its medication is inactive or paused: no dose is planned then."
+    )
+    results = ExpectedDoseOutput(many=True)
+    warnings = PreviewWarningOutput(many=True)

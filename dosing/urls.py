@@ -11,4 +11,5 @@ urlpatterns = [
     path("doses/<id:dose_id>/take", views.TakeDose.as_view()),
     path("doses/<id:dose_id>/skip", views.SkipDose.as_view()),
     path("doses/<id:dose_id>/undo", views.UndoDose.as_view()),
+    path("schedules/<id:schedule_id>/preview", views.SchedulePreview.as_view()),
 ]

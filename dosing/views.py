@@ -1,25 +1,34 @@
+from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dosing import actions
 from dosing.models import DoseLog, Schedule
+from dosing.planning import rule_of
+from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
+from dosing.schedule_rules import is_wanted
 from dosing.serializers import (
     DayOutput,
     DayQuery,
     DoseOutput,
     NewScheduleInput,
+    PreviewOutput,
     ScheduleInput,
     ScheduleOutput,
     SkipInput,
+    SpanQuery,
     TakeInput,
     UndoInput,
 )
@@ -27,8 +36,11 @@ from medications import views as medication_views
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
+from medtrack.common.problems import field_error
 from medtrack.common.requests import validated
 from users.authentication import caller
+
+MAX_DAYS = 400
 
 
 class MedicationDetail(medication_views.MedicationDetail):
@@ -131,3 +143,51 @@ class UndoDose(APIView):
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:
     schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(caller(request)), id=schedule_id)
     return schedule
+
+
+class SchedulePreview(APIView):
+    @extend_schema(
+        operation_id="previewSchedule",
+        tags=["schedules"],
+        parameters=[SpanQuery],
+        responses=PreviewOutput,
+        description=(
+            "The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
+            "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
+            "not it is active. An as-needed schedule has none."
+        ),
+    )
+    def get(self, request: Request, schedule_id: UUID) -> Response:
+        user = caller(request)
+        mine = Schedule.objects.visible_to(user).select_related("medication")
+        schedule: Schedule = get_object_or_404(mine, id=schedule_id)
+        asked = _query(SpanQuery, request)
+        first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
+        last: date = asked.get("to") or first + timedelta(days=30)
+        _check_span(first, last)
+        found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
+        answer = {
+            "schedule_id": schedule.id,
+            "timezone": user.timezone,
+            "from": first,
+            "to": last,
+            "is_active": is_wanted(schedule),
+            "results": found.results,
+            "warnings": found.warnings,
+        }
+        return Response(PreviewOutput(answer).data)
+
+
+def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
+    checked = serializer(data=request.query_params)
+    checked.is_valid(raise_exception=True)
+    fields: dict[str, Any] = checked.validated_data
+    return fields
+
+
+def _check_span(first: date, last: date) -> None:
+    if last < first:
+        raise field_error("to", _("The end is before the start."), code="before_start")
+    if (last - first).days >= MAX_DAYS:
+        raise field_error("to", _("At most %(days)s days at a time.") % {"days": MAX_DAYS}, code="too_long")
