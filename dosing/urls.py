@@ -12,4 +12,6 @@ urlpatterns = [
     path("doses/<id:dose_id>/skip", views.SkipDose.as_view()),
     path("doses/<id:dose_id>/undo", views.UndoDose.as_view()),
     path("schedules/<id:schedule_id>/preview", views.SchedulePreview.as_view()),
+    path("adherence", views.Adherence.as_view()),
+    path("adherence/current", views.CurrentAdherence.as_view()),
 ]

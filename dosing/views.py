@@ -13,13 +13,18 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from dosing import actions
+from dosing import actions, adherence
+from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import is_wanted
 from dosing.serializers import (
+    AdherenceOutput,
+    AdherenceQuery,
+    CurrentAdherenceOutput,
+    CurrentAdherenceQuery,
     DayOutput,
     DayQuery,
     DoseOutput,
@@ -176,6 +181,82 @@ class SchedulePreview(APIView):
             "warnings": found.warnings,
         }
         return Response(PreviewOutput(answer).data)
+
+
+class Adherence(APIView):
+    @extend_schema(
+        operation_id="getAdherence",
+        tags=["adherence"],
+        parameters=[AdherenceQuery],
+        responses=AdherenceOutput,
+        description=(
+            "How well the doses of the log dates from `from` (29 days before `to` by default) to `to` (today by "
+            "default) were answered, both inclusive and at most 400 days. By day, week or month every period of "
+            "the range is there, clipped to it, also when nothing was due. By medication there is one result for "
+            "each that had a due dose, deleted ones too, by name."
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        user, now = caller(request), timezone.now()
+        asked = _query(AdherenceQuery, request)
+        last: date = asked.get("to") or now.astimezone(user.zone).date()
+        first: date = asked.get("from") or last - timedelta(days=29)
+        _check_span(first, last)
+        group_by = GroupBy(asked["group_by"])
+        counted = DoseLog.objects.visible_to(user).counted(first, last, now=now)
+        if group_by == GroupBy.MEDICATION:
+            rows = list(counted.figures_by_medication())
+            results = adherence.by_medication(rows)
+        else:
+            rows = list(counted.figures_by("log_date"))
+            periods = adherence.periods(group_by, first, last, week_start=user.week_start)
+            results = adherence.by_period(rows, periods)
+        answer = {
+            "from": first,
+            "to": last,
+            "timezone": user.timezone,
+            "group_by": group_by,
+            "total": adherence.total(rows),
+            "results": results,
+        }
+        return Response(AdherenceOutput(answer).data)
+
+
+class CurrentAdherence(APIView):
+    @extend_schema(
+        operation_id="getCurrentAdherence",
+        tags=["adherence"],
+        parameters=[CurrentAdherenceQuery],
+        responses=CurrentAdherenceOutput,
+    )
+    def get(self, request: Request) -> Response:
+        user, now = caller(request), timezone.now()
+        length = PeriodLength(_query(CurrentAdherenceQuery, request)["period"])
+        today = now.astimezone(user.zone).date()
+        period = adherence.period_around(today, length, week_start=user.week_start)
+        due = taken = target = 0
+        for schedule in Schedule.objects.with_doses_of(user, *period, now=now):
+            due += schedule.due
+            taken += schedule.taken
+            target += schedule.planned
+            if schedule.next_due_at and not schedule.plan_error and is_wanted(schedule):
+                target += adherence.not_planned_yet(
+                    rule_of(schedule),
+                    zone=user.zone,
+                    next_due_at=schedule.next_due_at,
+                    period=period,
+                    planned_on=schedule.planned_on or (),
+                )
+        answer = {
+            "period": length,
+            "period_start": period.start,
+            "period_end": period.end,
+            "due": due,
+            "taken": taken,
+            "target": target,
+            "goal_met": 0 < target <= taken,
+        }
+        return Response(CurrentAdherenceOutput(answer).data)
 
 
 def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
