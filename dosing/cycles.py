@@ -5,11 +5,11 @@ patient's IANA zone, instants in UTC. Planning, previews and adherence all use `
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
@@ -28,11 +28,18 @@ class Cycle:
         """How much is taken on `day`, one of the dates."""
         return planned
 
+    def usual_gap(self) -> timedelta | None:
+        """The least whole days between two dates of an ordinary stretch; None where nothing is usual."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Daily(Cycle):
     def dates(self, start: date, first: date) -> Iterator[date]:
         return _days(first)
+
+    def usual_gap(self) -> timedelta:
+        return _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class Weekly(Cycle):
             if weekday in self.weekdays and weeks % self.every == 0:
                 yield day
 
+    def usual_gap(self) -> timedelta:
+        days = sorted(self.weekdays)
+        return _least_gap(days, around=7 * self.every + days[0] - days[-1])
+
 
 @dataclass(frozen=True, slots=True)
 class Interval(Cycle):
@@ -58,6 +69,9 @@ class Interval(Cycle):
 
     def dates(self, start: date, first: date) -> Iterator[date]:
         return _days(first + timedelta(days=-(first - start).days % self.every), self.every)
+
+    def usual_gap(self) -> timedelta:
+        return timedelta(days=self.every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,9 @@ class OnOff(Cycle):
 
     def dates(self, start: date, first: date) -> Iterator[date]:
         return (day for day in _days(first) if (day - start).days % (self.on + self.off) < self.on)
+
+    def usual_gap(self) -> timedelta:
+        return _DAY if self.on > 1 else timedelta(days=self.on + self.off)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,10 @@ class Monthly(Cycle):
             for number in sorted({min(number, length) for number in self.days}):
                 if (day := date(year, month, number)) >= first:
                     yield day
+
+    def usual_gap(self) -> timedelta:
+        """Within a month of 31 days, or from the last date of a February of 28 to the first of March."""
+        return _least_gap(self.days, around=28 + self.days[0] - min(self.days[-1], 28))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +133,9 @@ class Taper(Cycle):
                 return quantity
             left -= days
         raise ValueError(f"{day} is after the last step")
+
+    def usual_gap(self) -> timedelta:
+        return _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +220,11 @@ def _end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
         else:
             before = middle
     return after.replace(microsecond=0)
+
+
+def _least_gap(days: Sequence[int], *, around: int) -> timedelta:
+    """Between neighbours of `days`, ascending, or from the last `around` to the first."""
+    return timedelta(days=min([around, *(later - day for day, later in pairwise(days))]))
 
 
 def _days(first: date, every: int = 1) -> Iterator[date]:

@@ -82,13 +82,7 @@ class Schedule(models.Model):
     @property
     def is_wanted(self) -> bool:
         """Whether doses fall due at all: neither it nor its medicine is off, paused or gone."""
-        medication = self.medication
-        return (
-            self.is_active
-            and medication.is_active
-            and medication.paused_at is None
-            and medication.user.is_active
-        )
+        return self.is_active and self.medication.is_active and self.medication.paused_at is None
 
 
 class DoseLog(models.Model):

@@ -1,4 +1,4 @@
-"""What a schedule's fields must be together, whoever writes it: then it can always be planned."""
+"""What a schedule's fields must be together, whoever writes it, so that it can always be planned; and whether it is."""
 
 from django.utils.translation import gettext_lazy as _
 

@@ -2,9 +2,17 @@ from typing import Any
 
 from rest_framework import serializers
 
+from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.common.fields import CalendarDateField, IdField, InstantField, QuantityField, WallTimeField
+from medtrack.common.fields import (
+    CalendarDateField,
+    IdField,
+    InstantField,
+    LocalInstantField,
+    QuantityField,
+    WallTimeField,
+)
 from users.serializers import UserOutput
 
 
@@ -145,3 +153,138 @@ class ChangedProfileOutput(UserOutput):
     class Meta(UserOutput.Meta):
         fields = [*UserOutput.Meta.fields, "moved_doses"]
         read_only_fields = fields
+
+
+class SpanQuery(serializers.Serializer[Any]):
+    to = CalendarDateField(required=False, help_text="The last local date.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": CalendarDateField(required=False, help_text="The first local date."),
+            **super().get_fields(),
+        }
+
+
+class SpanOutput(serializers.Serializer[Any]):
+    to = CalendarDateField()
+    timezone = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"from": CalendarDateField(), **super().get_fields()}
+
+
+class ExpectedDoseOutput(serializers.Serializer[Any]):
+    log_date = CalendarDateField()
+    scheduled_time = WallTimeField()
+    due_at = serializers.DateTimeField()
+    due_at_local = LocalInstantField(help_text="`due_at` with the offset of the patient's zone.")
+    quantity = QuantityField()
+
+
+class PreviewWarningOutput(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        help_text=(
+            "`moved_by_dst`: the time does not exist on this date, so the dose is due when the gap ends. "
+            "`closer_than_usual`: less time has passed since the dose before than the cycle usually leaves. "
+            "More may be added."
+        )
+    )
+    log_date = CalendarDateField()
+    due_at = serializers.DateTimeField()
+    detail = serializers.CharField(help_text="One sentence in the caller's language.")
+
+
+class PreviewOutput(SpanOutput):
+    schedule_id = serializers.UUIDField()
+    is_active = serializers.BooleanField(
+        help_text="False while the schedule or its medication is inactive or paused: no dose is planned then."
+    )
+    results = ExpectedDoseOutput(many=True)
+    warnings = PreviewWarningOutput(many=True)
+
+
+class FiguresOutput(serializers.Serializer[Any]):
+    due = serializers.IntegerField(
+        source="figures.due",
+        help_text=(
+            "Planned doses that were answered or missed, or whose time has come. Not those still to come, those no "
+            "longer awaited because their medicine was paused or ended, and as-needed intakes."
+        ),
+    )
+    taken = serializers.IntegerField(source="figures.taken")
+    skipped = serializers.IntegerField(source="figures.skipped")
+    missed = serializers.IntegerField(source="figures.missed")
+    on_time = serializers.IntegerField(
+        source="figures.on_time", help_text="Taken at most 60 minutes before or after they were due."
+    )
+    on_time_rate = serializers.FloatField(
+        source="figures.on_time_rate",
+        allow_null=True,
+        min_value=0,
+        max_value=1,
+        help_text="on_time / taken, to four decimals; null when nothing was taken.",
+    )
+    rate = serializers.FloatField(
+        source="figures.rate",
+        allow_null=True,
+        min_value=0,
+        max_value=1,
+        help_text="taken / due, to four decimals; null when nothing was due.",
+    )
+
+
+class AdherenceTotalOutput(FiguresOutput):
+    current_streak = serializers.IntegerField(
+        source="streaks.current", help_text="The streak that still runs at the end of the range, in days."
+    )
+    longest_streak = serializers.IntegerField(
+        source="streaks.longest",
+        help_text=(
+            "Complete days in a row within the range. A day is complete when doses were due and all were taken. A "
+            "skipped or missed dose ends a streak; a day without due doses, or with one still open, does not."
+        ),
+    )
+
+
+class AdherenceResultOutput(FiguresOutput):
+    period_start = CalendarDateField(
+        source="period.start", allow_null=True, help_text="Null when grouped by medication, as is period_end."
+    )
+    period_end = CalendarDateField(source="period.end", allow_null=True)
+    medication = DoseMedicationOutput(allow_null=True, help_text="Null unless grouped by medication.")
+    current_streak = serializers.IntegerField(
+        source="streaks.current",
+        allow_null=True,
+        help_text="Of this medication alone; null unless grouped by medication, as is longest_streak.",
+    )
+    longest_streak = serializers.IntegerField(source="streaks.longest", allow_null=True)
+
+
+class AdherenceQuery(SpanQuery):
+    group_by = serializers.ChoiceField([group.value for group in GroupBy], default=GroupBy.DAY.value)
+
+
+class AdherenceOutput(SpanOutput):
+    group_by = serializers.ChoiceField([group.value for group in GroupBy])
+    total = AdherenceTotalOutput()
+    results = AdherenceResultOutput(many=True)
+
+
+class CurrentAdherenceQuery(serializers.Serializer[Any]):
+    period = serializers.ChoiceField(
+        [length.value for length in PeriodLength],
+        default=PeriodLength.DAILY.value,
+        help_text="Today, or the week of it that begins on the user's first day of the week.",
+    )
+
+
+class CurrentAdherenceOutput(serializers.Serializer[Any]):
+    period = serializers.ChoiceField([length.value for length in PeriodLength])
+    period_start = CalendarDateField()
+    period_end = CalendarDateField()
+    due = serializers.IntegerField(help_text="As in getAdherence.")
+    taken = serializers.IntegerField()
+    target = serializers.IntegerField(
+        help_text="All doses of the whole period, also those still to come by the schedules as they stand."
+    )
+    goal_met = serializers.BooleanField(help_text="There is a target and as many doses were taken.")

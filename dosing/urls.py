@@ -16,4 +16,7 @@ urlpatterns = [
     path("doses/<id:dose_id>/undo", views.UndoDose.as_view()),
     path("doses/<id:dose_id>/snooze", views.SnoozeDose.as_view()),
     path("doses/<id:dose_id>/amend", views.AmendDose.as_view()),
+    path("schedules/<id:schedule_id>/preview", views.SchedulePreview.as_view()),
+    path("adherence", views.Adherence.as_view()),
+    path("adherence/current", views.CurrentAdherence.as_view()),
 ]

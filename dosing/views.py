@@ -1,30 +1,44 @@
+from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dosing.actions import doses, intakes, schedules
+from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
+from dosing.planning import rule_of
+from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
+from dosing.reports import progress, report
 from dosing.serializers import (
+    AdherenceOutput,
+    AdherenceQuery,
     AmendInput,
     ChangedProfileOutput,
+    CurrentAdherenceOutput,
+    CurrentAdherenceQuery,
     DayOutput,
     DayQuery,
     DoseOutput,
     IntakeInput,
     MoveOutput,
     NewScheduleInput,
+    PreviewOutput,
     ScheduleInput,
     ScheduleOutput,
     SkipInput,
     SnoozeInput,
+    SpanQuery,
     TakeInput,
     UndoInput,
 )
@@ -33,10 +47,13 @@ from medications.serializers import MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
+from medtrack.common.problems import field_error
 from medtrack.common.requests import validated
 from users import views as user_views
 from users.authentication import caller
 from users.serializers import ProfileInput, UserOutput
+
+MAX_DAYS = 400
 
 
 class MedicationDetail(medication_views.MedicationDetail):
@@ -122,6 +139,39 @@ class ScheduleDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class SchedulePreview(APIView):
+    @extend_schema(
+        operation_id="previewSchedule",
+        tags=["schedules"],
+        parameters=[SpanQuery],
+        responses=PreviewOutput,
+        description=(
+            "The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
+            "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
+            "not it is active. An as-needed schedule has none."
+        ),
+    )
+    def get(self, request: Request, schedule_id: UUID) -> Response:
+        user = caller(request)
+        mine = Schedule.objects.visible_to(user).select_related("medication")
+        schedule: Schedule = get_object_or_404(mine, id=schedule_id)
+        asked = _query(SpanQuery, request)
+        first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
+        last: date = asked.get("to") or first + timedelta(days=30)
+        _check_span(first, last)
+        found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
+        answer = {
+            "schedule_id": schedule.id,
+            "timezone": user.timezone,
+            "from": first,
+            "to": last,
+            "is_active": schedule.is_wanted,
+            "results": found.results,
+            "warnings": found.warnings,
+        }
+        return Response(PreviewOutput(answer).data)
+
+
 class Doses(APIView):
     @extend_schema(
         operation_id="listDoses",
@@ -186,6 +236,66 @@ class AmendDose(APIView):
         fields = validated(AmendInput, request)
         dose = doses.amend_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
         return Response(DoseOutput(dose).data)
+
+
+class Adherence(APIView):
+    @extend_schema(
+        operation_id="getAdherence",
+        tags=["adherence"],
+        parameters=[AdherenceQuery],
+        responses=AdherenceOutput,
+        description=(
+            "How well the doses of the log dates from `from` (29 days before `to` by default) to `to` (today by "
+            "default) were answered, both inclusive and at most 400 days. By day, week or month every period of "
+            "the range is there, clipped to it, also when nothing was due. By medication there is one result for "
+            "each that had a due dose, deleted ones too, by name."
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        user, now = caller(request), timezone.now()
+        asked = _query(AdherenceQuery, request)
+        last: date = asked.get("to") or now.astimezone(user.zone).date()
+        first: date = asked.get("from") or last - timedelta(days=29)
+        _check_span(first, last)
+        group_by = GroupBy(asked["group_by"])
+        found = report(user, first, last, group_by=group_by, now=now)
+        answer = {
+            "from": first,
+            "to": last,
+            "timezone": user.timezone,
+            "group_by": group_by,
+            "total": found.total,
+            "results": found.results,
+        }
+        return Response(AdherenceOutput(answer).data)
+
+
+class CurrentAdherence(APIView):
+    @extend_schema(
+        operation_id="getCurrentAdherence",
+        tags=["adherence"],
+        parameters=[CurrentAdherenceQuery],
+        responses=CurrentAdherenceOutput,
+    )
+    def get(self, request: Request) -> Response:
+        length = PeriodLength(_query(CurrentAdherenceQuery, request)["period"])
+        found = progress(caller(request), length, now=timezone.now())
+        return Response(CurrentAdherenceOutput(found).data)
+
+
+def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
+    checked = serializer(data=request.query_params)
+    checked.is_valid(raise_exception=True)
+    fields: dict[str, Any] = checked.validated_data
+    return fields
+
+
+def _check_span(first: date, last: date) -> None:
+    if last < first:
+        raise field_error("to", _("The end is before the start."), code="before_start")
+    if (last - first).days >= MAX_DAYS:
+        raise field_error("to", _("At most %(days)s days at a time.") % {"days": MAX_DAYS}, code="too_long")
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

@@ -1,14 +1,16 @@
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dosing.models import DoseEvent, DoseLog, Schedule
+from medications.models import Medication
 from medtrack.tests.api import Client
-from medtrack.tests.builders import dose_due, medication_of, person
+from medtrack.tests.builders import dose_due, medication_of, person, schedule_at
 from users.actions import Credentials
 from users.models import User
 
@@ -159,6 +161,7 @@ def test_an_answer_that_makes_no_sense_is_refused_by_field(
         ("get", "schedules/{schedule}", None),
         ("patch", "schedules/{schedule}", {"scheduled_time": "08:00"}),
         ("delete", "schedules/{schedule}", None),
+        ("get", "schedules/{schedule}/preview", None),
         ("post", "doses/{dose}/take", {}),
         ("post", "doses/{dose}/skip", {}),
         ("post", "doses/{dose}/undo", {}),
@@ -328,3 +331,191 @@ def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentia
 
 def test_a_zone_change_of_nobody_is_refused(as_nobody: Client) -> None:
     assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401
+
+
+@pytest.fixture
+def preview_path(ana: Credentials) -> str:
+    User.objects.filter(id=ana.user.id).update(timezone="America/New_York")
+    schedule = schedule_at(
+        medication_of(ana.user), time(2, 30), now=timezone.now(), start_date=date(2027, 3, 1), quantity="1.50"
+    )
+    return f"/api/v1/schedules/{schedule.id}/preview"
+
+
+def test_a_preview_shows_the_occurrences_in_both_clocks_and_what_may_surprise(
+    as_ana: Client, preview_path: str
+) -> None:
+    answer = as_ana.get(f"{preview_path}?from=2027-03-13&to=2027-03-14").json()
+    schedule_id = preview_path.split("/")[-2]
+    assert answer == {
+        "schedule_id": schedule_id,
+        "timezone": "America/New_York",
+        "from": "2027-03-13",
+        "to": "2027-03-14",
+        "is_active": True,
+        "results": [
+            {
+                "log_date": "2027-03-13",
+                "scheduled_time": "02:30",
+                "due_at": "2027-03-13T07:30:00Z",
+                "due_at_local": "2027-03-13T02:30:00-05:00",
+                "quantity": "1.5",
+            },
+            {
+                "log_date": "2027-03-14",
+                "scheduled_time": "02:30",
+                "due_at": "2027-03-14T07:00:00Z",
+                "due_at_local": "2027-03-14T03:00:00-04:00",
+                "quantity": "1.5",
+            },
+        ],
+        "warnings": [
+            {
+                "code": "moved_by_dst",
+                "log_date": "2027-03-14",
+                "due_at": "2027-03-14T07:00:00Z",
+                "detail": "The clocks change: 02:30 does not exist on this day, so the dose is due at 03:00.",
+            },
+            {
+                "code": "closer_than_usual",
+                "log_date": "2027-03-14",
+                "due_at": "2027-03-14T07:00:00Z",
+                "detail": "23 hours 30 minutes after the dose before; usually it is 24 hours.",
+            },
+        ],
+    }
+
+
+def test_a_preview_begins_today_and_shows_thirty_days_more(as_ana: Client, preview_path: str) -> None:
+    before = timezone.now().astimezone(ZoneInfo("America/New_York")).date()
+    answer = as_ana.get(preview_path).json()
+    after = timezone.now().astimezone(ZoneInfo("America/New_York")).date()
+    assert answer["from"] in (before.isoformat(), after.isoformat())
+    assert date.fromisoformat(answer["to"]) - date.fromisoformat(answer["from"]) == timedelta(days=30)
+    assert as_ana.get(f"{preview_path}?from=2027-12-31").json()["to"] == "2028-01-30"
+
+
+def test_a_preview_of_what_is_paused_or_inactive_still_says_what_the_rule_asks_for(
+    as_ana: Client, preview_path: str
+) -> None:
+    path = f"{preview_path}?from=2027-03-01&to=2027-03-07"
+    schedule, medicine = Schedule.objects.all(), Medication.objects.all()
+    for rows, off, on in (
+        (schedule, {"is_active": False}, {"is_active": True}),
+        (medicine, {"is_active": False}, {"is_active": True}),
+        (medicine, {"paused_at": timezone.now()}, {"paused_at": None}),
+    ):
+        rows.update(**off)
+        answer = as_ana.get(path).json()
+        assert (answer["is_active"], len(answer["results"])) == (False, 7)
+        rows.update(**on)
+    assert as_ana.get(path).json()["is_active"] is True
+
+
+def test_a_preview_of_an_as_needed_schedule_is_empty(as_ana: Client, preview_path: str) -> None:
+    Schedule.objects.update(cycle_type="as_needed")
+    answer = as_ana.get(f"{preview_path}?from=2027-03-01&to=2027-03-07").json()
+    assert (answer["results"], answer["warnings"]) == ([], [])
+
+
+def test_an_offset_with_seconds_is_rounded_and_the_instant_kept(as_ana: Client, preview_path: str) -> None:
+    User.objects.update(timezone="Asia/Seoul")
+    Schedule.objects.update(start_date=date(1905, 1, 1))
+    dose = as_ana.get(f"{preview_path}?from=1905-01-01&to=1905-01-01").json()["results"][0]
+    assert (dose["due_at"], dose["due_at_local"]) == ("1904-12-31T18:02:08Z", "1905-01-01T02:30:08+08:28")
+
+
+SPANS = [
+    ("from=2027-03-02&to=2027-03-01", "to", "before_start"),
+    ("from=2027-01-01&to=2028-02-05", "to", "too_long"),
+    ("from=2027-13-01", "from", "invalid"),
+    ("from=2027-W01-1", "from", "invalid"),
+    ("to=tomorrow", "to", "invalid"),
+    ("to=2027-01-01T00:00:00Z", "to", "invalid"),
+    ("from=%00", "from", "invalid"),
+]
+
+
+@pytest.mark.parametrize(("query", "field", "code"), SPANS)
+def test_a_preview_of_a_span_that_makes_no_sense_is_refused_by_field(
+    as_ana: Client, preview_path: str, query: str, field: str, code: str
+) -> None:
+    assert_refused(as_ana.get(f"{preview_path}?{query}"), field, code)
+
+
+def test_four_hundred_days_are_one_preview(as_ana: Client, preview_path: str) -> None:
+    answer = as_ana.get(f"{preview_path}?from=2027-03-01&to=2028-04-03").json()
+    assert len(answer["results"]) == 400
+    assert_refused(as_ana.get(f"{preview_path}?from=2027-03-01&to=2028-04-04"), "to", "too_long")
+
+
+def test_a_preview_is_one_query(
+    as_ana: Client, preview_path: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(2):
+        as_ana.get(preview_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        *SPANS,
+        ("group_by=year", "group_by", "invalid_choice"),
+        ("from=2999-01-01", "from", "invalid"),
+        ("from=2000-01-01", "to", "too_long"),
+    ],
+)
+def test_adherence_of_what_makes_no_sense_is_refused_by_field(
+    as_ana: Client, query: str, field: str, code: str
+) -> None:
+    assert_refused(as_ana.get(f"/api/v1/adherence?{query}"), field, code)
+
+
+@pytest.mark.parametrize("period", ["monthly", "DAILY"])
+def test_current_adherence_of_an_unknown_period_is_refused(as_ana: Client, period: str) -> None:
+    assert_refused(as_ana.get(f"/api/v1/adherence/current?period={period}"), "period", "invalid_choice")
+
+
+def test_an_answer_shows_in_adherence_at_once(as_ana: Client, dose: DoseLog) -> None:
+    day = dose.log_date.isoformat()
+    assert as_ana.get(f"/api/v1/adherence?from={day}&to={day}").json()["total"]["taken"] == 0
+    as_ana.post(f"/api/v1/doses/{dose.id}/take", {}, format="json")
+    answer = as_ana.get(f"/api/v1/adherence?from={day}&to={day}").json()
+    assert answer["group_by"] == "day"
+    assert (answer["total"]["due"], answer["total"]["on_time"], answer["total"]["rate"]) == (1, 1, 1)
+    assert as_ana.get("/api/v1/adherence/current").json()["period"] == "daily"
+
+
+ADHERENCE = [
+    "adherence",
+    "adherence?group_by=week",
+    "adherence?group_by=month",
+    "adherence?group_by=medication",
+    "adherence/current",
+    "adherence/current?period=weekly",
+]
+
+
+@pytest.mark.parametrize("path", ADHERENCE)
+def test_nobody_elses_doses_are_in_adherence(
+    as_cleo: Client, as_nobody: Client, dose: DoseLog, path: str
+) -> None:
+    empty = as_cleo.get(f"/api/v1/{path}").json()
+    figures = [empty.get("total", empty), *(empty.get("results") or [])]
+    assert {(figure["due"], figure.get("target", 0)) for figure in figures} == {(0, 0)}
+    assert as_nobody.get(f"/api/v1/{path}").status_code == 401
+
+
+@pytest.mark.parametrize("path", ADHERENCE)
+def test_adherence_is_one_query_however_many_medicines(
+    as_ana: Client, ana: Credentials, path: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(4):
+        dose_due(ana.user, timezone.now() - timedelta(seconds=number), medicine=f"Medicine {number}")
+    with django_assert_num_queries(2):
+        as_ana.get(f"/api/v1/{path}")
+
+
+def assert_refused(response: Any, field: str, code: str) -> None:
+    assert (response.status_code, response.json()["type"]) == (400, "ValidationError")
+    assert [(error["field"], error["code"]) for error in response.json()["errors"]] == [(field, code)]

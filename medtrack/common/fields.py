@@ -1,6 +1,7 @@
 """Serializer fields whose written form is part of the contract. Python reads more forms than the contract has."""
 
 import re
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -44,6 +45,18 @@ class InstantField(serializers.DateTimeField):
         if not _is(_INSTANT, value):
             self.fail("invalid", format="YYYY-MM-DDThh:mm:ssZ")
         return super().to_internal_value(value)
+
+
+class LocalInstantField(serializers.DateTimeField):
+    """An instant as it reads in the zone of the value, RFC 3339 with that offset."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: datetime) -> str:
+        # RFC 3339 knows no seconds of an offset; before the 1970s some zones had them.
+        offset = (value.utcoffset() or timedelta()) / timedelta(minutes=1)
+        return value.astimezone(timezone(timedelta(minutes=round(offset)))).isoformat()
 
 
 @extend_schema_field({"type": "string", "pattern": f"^{_QUANTITY.pattern}$", "example": "1.5"})

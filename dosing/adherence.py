@@ -1,0 +1,194 @@
+"""How well planned doses were answered. Pure: no clock, no database, no zone; dates are the doses' log dates.
+
+A planned dose counts as *due* once it was answered or missed, also when it was answered early, or once its due
+instant has come and somebody waits for an answer. Not yet due, as needed, or no longer awaited because its medicine
+was paused or ended: it never counts. *On time* is taken at most `ON_TIME` before or after it was due. The *rate* is
+taken/due and the *on-time rate* on-time/taken, None where the divisor is 0.
+
+A day is *complete* when doses of it count and all were taken, *broken* when one was skipped or missed, otherwise
+neither. A *streak* is complete days in a row: a broken day ends it, days that are neither do not.
+"""
+
+from calendar import monthrange
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from itertools import takewhile
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from dosing.cycles import Rule, occurrences
+
+ON_TIME = timedelta(minutes=60)
+_DAY = timedelta(days=1)
+
+Row = Mapping[str, Any]
+
+
+class GroupBy(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    MEDICATION = "medication"
+
+
+class PeriodLength(StrEnum):
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+class Period(NamedTuple):
+    """Local dates, both inclusive."""
+
+    start: date
+    end: date
+
+
+class Streaks(NamedTuple):
+    """In complete days; `current` is the one that still runs at the end."""
+
+    current: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Doses, counted."""
+
+    due: int = 0
+    taken: int = 0
+    skipped: int = 0
+    missed: int = 0
+    on_time: int = 0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(
+            self.due + other.due,
+            self.taken + other.taken,
+            self.skipped + other.skipped,
+            self.missed + other.missed,
+            self.on_time + other.on_time,
+        )
+
+    @property
+    def rate(self) -> float | None:
+        return _share(self.taken, self.due)
+
+    @property
+    def on_time_rate(self) -> float | None:
+        return _share(self.on_time, self.taken)
+
+    @property
+    def is_complete(self) -> bool:
+        return 0 < self.due == self.taken
+
+    @property
+    def is_broken(self) -> bool:
+        return self.skipped + self.missed > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The figures of a period, or of a medication with its own streaks."""
+
+    figures: Figures
+    period: Period | None = None
+    medication: Mapping[str, Any] | None = None
+    streaks: Streaks | None = None
+
+
+def period_around(today: date, length: PeriodLength, *, week_start: int) -> Period:
+    """Today, or the week of it that begins on the ISO weekday `week_start`."""
+    if length == PeriodLength.DAILY:
+        return Period(today, today)
+    start = today - timedelta(days=(today.isoweekday() - week_start) % 7)
+    return Period(start, start + 6 * _DAY)
+
+
+def periods(group_by: GroupBy, first: date, last: date, *, week_start: int) -> Iterator[Period]:
+    """The days, weeks or months that touch `first` to `last`, clipped to it; weeks begin on `week_start`."""
+    start = first
+    while start <= last:
+        end = min(_last_of(group_by, start, week_start), last)
+        yield Period(start, end)
+        start = end + _DAY
+
+
+def total(rows: Iterable[Row]) -> Line:
+    """Everything together; `rows` are those of DoseLogQuerySet.figures_by."""
+    days = _by_day(rows)
+    return Line(_sum(days.values()), streaks=streaks(days))
+
+
+def by_period(rows: Iterable[Row], periods: Iterable[Period]) -> list[Line]:
+    """One line for every period, also when nothing counts in it."""
+    days = _by_day(rows)
+    return [Line(_sum(days[day] for day in _dates(period) if day in days), period) for period in periods]
+
+
+def by_medication(rows: Iterable[Row]) -> list[Line]:
+    """One line for every medication of the rows, in their order."""
+    medications: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        medications[row["medication_id"]].append(row)
+    lines = []
+    for id, its_rows in medications.items():
+        described = {name: its_rows[0][f"medication__{name}"] for name in ("name", "dosage", "color_tag")}
+        days = _by_day(its_rows)
+        lines.append(Line(_sum(days.values()), medication={"id": id, **described}, streaks=streaks(days)))
+    return lines
+
+
+def streaks(days: Mapping[date, Figures]) -> Streaks:
+    current = longest = 0
+    for day in sorted(days):
+        if days[day].is_broken:
+            current = 0
+        elif days[day].is_complete:
+            current += 1
+            longest = max(longest, current)
+    return Streaks(current, longest)
+
+
+def not_planned_yet(
+    rule: Rule, *, zone: ZoneInfo, next_due_at: datetime, period: Period, planned_on: Collection[date]
+) -> int:
+    """How many occurrences of the period planning has not reached, from the instant `next_due_at` on.
+
+    A date that has its dose gets no second one, so the dates in `planned_on` are left out.
+    """
+    upcoming = occurrences(rule, zone=zone, since=next_due_at)
+    dates = (occurrence.log_date for occurrence in upcoming)
+    within = takewhile(lambda day: day <= period.end, dates)
+    return sum(1 for day in within if day >= period.start and day not in planned_on)
+
+
+def _by_day(rows: Iterable[Row]) -> dict[date, Figures]:
+    days: dict[date, Figures] = defaultdict(Figures)
+    for row in rows:
+        days[row["log_date"]] += Figures(
+            row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"]
+        )
+    return days
+
+
+def _last_of(group_by: GroupBy, start: date, week_start: int) -> date:
+    if group_by == GroupBy.WEEK:
+        return period_around(start, PeriodLength.WEEKLY, week_start=week_start).end
+    if group_by == GroupBy.MONTH:
+        return start.replace(day=monthrange(start.year, start.month)[1])
+    return start
+
+
+def _dates(period: Period) -> Iterator[date]:
+    return (period.start + timedelta(days=n) for n in range((period.end - period.start).days + 1))
+
+
+def _sum(figures: Iterable[Figures]) -> Figures:
+    return sum(figures, Figures())
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None

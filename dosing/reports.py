@@ -1,0 +1,69 @@
+"""How a person's doses went and are going: what `dosing.adherence` defines, read in one query each."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from dosing import adherence
+from dosing.adherence import GroupBy, Line, Period, PeriodLength
+from dosing.models import DoseLog, Schedule
+from dosing.planning import rule_of
+from users.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A span of local dates, as a whole and by period or medication."""
+
+    total: Line
+    results: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a person has come in a period: `target` are all its planned doses, also those still to come."""
+
+    period: PeriodLength
+    period_start: date
+    period_end: date
+    due: int
+    taken: int
+    target: int
+
+    @property
+    def goal_met(self) -> bool:
+        return 0 < self.target <= self.taken
+
+
+def report(user: User, first: date, last: date, *, group_by: GroupBy, now: datetime) -> Report:
+    """The doses of these local dates, both inclusive, as they stand at the instant `now`."""
+    counted = DoseLog.objects.visible_to(user).counted(first, last, now=now)
+    if group_by == GroupBy.MEDICATION:
+        rows = list(counted.figures_by_medication())
+        return Report(adherence.total(rows), adherence.by_medication(rows))
+    rows = list(counted.figures_by("log_date"))
+    periods = adherence.periods(group_by, first, last, week_start=user.week_start)
+    return Report(adherence.total(rows), adherence.by_period(rows, periods))
+
+
+def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
+    """The person's local day or week that holds the instant `now`."""
+    today = now.astimezone(user.zone).date()
+    dates = adherence.period_around(today, length, week_start=user.week_start)
+    due = taken = target = 0
+    for schedule in Schedule.objects.with_doses_of(user, *dates, now=now):
+        due += schedule.due
+        taken += schedule.taken
+        target += schedule.planned + _not_planned_yet(schedule, schedule.planned_on or [], user, dates)
+    return Progress(length, dates.start, dates.end, due, taken, target)
+
+
+def _not_planned_yet(schedule: Schedule, planned_on: list[date], user: User, period: Period) -> int:
+    if schedule.next_due_at is None or schedule.plan_error or not schedule.is_wanted:
+        return 0
+    return adherence.not_planned_yet(
+        rule_of(schedule),
+        zone=user.zone,
+        next_due_at=schedule.next_due_at,
+        period=period,
+        planned_on=planned_on,
+    )
