@@ -62,26 +62,31 @@ class _Claimed(NamedTuple):
         return None if self.cycle_json is None else json.loads(self.cycle_json)
 
 
-_COLUMNS = """
-    s.id, s.medication_id, m.user_id, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
-    s.start_date, s.end_date, s.next_due_at,
-    s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
+# Lock first, read in a statement of its own: PostgreSQL takes rows joined to a locked one from the snapshot of
+# the locking statement, which misses a zone change or a pause that was committed while it looked for the lock.
+# Who writes those locks the schedules too, so what is read under the lock stays true until we commit.
+_LOCK_DUE = """
+    SELECT id FROM schedules
+    WHERE next_due_at < %(until)s AND plan_error = ''
+    ORDER BY next_due_at LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+_LOCK_THESE = """
+    SELECT id FROM schedules
+    WHERE id = ANY(%(ids)s) AND next_due_at < %(until)s AND plan_error = ''
+    ORDER BY id
+    FOR NO KEY UPDATE
+"""
+
+_READ_LOCKED = """
+    SELECT s.id, s.medication_id, m.user_id, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
+           s.start_date, s.end_date, s.next_due_at,
+           s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
     FROM schedules s
     JOIN medications m ON m.id = s.medication_id
     JOIN users u ON u.id = m.user_id
-"""
-
-_CLAIM_DUE = f"""
-    SELECT {_COLUMNS}
-    WHERE s.next_due_at < %(until)s AND s.plan_error = ''
-    ORDER BY s.next_due_at LIMIT %(limit)s
-    FOR NO KEY UPDATE OF s SKIP LOCKED
-"""
-
-_CLAIM_THESE = f"""
-    SELECT {_COLUMNS}
-    WHERE s.id = ANY(%(ids)s) AND s.next_due_at < %(until)s AND s.plan_error = ''
-    FOR NO KEY UPDATE OF s
+    WHERE s.id = ANY(%s)
 """
 
 _INSERT_DOSES = """
@@ -106,7 +111,7 @@ def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
     """
     try:
         with transaction.atomic():
-            return _plan(_claim(_CLAIM_DUE, until=now + HORIZON, limit=limit), now)
+            return _plan(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
     except (IntegrityError, DataError):
         return _plan_one_by_one(now, limit)
 
@@ -115,7 +120,7 @@ def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
 def _plan_one_by_one(now: datetime, limit: int) -> Planned:
     """For a batch that the database refused: the schedule to blame is set aside, the others are planned."""
     total = Planned()
-    for schedule in _claim(_CLAIM_DUE, until=now + HORIZON, limit=limit):
+    for schedule in _claim(_LOCK_DUE, until=now + HORIZON, limit=limit):
         try:
             with transaction.atomic():
                 total += _plan([schedule], now)
@@ -129,7 +134,7 @@ def _plan_one_by_one(now: datetime, limit: int) -> Planned:
 @transaction.atomic
 def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
     """Plans these schedules now, waiting for another planner that holds them."""
-    return _plan(_claim(_CLAIM_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
+    return _plan(_claim(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
 def rule_of(schedule: Schedule | _Claimed) -> Rule:
@@ -143,9 +148,13 @@ def rule_of(schedule: Schedule | _Claimed) -> Rule:
     )
 
 
-def _claim(sql: str, **params: Any) -> list[_Claimed]:
+def _claim(lock: str, **params: Any) -> list[_Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(lock, params)
+        ids = [schedule_id for (schedule_id,) in cursor.fetchall()]
+        if not ids:
+            return []
+        cursor.execute(_READ_LOCKED, [ids])
         return [_Claimed(*row) for row in cursor.fetchall()]
 
 

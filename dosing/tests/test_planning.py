@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,8 +10,9 @@ from dosing.actions import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc
-from medtrack.tests.workers import in_another_worker
+from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from users.actions import Credentials
+from users.models import User
 
 NOW = utc(2026, 11, 20, 12)
 
@@ -130,6 +132,41 @@ def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
         other = in_another_worker(lambda: plan_due(now=NOW).schedules)
     assert (mine, other) == (1, 1)
     assert len(due_instants()) == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_zone_that_changed_while_the_planner_looked_for_locks_is_the_one_it_plans_in() -> None:
+    user = schedule_due_in_utc().medication.user
+
+    def change_the_zone(execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if "SKIP LOCKED" in sql:
+            in_another_worker(lambda: User.objects.filter(id=user.id).update(timezone="Asia/Seoul"))
+        return result
+
+    with connection.execute_wrapper(change_the_zone):
+        plan_due(now=NOW)
+    assert due_instants() == [utc(2026, 11, 21, 4)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_planner_that_waited_for_a_zone_change_plans_in_the_new_zone() -> None:
+    schedule = schedule_due_in_utc()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Schedule.objects.select_for_update(no_key=True).get(id=schedule.id)
+            User.objects.update(timezone="Asia/Seoul")
+            planner = pool.submit(closing(lambda: plan_schedules(schedule_ids=[schedule.id], now=NOW)))
+            wait_until_somebody_waits_for_us()
+        planner.result()
+    assert due_instants() == [utc(2026, 11, 21, 4)]
+
+
+def schedule_due_in_utc() -> Schedule:
+    schedule = schedule_at(medication_of(person("Ana").user), time(13), now=NOW)
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    return schedule
 
 
 def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
