@@ -25,6 +25,11 @@ from medtrack.common.ids import uuid7
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)
 
+# What a rule that cannot be computed raises, each time again: an InvalidCycle is a ValueError, an unknown zone a
+# LookupError, the name of a folder of zones an IsADirectoryError. Anything else, like a tzdata file that cannot
+# be read just now, fails the batch, which is tried again.
+RULE_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, IsADirectoryError)
+
 log = structlog.get_logger(__name__)
 
 
@@ -164,7 +169,7 @@ def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
     for schedule in claimed:
         try:
             found, next_due_at = _window(schedule, until=now + HORIZON)
-        except Exception as error:  # one poison schedule must not stop its neighbours
+        except RULE_ERRORS as error:  # one poison schedule must not stop its neighbours
             log.exception("schedule set aside", schedule_id=str(schedule.schedule_id))
             moves.append(_set_aside(schedule, error))
             continue

@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
+from errno import EMFILE
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -107,6 +108,39 @@ def test_a_schedule_that_cannot_be_computed_is_set_aside_and_its_neighbours_are_
 
     update_schedule(schedule=poison, changes={"cycle_type": "daily", "cycle_value": None}, now=NOW)
     assert len(due_instants(schedule=poison)) == 2
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Land", "../Seoul", "Asia"])
+def test_a_schedule_in_an_unknown_zone_is_set_aside(db: None, zone: str) -> None:
+    schedule = schedule_due_in_utc()
+    User.objects.update(timezone=zone)
+    assert plan_due(now=NOW) == Planned(schedules=1, set_aside=1)
+    schedule.refresh_from_db()
+    assert schedule.plan_error
+
+
+def test_a_value_too_deep_to_read_is_set_aside(db: None) -> None:
+    schedule = schedule_due_in_utc()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE schedules SET cycle_value = (repeat('[', 2000) || repeat(']', 2000))::jsonb")
+    assert plan_due(now=NOW) == Planned(schedules=1, set_aside=1)
+    assert Schedule.objects.filter(id=schedule.id, plan_error__startswith="RecursionError").exists()
+
+
+@pytest.mark.parametrize("fault", [OSError(EMFILE, "Too many open files"), MemoryError()])
+def test_a_passing_fault_stops_the_batch_and_the_next_one_plans_it(
+    db: None, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    schedule_due_in_utc()
+
+    def no_zone(key: str) -> ZoneInfo:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dosing.planning.ZoneInfo", no_zone)
+        with pytest.raises(type(fault)):
+            plan_due(now=NOW)
+    assert plan_due(now=NOW) == Planned(schedules=1, doses=2)
 
 
 @pytest.mark.parametrize("table", ["medications", "schedules", "users"])
