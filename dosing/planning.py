@@ -24,6 +24,7 @@ from medtrack.common.ids import uuid7
 
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)
+BATCH = 1000
 
 # What a rule that cannot be computed raises, each time again: an InvalidCycle is a ValueError, an unknown zone a
 # LookupError, the name of a folder of zones an IsADirectoryError. Anything else, like a tzdata file that cannot
@@ -109,7 +110,7 @@ _MOVE_ON = """
 """
 
 
-def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
+def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
     """Plans one batch of schedules that are due for planning; empty when there are none left.
 
     `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
