@@ -137,7 +137,7 @@ def test_a_passing_fault_stops_the_batch_and_the_next_one_plans_it(
         raise fault
 
     with monkeypatch.context() as patch:
-        patch.setattr("dosing.planning.ZoneInfo", no_zone)
+        patch.setattr("dosing.planning._zone", no_zone)
         with pytest.raises(type(fault)):
             plan_due(now=NOW)
     assert plan_due(now=NOW) == Planned(schedules=1, doses=2)
