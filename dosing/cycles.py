@@ -173,7 +173,7 @@ def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence:
     return Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2**14)
 def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetime:
     """The UTC instant of a wall clock on a date.
 

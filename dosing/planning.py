@@ -7,7 +7,7 @@ planners may run at once and be killed anywhere; the unique key on (log date, sc
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class Planned:
 
 
 class _Claimed(NamedTuple):
-    """Ids stay text: they are only handed back. `next_due_at` is UTC."""
+    """Read for speed: ids stay text, as they are only handed back, and the instant comes without its zone."""
 
     schedule_id: str
     medication_id: str
@@ -62,7 +62,7 @@ class _Claimed(NamedTuple):
     quantity: Decimal
     start_date: date
     end_date: date | None
-    next_due_at: datetime
+    next_due_at_utc: datetime
     is_wanted: bool
 
 
@@ -85,7 +85,7 @@ _LOCK_THESE = """
 
 _READ_LOCKED = """
     SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
-           s.start_date, s.end_date, s.next_due_at,
+           s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
            s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
     FROM schedules s
     JOIN medications m ON m.id = s.medication_id
@@ -207,7 +207,8 @@ def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], d
         return [], None
     found: list[Occurrence] = []
     rule = _rule(schedule, _cycle(schedule.cycle_type, schedule.cycle_json))
-    for occurrence in occurrences(rule, zone=_zone(schedule.timezone), since=schedule.next_due_at):
+    since = schedule.next_due_at_utc.replace(tzinfo=UTC)
+    for occurrence in occurrences(rule, zone=_zone(schedule.timezone), since=since):
         if occurrence.due_at >= until:
             return found, occurrence.due_at
         found.append(occurrence)
