@@ -84,8 +84,8 @@ _LOCK_THESE = """
 """
 
 _READ_LOCKED = """
-    SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
-           s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
+    SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
+           s.cycle_type, s.cycle_value, s.quantity, s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
            s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
     FROM schedules s
     JOIN medications m ON m.id = s.medication_id
@@ -108,30 +108,26 @@ _MOVE_ON = """
 """
 
 
+@transaction.atomic
 def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
     """Plans one batch of schedules that are due for planning; empty when there are none left.
 
     `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
     """
+    return _plan_apart(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
+
+
+def _plan_apart(claimed: Sequence[_Claimed], now: datetime) -> Planned:
+    """Halves a batch that the database refuses until the schedule to blame stands alone, and sets it aside."""
     try:
         with transaction.atomic():
-            return _plan(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
-    except (IntegrityError, DataError):
-        return _plan_one_by_one(now, limit)
-
-
-@transaction.atomic
-def _plan_one_by_one(now: datetime, limit: int) -> Planned:
-    """For a batch that the database refused: the schedule to blame is set aside, the others are planned."""
-    total = Planned()
-    for schedule in _claim(_LOCK_DUE, until=now + HORIZON, limit=limit):
-        try:
-            with transaction.atomic():
-                total += _plan([schedule], now)
-        except (IntegrityError, DataError) as error:
-            _set_aside(schedule, error)
-            total += Planned(schedules=1, set_aside=1)
-    return total
+            return _plan(claimed, now)
+    except (IntegrityError, DataError) as error:
+        if len(claimed) == 1:
+            _set_aside(claimed[0], error)
+            return Planned(schedules=1, set_aside=1)
+    middle = len(claimed) // 2
+    return _plan_apart(claimed[:middle], now) + _plan_apart(claimed[middle:], now)
 
 
 @transaction.atomic
@@ -179,9 +175,10 @@ def _claim(lock: str, **params: Any) -> list[_Claimed]:
 def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
     doses: list[tuple[Any, ...]] = []
     moves: list[tuple[str, datetime | str]] = []
+    until = now + HORIZON
     for schedule in claimed:
         try:
-            found, next_due_at = _window(schedule, until=now + HORIZON)
+            found, next_due_at = _window(schedule, until=until)
         except RULE_ERRORS as error:  # one poison schedule must not stop its neighbours
             _set_aside(schedule, error)
             continue

@@ -216,7 +216,7 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     ana: Credentials,
 ) -> None:
     medication = medication_of(ana.user)
-    poison, healthy = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    _first, _second, _third, poison, _last = (schedule_at(medication, time(13), now=NOW) for _ in range(5))
     DoseLog.objects.all().delete()
     taper = {"steps": [{"days": 9, "quantity": "999999.999"}]}
     Schedule.objects.filter(id=poison.id).update(cycle_type="taper", cycle_value=taper, start_date=NOW.date())
@@ -224,10 +224,11 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE dose_logs ADD CONSTRAINT small CHECK (quantity < 1000)")
-    assert plan_due(now=NOW) == Planned(schedules=2, doses=2, set_aside=1)
+    assert plan_due(now=NOW) == Planned(schedules=5, doses=8, set_aside=1)
     poison.refresh_from_db()
     assert poison.plan_error.startswith("IntegrityError")
-    assert len(due_instants(schedule=healthy)) == 2
+    assert due_instants(schedule=poison) == []
+    assert len(due_instants()) == 8
 
 
 def test_two_dates_that_share_an_instant_are_two_doses(db: None) -> None:
