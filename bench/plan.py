@@ -32,7 +32,7 @@ from django.db import connection, transaction  # noqa: E402
 from dosing.cycle_values import WEEKDAYS  # noqa: E402
 from dosing.cycles import due_instant, occurrences  # noqa: E402
 from dosing.models import DoseLog, Schedule  # noqa: E402
-from dosing.planning import ANSWER_WINDOW, BATCH, HORIZON, plan_due, rule_of  # noqa: E402
+from dosing.planning import ANSWER_WINDOW, BATCH, BY_KEY, HORIZON, plan_due, rule_of  # noqa: E402
 
 NAIVE = 1_000
 ROUNDS = 5
@@ -199,6 +199,7 @@ def floor() -> int:
     doses = done = 0
     while True:
         with transaction.atomic():
+            execute(BY_KEY)
             doses += execute(FLOOR_DOSES, done=done, batch=BATCH)
             if not execute(FLOOR_MOVES, done=done, batch=BATCH):
                 return doses

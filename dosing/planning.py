@@ -83,6 +83,10 @@ _LOCK_THESE = """
     FOR NO KEY UPDATE
 """
 
+# By key and by itself, whatever the statistics say: for some thousand rows the planner would read whole tables,
+# batch after batch, and with helpers.
+BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
+
 _READ_LOCKED = """
     SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
            s.cycle_type, s.cycle_value, s.quantity, s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
@@ -114,6 +118,8 @@ def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
 
     `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(BY_KEY)
     return _plan_apart(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
 
 
