@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
@@ -196,6 +197,7 @@ def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence:
     return Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
 
 
+@lru_cache(maxsize=2**14)
 def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetime:
     """The UTC instant of a wall clock on a date.
 

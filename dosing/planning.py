@@ -7,8 +7,9 @@ planners may run at once and be killed anywhere; the unique key on (log date, sc
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,13 +18,19 @@ import structlog
 from django.db import DataError, IntegrityError, connection, transaction
 
 from dosing.cycle_values import parse_cycle
-from dosing.cycles import Occurrence, Rule, occurrences
+from dosing.cycles import Cycle, Occurrence, Rule, occurrences
 from dosing.models import Schedule
 from dosing.status import DoseStatus
-from medtrack.common.ids import uuid7
+from medtrack.common.ids import uuid7_text
 
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)
+BATCH = 5000
+
+# What a rule that cannot be computed raises, each time again: an InvalidCycle is a ValueError, an unknown zone a
+# LookupError, the name of a folder of zones an IsADirectoryError. Anything else, like a tzdata file that cannot
+# be read just now, fails the batch, which is tried again.
+RULE_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, IsADirectoryError)
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +50,11 @@ class Planned:
 
 
 class _Claimed(NamedTuple):
-    schedule_id: UUID
-    medication_id: UUID
-    user_id: UUID
+    """Read for speed: ids stay text, as they are only handed back, and the instant comes without its zone."""
+
+    schedule_id: str
+    medication_id: str
+    user_id: str
     timezone: str
     scheduled_time: time
     cycle_type: str
@@ -53,35 +62,39 @@ class _Claimed(NamedTuple):
     quantity: Decimal
     start_date: date
     end_date: date | None
-    next_due_at: datetime
+    next_due_at_utc: datetime
     is_wanted: bool
 
-    @property
-    def cycle_value(self) -> Any:
-        """Django leaves JSONB as text on a raw cursor."""
-        return None if self.cycle_json is None else json.loads(self.cycle_json)
 
+# Lock first, read in a statement of its own: PostgreSQL takes rows joined to a locked one from the snapshot of
+# the locking statement, which misses a zone change or a pause that was committed while it looked for the lock.
+# Who writes those locks the schedules too, so what is read under the lock stays true until we commit.
+_LOCK_DUE = """
+    SELECT id FROM schedules
+    WHERE next_due_at < %(until)s AND plan_error = ''
+    ORDER BY next_due_at LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+"""
 
-_COLUMNS = """
-    s.id, s.medication_id, m.user_id, u.timezone, s.scheduled_time, s.cycle_type, s.cycle_value, s.quantity,
-    s.start_date, s.end_date, s.next_due_at,
-    s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
+_LOCK_THESE = """
+    SELECT id FROM schedules
+    WHERE id = ANY(%(ids)s) AND next_due_at < %(until)s AND plan_error = ''
+    ORDER BY id
+    FOR NO KEY UPDATE
+"""
+
+# By key and by itself, whatever the statistics say: for some thousand rows the planner would read whole tables,
+# batch after batch, and with helpers.
+BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
+
+_READ_LOCKED = """
+    SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
+           s.cycle_type, s.cycle_value, s.quantity, s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
+           s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
     FROM schedules s
     JOIN medications m ON m.id = s.medication_id
     JOIN users u ON u.id = m.user_id
-"""
-
-_CLAIM_DUE = f"""
-    SELECT {_COLUMNS}
-    WHERE s.next_due_at < %(until)s AND s.plan_error = ''
-    ORDER BY s.next_due_at LIMIT %(limit)s
-    FOR NO KEY UPDATE OF s SKIP LOCKED
-"""
-
-_CLAIM_THESE = f"""
-    SELECT {_COLUMNS}
-    WHERE s.id = ANY(%(ids)s) AND s.next_due_at < %(until)s AND s.plan_error = ''
-    FOR NO KEY UPDATE OF s
+    WHERE s.id = ANY(%s)
 """
 
 _INSERT_DOSES = """
@@ -93,49 +106,50 @@ _INSERT_DOSES = """
 """
 
 _MOVE_ON = """
-    UPDATE schedules s SET next_due_at = p.next_due_at, plan_error = p.plan_error
-    FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS p (id, next_due_at, plan_error)
+    UPDATE schedules s SET next_due_at = p.next_due_at
+    FROM unnest(%s::uuid[], %s::timestamptz[]) AS p (id, next_due_at)
     WHERE s.id = p.id
 """
 
 
-def plan_due(*, now: datetime, limit: int = 1000) -> Planned:
+@transaction.atomic
+def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
     """Plans one batch of schedules that are due for planning; empty when there are none left.
 
     `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(BY_KEY)
+    return _plan_apart(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
+
+
+def _plan_apart(claimed: Sequence[_Claimed], now: datetime) -> Planned:
+    """Halves a batch that the database refuses until the schedule to blame stands alone, and sets it aside."""
     try:
         with transaction.atomic():
-            return _plan(_claim(_CLAIM_DUE, until=now + HORIZON, limit=limit), now)
-    except (IntegrityError, DataError):
-        return _plan_one_by_one(now, limit)
-
-
-@transaction.atomic
-def _plan_one_by_one(now: datetime, limit: int) -> Planned:
-    """For a batch that the database refused: the schedule to blame is set aside, the others are planned."""
-    total = Planned()
-    for schedule in _claim(_CLAIM_DUE, until=now + HORIZON, limit=limit):
-        try:
-            with transaction.atomic():
-                total += _plan([schedule], now)
-        except (IntegrityError, DataError) as error:
-            log.error("schedule set aside", schedule_id=str(schedule.schedule_id), error=type(error).__name__)
-            _write([], [_set_aside(schedule, error)])
-            total += Planned(schedules=1, set_aside=1)
-    return total
+            return _plan(claimed, now)
+    except (IntegrityError, DataError) as error:
+        if len(claimed) == 1:
+            _set_aside(claimed[0], error)
+            return Planned(schedules=1, set_aside=1)
+    middle = len(claimed) // 2
+    return _plan_apart(claimed[:middle], now) + _plan_apart(claimed[middle:], now)
 
 
 @transaction.atomic
 def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
     """Plans these schedules now, waiting for another planner that holds them."""
-    return _plan(_claim(_CLAIM_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
+    return _plan(_claim(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
-def rule_of(schedule: Schedule | _Claimed) -> Rule:
+def rule_of(schedule: Schedule) -> Rule:
     """The rule of a schedule row. Raises InvalidCycle."""
+    return _rule(schedule, parse_cycle(schedule.cycle_type, schedule.cycle_value))
+
+
+def _rule(schedule: Schedule | _Claimed, cycle: Cycle) -> Rule:
     return Rule(
-        cycle=parse_cycle(schedule.cycle_type, schedule.cycle_value),
+        cycle=cycle,
         scheduled_time=schedule.scheduled_time,
         start_date=schedule.start_date,
         end_date=schedule.end_date,
@@ -151,31 +165,51 @@ def window_end(due_at: datetime, next_due_at: datetime | None) -> datetime:
     return min(end, next_due_at)
 
 
-def _claim(sql: str, **params: Any) -> list[_Claimed]:
+# A batch holds few different cycles and zones, and ZoneInfo itself keeps only the last eight it has read.
+@lru_cache(maxsize=4096)
+def _cycle(cycle_type: str, cycle_json: str | None) -> Cycle:
+    return parse_cycle(cycle_type, None if cycle_json is None else json.loads(cycle_json))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _claim(lock: str, **params: Any) -> list[_Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(lock, params)
+        ids = [schedule_id for (schedule_id,) in cursor.fetchall()]
+        if not ids:
+            return []
+        cursor.execute(_READ_LOCKED, [_array(ids)])
         return [_Claimed(*row) for row in cursor.fetchall()]
 
 
 def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
     doses: list[tuple[Any, ...]] = []
-    moves: list[tuple[UUID, datetime | None, str]] = []
+    moves: list[tuple[str, datetime | str]] = []
+    until = now + HORIZON
     for schedule in claimed:
         try:
-            found, next_due_at = _window(schedule, until=now + HORIZON)
-        except Exception as error:  # one poison schedule must not stop its neighbours
-            log.exception("schedule set aside", schedule_id=str(schedule.schedule_id))
-            moves.append(_set_aside(schedule, error))
+            found, next_due_at = _window(schedule, until=until)
+        except RULE_ERRORS as error:  # one poison schedule must not stop its neighbours
+            _set_aside(schedule, error)
             continue
         doses.extend(_dose_rows(schedule, found, next_due_at, now))
-        moves.append((schedule.schedule_id, next_due_at, ""))
-    _write(doses, moves)
-    return Planned(schedules=len(claimed), doses=len(doses), set_aside=sum(1 for move in moves if move[2]))
+        moves.append((schedule.schedule_id, next_due_at or "NULL"))
+    with connection.cursor() as cursor:
+        if doses:
+            cursor.execute(_INSERT_DOSES, [_array(column) for column in zip(*doses, strict=True)])
+        if moves:
+            cursor.execute(_MOVE_ON, [_array(column) for column in zip(*moves, strict=True)])
+    return Planned(schedules=len(claimed), doses=len(doses), set_aside=len(claimed) - len(moves))
 
 
-def _set_aside(schedule: _Claimed, error: Exception) -> tuple[UUID, datetime, str]:
-    reason = str(error).partition("\n")[0]
-    return schedule.schedule_id, schedule.next_due_at, f"{type(error).__name__}: {reason}"[:200]
+def _set_aside(schedule: _Claimed, error: Exception) -> None:
+    log.error("schedule set aside", schedule_id=schedule.schedule_id, exc_info=error)
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    Schedule.objects.filter(id=schedule.schedule_id).update(plan_error=reason[:200])
 
 
 def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
@@ -183,8 +217,9 @@ def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], d
     if not schedule.is_wanted:
         return [], None
     found: list[Occurrence] = []
-    zone = ZoneInfo(schedule.timezone)
-    for occurrence in occurrences(rule_of(schedule), zone=zone, since=schedule.next_due_at):
+    rule = _rule(schedule, _cycle(schedule.cycle_type, schedule.cycle_json))
+    since = schedule.next_due_at_utc.replace(tzinfo=UTC)
+    for occurrence in occurrences(rule, zone=_zone(schedule.timezone), since=since):
         if occurrence.due_at >= until:
             return found, occurrence.due_at
         found.append(occurrence)
@@ -198,7 +233,7 @@ def _dose_rows(
     for occurrence, follower in zip(found, followers, strict=False):
         answer_by = window_end(occurrence.due_at, follower)
         yield (
-            uuid7(),
+            uuid7_text(),
             schedule.user_id,
             schedule.medication_id,
             schedule.schedule_id,
@@ -207,13 +242,10 @@ def _dose_rows(
             occurrence.due_at,
             answer_by,
             occurrence.quantity,
-            DoseStatus.PENDING if answer_by > now else DoseStatus.MISSED,
+            DoseStatus.PENDING.value if answer_by > now else DoseStatus.MISSED.value,
         )
 
 
-def _write(doses: Sequence[tuple[Any, ...]], moves: Sequence[tuple[Any, ...]]) -> None:
-    with connection.cursor() as cursor:
-        if doses:
-            cursor.execute(_INSERT_DOSES, [list(column) for column in zip(*doses, strict=True)])
-        if moves:
-            cursor.execute(_MOVE_ON, [list(column) for column in zip(*moves, strict=True)])
+def _array(values: Iterable[Any]) -> str:
+    """PostgreSQL's text of an array of ids, dates, numbers: what needs no quotes, which psycopg adds one by one."""
+    return "{" + ",".join(map(str, values)) + "}"

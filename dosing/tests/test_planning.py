@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
+from errno import EMFILE
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,8 +11,9 @@ from dosing.actions.schedules import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc
-from medtrack.tests.workers import in_another_worker
+from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from users.actions import Credentials
+from users.models import User
 
 NOW = utc(2026, 11, 20, 12)
 
@@ -107,6 +110,39 @@ def test_a_schedule_that_cannot_be_computed_is_set_aside_and_its_neighbours_are_
     assert len(due_instants(schedule=poison)) == 2
 
 
+@pytest.mark.parametrize("zone", ["Nowhere/Land", "../Seoul", "Asia"])
+def test_a_schedule_in_an_unknown_zone_is_set_aside(db: None, zone: str) -> None:
+    schedule = schedule_due_in_utc()
+    User.objects.update(timezone=zone)
+    assert plan_due(now=NOW) == Planned(schedules=1, set_aside=1)
+    schedule.refresh_from_db()
+    assert schedule.plan_error
+
+
+def test_a_value_too_deep_to_read_is_set_aside(db: None) -> None:
+    schedule = schedule_due_in_utc()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE schedules SET cycle_value = (repeat('[', 2000) || repeat(']', 2000))::jsonb")
+    assert plan_due(now=NOW) == Planned(schedules=1, set_aside=1)
+    assert Schedule.objects.filter(id=schedule.id, plan_error__startswith="RecursionError").exists()
+
+
+@pytest.mark.parametrize("fault", [OSError(EMFILE, "Too many open files"), MemoryError()])
+def test_a_passing_fault_stops_the_batch_and_the_next_one_plans_it(
+    db: None, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    schedule_due_in_utc()
+
+    def no_zone(key: str) -> ZoneInfo:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dosing.planning._zone", no_zone)
+        with pytest.raises(type(fault)):
+            plan_due(now=NOW)
+    assert plan_due(now=NOW) == Planned(schedules=1, doses=2)
+
+
 @pytest.mark.parametrize("table", ["medications", "schedules", "users"])
 def test_what_is_switched_off_is_not_planned(ana: Credentials, table: str) -> None:
     schedule_at(medication_of(ana.user), time(13), now=NOW)
@@ -132,6 +168,41 @@ def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
     assert len(due_instants()) == 4
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_zone_that_changed_while_the_planner_looked_for_locks_is_the_one_it_plans_in() -> None:
+    user = schedule_due_in_utc().medication.user
+
+    def change_the_zone(execute: Any, sql: str, *args: Any) -> Any:
+        result = execute(sql, *args)
+        if "SKIP LOCKED" in sql:
+            in_another_worker(lambda: User.objects.filter(id=user.id).update(timezone="Asia/Seoul"))
+        return result
+
+    with connection.execute_wrapper(change_the_zone):
+        plan_due(now=NOW)
+    assert due_instants() == [utc(2026, 11, 21, 4)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_planner_that_waited_for_a_zone_change_plans_in_the_new_zone() -> None:
+    schedule = schedule_due_in_utc()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Schedule.objects.select_for_update(no_key=True).get(id=schedule.id)
+            User.objects.update(timezone="Asia/Seoul")
+            planner = pool.submit(closing(lambda: plan_schedules(schedule_ids=[schedule.id], now=NOW)))
+            wait_until_somebody_waits_for_us()
+        planner.result()
+    assert due_instants() == [utc(2026, 11, 21, 4)]
+
+
+def schedule_due_in_utc() -> Schedule:
+    schedule = schedule_at(medication_of(person("Ana").user), time(13), now=NOW)
+    DoseLog.objects.all().delete()
+    Schedule.objects.update(next_due_at=NOW)
+    return schedule
+
+
 def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     mine, _other = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
@@ -145,7 +216,7 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     ana: Credentials,
 ) -> None:
     medication = medication_of(ana.user)
-    poison, healthy = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
+    _first, _second, _third, poison, _last = (schedule_at(medication, time(13), now=NOW) for _ in range(5))
     DoseLog.objects.all().delete()
     taper = {"steps": [{"days": 9, "quantity": "999999.999"}]}
     Schedule.objects.filter(id=poison.id).update(cycle_type="taper", cycle_value=taper, start_date=NOW.date())
@@ -153,10 +224,11 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE dose_logs ADD CONSTRAINT small CHECK (quantity < 1000)")
-    assert plan_due(now=NOW) == Planned(schedules=2, doses=2, set_aside=1)
+    assert plan_due(now=NOW) == Planned(schedules=5, doses=8, set_aside=1)
     poison.refresh_from_db()
     assert poison.plan_error.startswith("IntegrityError")
-    assert len(due_instants(schedule=healthy)) == 2
+    assert due_instants(schedule=poison) == []
+    assert len(due_instants()) == 8
 
 
 def test_two_dates_that_share_an_instant_are_two_doses(db: None) -> None:

@@ -2,8 +2,14 @@
 
 from uuid import UUID
 
+import uuid_utils
 import uuid_utils.compat
 
 
 def uuid7() -> UUID:
     return uuid_utils.compat.uuid7()
+
+
+def uuid7_text() -> str:
+    """For rows by the thousand: a seventh of the time."""
+    return str(uuid_utils.uuid7())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import TypeVar
 
 from django.db import connection
@@ -32,3 +33,17 @@ def in_another_worker(job: Callable[[], T]) -> T:
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
+
+
+def wait_until_somebody_waits_for_us() -> None:
+    """Returns when another connection is stopped by a lock of this one."""
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks "
+                "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+            if cursor.fetchone() != (0,):
+                return
+            sleep(0.01)
+    raise TimeoutError("nobody waits for our locks")

@@ -1,0 +1,280 @@
+"""Planning doses: ours against a loop through the ORM, and against the least that PostgreSQL has to do for it.
+
+    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/plan.py [SCHEDULES]
+
+So many schedules are due, of every cycle and in many zones. The floor inserts the very rows that we planned,
+prepared beforehand, and moves the same `next_due_at`, in batches of our size. Prints doses per second through
+commit and the ratios (medians of alternating runs), then the cost with ten times the schedules of which as many
+are due as before. In one run on one database that does not wait for the disk, which flatters the loop.
+"""
+
+import json
+import os
+import sys
+import time as clock
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import django
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
+
+from dosing.cycle_values import WEEKDAYS  # noqa: E402
+from dosing.cycles import due_instant, occurrences  # noqa: E402
+from dosing.models import DoseLog, Schedule  # noqa: E402
+from dosing.planning import ANSWER_WINDOW, BATCH, BY_KEY, HORIZON, plan_due, rule_of  # noqa: E402
+
+NAIVE = 1_000
+ROUNDS = 5
+ROUNDS_OF_LARGE = 3
+GROWTH = 10
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+FIRST_DUE_AT = NOW + HORIZON - timedelta(days=1)  # the planner stood still for a day
+ZONES = """
+    Asia/Seoul Asia/Seoul Asia/Seoul Asia/Tokyo Asia/Tokyo Asia/Kolkata Asia/Shanghai Asia/Singapore Asia/Jakarta
+    Asia/Manila Asia/Bangkok Asia/Ho_Chi_Minh Asia/Dubai Asia/Karachi Asia/Dhaka Asia/Kathmandu Asia/Tehran
+    Europe/Berlin Europe/London Europe/Paris Europe/Madrid Europe/Rome Europe/Warsaw Europe/Kyiv Europe/Athens
+    Europe/Istanbul Europe/Lisbon Europe/Stockholm America/New_York America/New_York America/Chicago America/Denver
+    America/Los_Angeles America/Phoenix America/Toronto America/Vancouver America/Halifax America/St_Johns
+    America/Mexico_City America/Bogota America/Lima America/Santiago America/Sao_Paulo Africa/Cairo Africa/Lagos
+    Africa/Nairobi Africa/Johannesburg Africa/Casablanca Australia/Sydney Australia/Perth Australia/Adelaide
+    Australia/Lord_Howe Pacific/Auckland Pacific/Honolulu Pacific/Apia Pacific/Chatham UTC
+""".split()  # noqa: SIM905
+CYCLES = ["daily"] * 10 + ["weekly"] * 4 + ["interval"] * 2 + ["on_off", "monthly", "dates", "taper"]
+
+PREPARE = """
+    CREATE TABLE bench_pattern (n int, zone text, at time, cycle_type text, cycle_value jsonb, start_date date,
+                                end_date date, due_at timestamptz);
+    -- Ascending, as version 7 is.
+    CREATE FUNCTION bench_id(kind int, n int) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
+        SELECT ('0199000' || kind || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+    $$;
+"""
+PEOPLE = """
+    INSERT INTO users (id, email, name, password, timezone, language, provider, is_active, is_staff, is_superuser,
+                       private_push_text, follow_up_interval_minutes, follow_up_cap, week_start, updated_at)
+    SELECT bench_id(1, n / 4 * %(growth)s + i), n || '-' || i || '@example.com', '', '', zone, 'en', 'email',
+           true, false, false, true, 10, 3, 1, now()
+    FROM bench_pattern, generate_series(0, %(growth)s - 1) i WHERE n %% 4 = 0
+"""
+MEDICATIONS = """
+    INSERT INTO medications (id, user_id, name, dosage, form, strength, unit, color_tag, memo, is_active, updated_at)
+    SELECT bench_id(2, n / 2 * %(growth)s + i), bench_id(1, n / 4 * %(growth)s + i), 'Medicine', '', 'tablet', '', '',
+           '#1D9E75', '', true, now()
+    FROM bench_pattern, generate_series(0, %(growth)s - 1) i WHERE n %% 2 = 0
+"""
+# Of the copies of a pattern one is due; the others, among which it lies, fall due days later.
+SCHEDULES = """
+    INSERT INTO schedules (id, medication_id, scheduled_time, cycle_type, cycle_value, quantity, meal_relation,
+                           start_date, end_date, is_active, reminder_enabled, next_due_at, plan_error, version,
+                           updated_at)
+    SELECT bench_id(3, n * %(growth)s + i), bench_id(2, n / 2 * %(growth)s + i), at, cycle_type, cycle_value, 1, 'any',
+           start_date, end_date, true, true,
+           due_at + CASE WHEN i = n %% %(growth)s THEN 0 ELSE 2 + i END * interval '1 day', '', 1, now()
+    FROM bench_pattern, generate_series(0, %(growth)s - 1) i
+"""
+REMEMBER_DUE = """
+    CREATE TABLE bench_due AS
+    SELECT row_number() OVER (ORDER BY next_due_at) AS n, id, next_due_at FROM schedules WHERE next_due_at < %(until)s
+"""
+REMEMBER_PLAN = """
+    CREATE TABLE bench_move AS SELECT n, id, s.next_due_at FROM bench_due JOIN schedules s USING (id) ORDER BY n;
+    CREATE TABLE bench_dose AS
+    SELECT n, d.* FROM bench_due b JOIN dose_logs d ON d.schedule_id = b.id ORDER BY n, log_date;
+    CREATE INDEX ON bench_move (n);
+    CREATE INDEX ON bench_dose (n);
+    ANALYZE
+"""
+RESET = """
+    UPDATE schedules s SET next_due_at = b.next_due_at
+    FROM bench_due b WHERE b.id = s.id AND s.next_due_at IS DISTINCT FROM b.next_due_at
+"""
+FLOOR_DOSES = """
+    INSERT INTO dose_logs (id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by,
+                           quantity, status)
+    SELECT id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by, quantity, status
+    FROM bench_dose WHERE n > %(done)s AND n <= %(done)s + %(batch)s
+"""
+FLOOR_MOVES = """
+    UPDATE schedules s SET next_due_at = m.next_due_at
+    FROM bench_move m WHERE m.id = s.id AND m.n > %(done)s AND m.n <= %(done)s + %(batch)s
+"""
+
+
+def execute(sql: str, **params: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params or None)
+        return cursor.rowcount
+
+
+def pattern(n: int, chance: Random) -> tuple[Any, ...]:
+    """A schedule that is due on the first date after the planner stood still."""
+    zone = ZONES[n // 4 % len(ZONES)]
+    at = time(
+        chance.choice([7, 8, 8, 8, 9, 12, 13, 18, 19, 20, 21, 22, 23]), chance.choice([0, 0, 0, 15, 30, 45])
+    )
+    day = FIRST_DUE_AT.astimezone(ZoneInfo(zone)).date()
+    if due_instant(day, at, ZoneInfo(zone)) < FIRST_DUE_AT:
+        day += timedelta(days=1)
+    cycle_type = chance.choice(CYCLES)
+    value, age = cycle(cycle_type, day, chance)
+    end = day + timedelta(days=chance.randrange(90)) if chance.random() < 0.3 else None
+    due_at = due_instant(day, at, ZoneInfo(zone))
+    return n, zone, at, cycle_type, json.dumps(value), day - timedelta(days=age), end, due_at
+
+
+def cycle(cycle_type: str, day: date, chance: Random) -> tuple[Any, int]:
+    """A value that falls on `day`, and how many days before it the schedule began."""
+    periods = chance.randrange(30)
+    match cycle_type:
+        case "weekly":
+            days = {WEEKDAYS[day.weekday()], *chance.sample(WEEKDAYS, chance.randrange(5))}
+            return {"days": sorted(days), "every": chance.choice([1, 1, 1, 2])}, 14 * periods
+        case "interval":
+            every = chance.choice([2, 2, 3, 7, 14, 28])
+            return {"every": every}, every * periods
+        case "on_off":
+            on, off = chance.choice([(21, 7), (24, 4), (5, 2), (14, 14)])
+            return {"on": on, "off": off}, (on + off) * periods + chance.randrange(on)
+        case "monthly":
+            return {"days": sorted({day.day, *chance.sample(range(1, 32), chance.randrange(3))})}, 9 * periods
+        case "dates":
+            return {"dates": [str(day + timedelta(days=days)) for days in (-periods - 1, 0, 7, 30)]}, 90
+        case "taper":
+            days = chance.choice([5, 7, 14])
+            return {
+                "steps": [{"days": days, "quantity": amount} for amount in ("2", "1", "0.5")]
+            }, periods % days
+        case _:
+            return None, 9 * periods
+
+
+def fill(due: int, growth: int) -> None:
+    chance = Random(due)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS bench_pattern, bench_due, bench_move, bench_dose")
+        cursor.execute("DROP FUNCTION IF EXISTS bench_id; TRUNCATE users CASCADE")
+        cursor.execute(PREPARE)
+        with cursor.copy("COPY bench_pattern FROM STDIN") as copy:
+            for n in range(due):
+                copy.write_row(pattern(n, chance))
+        cursor.execute("SET session_replication_role = replica")  # no foreign key is checked while it fills
+        for sql in (PEOPLE, MEDICATIONS, SCHEDULES):
+            cursor.execute(sql, {"growth": growth})
+            print(f"  {cursor.rowcount:>9,} {sql.split()[2]}", flush=True)
+        cursor.execute("SET session_replication_role = origin")
+    execute(REMEMBER_DUE, until=NOW + HORIZON)
+    execute("VACUUM ANALYZE")
+    planned = ours()
+    execute(REMEMBER_PLAN)
+    print(f"  {planned:>9,} doses are to be planned for {due:,} of {due * growth:,} schedules", flush=True)
+    reset()
+
+
+def reset() -> None:
+    execute("TRUNCATE dose_logs CASCADE")
+    execute(RESET)
+    execute("VACUUM ANALYZE schedules, dose_logs")
+    execute("CHECKPOINT")
+
+
+def ours() -> int:
+    doses = 0
+    while (planned := plan_due(now=NOW)).schedules:
+        doses += planned.doses
+    return doses
+
+
+def floor() -> int:
+    doses = done = 0
+    while True:
+        with transaction.atomic():
+            execute(BY_KEY)
+            doses += execute(FLOOR_DOSES, done=done, batch=BATCH)
+            if not execute(FLOOR_MOVES, done=done, batch=BATCH):
+                return doses
+        done += BATCH
+
+
+def naive() -> int:
+    """What one would write first: one schedule at a time through the ORM, with the same arithmetic."""
+    until = NOW + HORIZON
+    due = Schedule.objects.filter(next_due_at__lt=until, plan_error="").select_related("medication__user")
+    doses = 0
+    for schedule in due.order_by("next_due_at")[:NAIVE]:
+        medication = schedule.medication
+        with transaction.atomic():
+            upcoming = occurrences(rule_of(schedule), zone=medication.user.zone, since=schedule.next_due_at)
+            schedule.next_due_at = None
+            for occurrence in upcoming:
+                if occurrence.due_at >= until:
+                    schedule.next_due_at = occurrence.due_at
+                    break
+                values = {
+                    "user_id": medication.user_id,
+                    "medication": medication,
+                    "scheduled_time": schedule.scheduled_time,
+                    "due_at": occurrence.due_at,
+                    "answer_by": occurrence.due_at + ANSWER_WINDOW,
+                    "quantity": occurrence.quantity,
+                }
+                DoseLog.objects.get_or_create(
+                    schedule=schedule, log_date=occurrence.log_date, defaults=values
+                )
+                doses += 1
+            schedule.save(update_fields=["next_due_at"])
+    return doses
+
+
+def measure(title: str, rounds: int, *contestants: Callable[[], int]) -> dict[str, list[float]]:
+    """Doses per second of each in every round; all take their turn in a round."""
+    rates: dict[str, list[float]] = {contestant.__name__: [] for contestant in contestants}
+    print(title, flush=True)
+    for _ in range(rounds):
+        planned = {}
+        for contestant in contestants:
+            started = clock.perf_counter()
+            planned[contestant.__name__] = doses = contestant()
+            seconds = clock.perf_counter() - started
+            rates[contestant.__name__].append(doses / seconds)
+            print(
+                f"  {contestant.__name__:<8}{doses:>9,} doses {seconds:>8.2f} s {doses / seconds:>10,.0f}/s",
+                flush=True,
+            )
+            reset()
+        if planned["ours"] != planned["floor"]:
+            raise SystemExit(f"not the same work: {planned}")
+    return rates
+
+
+def ratio(rates: list[float], others: list[float]) -> float:
+    """The median of the rounds' ratios: what else the machine does changes from round to round."""
+    return median(rate / other for rate, other in zip(rates, others, strict=True))
+
+
+if __name__ == "__main__":
+    schedules = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    call_command("migrate", verbosity=0)
+    fill(schedules, growth=1)
+    small = measure(f"{schedules:,} schedules, all due", ROUNDS, naive, ours, floor)
+    fill(schedules, growth=GROWTH)
+    large = measure(f"{schedules * GROWTH:,} schedules, {schedules:,} due", ROUNDS_OF_LARGE, ours, floor)
+    for name, rates in small.items():
+        print(f"median of {name:<8}{median(rates):>10,.0f} doses/s")
+    print(f"ours / naive {ratio(small['ours'], small['naive']):.1f}x")
+    print(f"ours / floor {ratio(small['ours'], small['floor']):.2f}")
+    print(f"ours / floor {ratio(large['ours'], large['floor']):.2f} with {GROWTH}x the schedules")
+    for name, rates in large.items():
+        print(
+            f"cost per dose with {GROWTH}x the schedules: {name} {median(small[name]) / median(rates) - 1:+.0%}"
+        )
