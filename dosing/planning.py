@@ -26,6 +26,7 @@ from medtrack.common.ids import uuid7_text
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)
 BATCH = 5000
+SLICE = 500
 
 # What a rule that cannot be computed raises, each time again: an InvalidCycle is a ValueError, an unknown zone a
 # LookupError, the name of a folder of zones an IsADirectoryError. Anything else, like a tzdata file that cannot
@@ -70,22 +71,25 @@ class _Claimed(NamedTuple):
 # the locking statement, which misses a zone change or a pause that was committed while it looked for the lock.
 # Who writes those locks the schedules too, so what is read under the lock stays true until we commit.
 _LOCK_DUE = """
-    SELECT id FROM schedules
+    SELECT id::text FROM schedules
     WHERE next_due_at < %(until)s AND plan_error = ''
     ORDER BY next_due_at LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 """
 
 _LOCK_THESE = """
-    SELECT id FROM schedules
+    SELECT id::text FROM schedules
     WHERE id = ANY(%(ids)s) AND next_due_at < %(until)s AND plan_error = ''
     ORDER BY id
     FOR NO KEY UPDATE
 """
 
 # By key and by itself, whatever the statistics say: for some thousand rows the planner would read whole tables,
-# batch after batch, and with helpers.
-BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
+# batch after batch, and with helpers. Foreign keys are checked with each statement and not all at the commit, for
+# which we would wait.
+BY_KEY = """
+    SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET CONSTRAINTS ALL IMMEDIATE
+"""
 
 _READ_LOCKED = """
     SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
@@ -120,26 +124,26 @@ def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
     """
     with connection.cursor() as cursor:
         cursor.execute(BY_KEY)
-    return _plan_apart(_claim(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
+    return _plan_apart(_lock(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
 
 
-def _plan_apart(claimed: Sequence[_Claimed], now: datetime) -> Planned:
+def _plan_apart(ids: Sequence[str], now: datetime) -> Planned:
     """Halves a batch that the database refuses until the schedule to blame stands alone, and sets it aside."""
     try:
         with transaction.atomic():
-            return _plan(claimed, now)
+            return _plan(ids, now)
     except (IntegrityError, DataError) as error:
-        if len(claimed) == 1:
-            _set_aside(claimed[0], error)
+        if len(ids) == 1:
+            _set_aside(ids[0], error)
             return Planned(schedules=1, set_aside=1)
-    middle = len(claimed) // 2
-    return _plan_apart(claimed[:middle], now) + _plan_apart(claimed[middle:], now)
+    middle = len(ids) // 2
+    return _plan_apart(ids[:middle], now) + _plan_apart(ids[middle:], now)
 
 
 @transaction.atomic
 def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
     """Plans these schedules now, waiting for another planner that holds them."""
-    return _plan(_claim(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
+    return _plan(_lock(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
 def rule_of(schedule: Schedule) -> Rule:
@@ -176,17 +180,27 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def _claim(lock: str, **params: Any) -> list[_Claimed]:
+def _lock(sql: str, **params: Any) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(lock, params)
-        ids = [schedule_id for (schedule_id,) in cursor.fetchall()]
-        if not ids:
-            return []
-        cursor.execute(_READ_LOCKED, [_array(ids)])
-        return [_Claimed(*row) for row in cursor.fetchall()]
+        cursor.execute(sql, params)
+        return [schedule_id for (schedule_id,) in cursor.fetchall()]
 
 
-def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
+def _plan(ids: Sequence[str], now: datetime) -> Planned:
+    """Computes and writes by turns, without waiting: PostgreSQL writes one slice while we compute the next."""
+    doses = 0
+    failed: dict[str, Exception] = {}
+    with connection.cursor() as reader, connection.cursor() as writer:
+        reader.execute(_READ_LOCKED, [_array(ids)])
+        with connection.wrap_database_errors, connection.connection.pipeline():
+            while rows := reader.fetchmany(SLICE):
+                doses += _plan_slice(writer, map(_Claimed._make, rows), failed, now)
+    for schedule_id, error in failed.items():
+        _set_aside(schedule_id, error)
+    return Planned(schedules=len(ids), doses=doses, set_aside=len(failed))
+
+
+def _plan_slice(writer: Any, claimed: Iterable[_Claimed], failed: dict[str, Exception], now: datetime) -> int:
     doses: list[tuple[Any, ...]] = []
     moves: list[tuple[str, datetime | str]] = []
     until = now + HORIZON
@@ -194,22 +208,21 @@ def _plan(claimed: Sequence[_Claimed], now: datetime) -> Planned:
         try:
             found, next_due_at = _window(schedule, until=until)
         except RULE_ERRORS as error:  # one poison schedule must not stop its neighbours
-            _set_aside(schedule, error)
+            failed[schedule.schedule_id] = error
             continue
         doses.extend(_dose_rows(schedule, found, next_due_at, now))
         moves.append((schedule.schedule_id, next_due_at or "NULL"))
-    with connection.cursor() as cursor:
-        if doses:
-            cursor.execute(_INSERT_DOSES, [_array(column) for column in zip(*doses, strict=True)])
-        if moves:
-            cursor.execute(_MOVE_ON, [_array(column) for column in zip(*moves, strict=True)])
-    return Planned(schedules=len(claimed), doses=len(doses), set_aside=len(claimed) - len(moves))
+    if doses:
+        writer.execute(_INSERT_DOSES, [_array(column) for column in zip(*doses, strict=True)])
+    if moves:
+        writer.execute(_MOVE_ON, [_array(column) for column in zip(*moves, strict=True)])
+    return len(doses)
 
 
-def _set_aside(schedule: _Claimed, error: Exception) -> None:
-    log.error("schedule set aside", schedule_id=schedule.schedule_id, exc_info=error)
+def _set_aside(schedule_id: str, error: Exception) -> None:
+    log.error("schedule set aside", schedule_id=schedule_id, exc_info=error)
     reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    Schedule.objects.filter(id=schedule.schedule_id).update(plan_error=reason[:200])
+    Schedule.objects.filter(id=schedule_id).update(plan_error=reason[:200])
 
 
 def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
