@@ -13,6 +13,7 @@ from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.common.problems import Conflict
+from users.actions import take_turn
 
 # Longer than the longest gap and the longest local day.
 LOOK_BACK = timedelta(days=8)
@@ -62,9 +63,10 @@ def refuse_beyond_limits(
 ) -> None:
     """Raises IntakeTooSoon or DailyLimitReached, which tell `next_allowed_at`.
 
-    The limits are those of the schedule, or the strictest of the medicine's as-needed schedules.
+    The limits are those of the schedule, or the strictest of the medicine's as-needed schedules. Two intakes at
+    once take turns: the second one sees the first.
     """
-    zone = medication.user.zone
+    zone = take_turn(medication.user_id).zone
     limits = _strictest(medication, schedule)
     intakes = DoseLog.objects.filter(medication=medication, schedule=None, status=DoseStatus.TAKEN)
     others = intakes.exclude(id=besides.id) if besides else intakes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
@@ -95,6 +95,12 @@ def refresh_session(*, refresh: str, now: datetime) -> Credentials:
 def log_out(*, session: Session, now: datetime) -> None:
     """Ends the session; reminders to its device stop because delivery looks at the session again."""
     Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now)
+
+
+def take_turn(user_id: UUID) -> User:
+    """The person as they are now and will be until the end of the transaction: whoever else asks waits."""
+    user: User = User.objects.select_for_update(no_key=True).get(id=user_id)
+    return user
 
 
 def _open_session(*, user: User, device_name: str, now: datetime) -> Credentials:

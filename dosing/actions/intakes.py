@@ -10,13 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from psycopg.errors import UniqueViolation
 
 from dosing.actions.doses import refuse_future
-from dosing.actions.schedules import take_turn
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon, as_needed_schedules, refuse_beyond_limits
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import IdConflict, field_error
+from users.actions import take_turn
 from users.models import User
 
 

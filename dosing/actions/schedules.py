@@ -15,6 +15,7 @@ from dosing.replanning import Move, replan, replanning
 from dosing.schedule_rules import check
 from medications.models import Medication
 from medtrack.common.creation import create_once
+from users.actions import take_turn
 from users.models import User
 
 PLANNED_FIELDS = {
@@ -103,12 +104,6 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
     with replanning(mine.values_list("id", flat=True), now=now) as moves:
         user.save(update_fields=[*changes, "updated_at"])
     return user, moves
-
-
-def take_turn(user_id: UUID) -> User:
-    """The person as they are now, until the end of the transaction."""
-    user: User = User.objects.select_for_update(no_key=True).get(id=user_id)
-    return user
 
 
 def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:

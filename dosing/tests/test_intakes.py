@@ -160,3 +160,26 @@ def test_of_two_intakes_at_once_one_is_too_soon() -> None:
         errors = [type(job.exception()) for job in jobs]
     assert sorted(error.__name__ for error in errors) == ["IntakeTooSoon", "NoneType"]
     assert DoseLog.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_taking_one_again_that_was_taken_back_and_a_new_one_at_once_is_too_soon() -> None:
+    medication = medication_of(person("Ana").user)
+    as_needed(medication, min_gap_minutes=60)
+    back = take(medication)
+    undo_dose(dose_id=back.id, by=medication.user, now=NOW)
+    rounds = Barrier(2)
+
+    def again() -> None:
+        rounds.wait()
+        take_dose(dose_id=back.id, by=medication.user, now=NOW)
+
+    def tap() -> None:
+        rounds.wait()
+        take(medication)
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(closing(job)) for job in (again, tap)]
+        errors = [type(job.exception()) for job in jobs]
+    assert sorted(error.__name__ for error in errors) == ["IntakeTooSoon", "NoneType"]
+    assert DoseLog.objects.filter(status="taken").count() == 1
