@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from dosing.cycles import AsNeeded, Cycle, Daily, Dates, Interval, Monthly, OnOff, Taper, Weekly
@@ -12,7 +12,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_DATES = 400
 MAX_STEPS = 50
 MAX_PERIOD_DAYS = 366
-MAX_QUANTITY = Decimal("999999.999")
+_QUANTITY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 
 
 class InvalidCycle(ValueError):
@@ -71,8 +71,10 @@ def _dates(value: Any) -> Cycle:
 
 def _taper(value: Any) -> Cycle:
     steps = _object(value, "steps").get("steps")
-    if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
+    if not isinstance(steps, list) or not steps:
         raise InvalidCycle("cycle_value.steps", "required")
+    if len(steps) > MAX_STEPS:
+        raise InvalidCycle("cycle_value.steps", "too_many")
     return Taper(tuple(_step(step, f"steps.{index}") for index, step in enumerate(steps)))
 
 
@@ -103,8 +105,10 @@ def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:
 def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
     """A list of at least one and no two equal scalars."""
     entries = value.get(key)
-    if not isinstance(entries, list) or not 1 <= len(entries) <= most:
+    if not isinstance(entries, list) or not entries:
         raise InvalidCycle(f"cycle_value.{key}", "required")
+    if len(entries) > most:
+        raise InvalidCycle(f"cycle_value.{key}", "too_many")
     for index, entry in enumerate(entries):
         if not isinstance(entry, str | int):
             raise InvalidCycle(f"cycle_value.{key}.{index}", "malformed")
@@ -129,13 +133,10 @@ def _date(text: Any, key: str) -> date:
 
 
 def _quantity(text: Any, key: str) -> Decimal:
-    try:
-        quantity = Decimal(text) if isinstance(text, str) and text.isascii() else Decimal("NaN")
-    except InvalidOperation as error:
-        raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
-    if not quantity.is_finite():
+    if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
         raise InvalidCycle(f"cycle_value.{key}", "malformed")
-    if not 0 < quantity <= MAX_QUANTITY or quantity != round(quantity, 3):
+    quantity = Decimal(text)
+    if not quantity:
         raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
     return quantity
 

@@ -65,6 +65,7 @@ class _Claimed(NamedTuple):
     end_date: date | None
     next_due_at_utc: datetime
     is_wanted: bool
+    is_person_active: bool
 
 
 # Lock first, read in a statement of its own: PostgreSQL takes rows joined to a locked one from the snapshot of
@@ -94,7 +95,7 @@ BY_KEY = """
 _READ_LOCKED = """
     SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
            s.cycle_type, s.cycle_value, s.quantity, s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
-           s.is_active AND m.is_active AND m.paused_at IS NULL AND u.is_active
+           s.is_active AND m.is_active AND m.paused_at IS NULL, u.is_active
     FROM schedules s
     JOIN medications m ON m.id = s.medication_id
     JOIN users u ON u.id = m.user_id
@@ -149,6 +150,15 @@ def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
 def rule_of(schedule: Schedule) -> Rule:
     """The rule of a schedule row. Raises InvalidCycle."""
     return _rule(schedule, parse_cycle(schedule.cycle_type, schedule.cycle_value))
+
+
+def can_be_planned(schedule: Schedule) -> bool:
+    """False for what no check of ours let in: a damaged cycle, a zone that the tz database has dropped."""
+    try:
+        rule_of(schedule)
+        return bool(schedule.medication.user.zone)
+    except RULE_ERRORS:
+        return False
 
 
 def _rule(schedule: Schedule | _Claimed, cycle: Cycle) -> Rule:
@@ -226,17 +236,22 @@ def _set_aside(schedule_id: str, error: Exception) -> None:
 
 
 def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
-    """The occurrences due before `until`, and when the one after them is due."""
+    """The occurrences due before `until`, and when the one after them is due.
+
+    While a person's account is inactive nothing falls due, but the schedule moves on, to be there when it is active.
+    """
     if not schedule.is_wanted:
         return [], None
     found: list[Occurrence] = []
+    following: datetime | None = None
     rule = _rule(schedule, _cycle(schedule.cycle_type, schedule.cycle_json))
     since = schedule.next_due_at_utc.replace(tzinfo=UTC)
     for occurrence in occurrences(rule, zone=_zone(schedule.timezone), since=since):
         if occurrence.due_at >= until:
-            return found, occurrence.due_at
+            following = occurrence.due_at
+            break
         found.append(occurrence)
-    return found, None
+    return found if schedule.is_person_active else [], following
 
 
 def _dose_rows(

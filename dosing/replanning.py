@@ -13,12 +13,11 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
-from dosing.cycle_values import InvalidCycle
 from dosing.cycles import Occurrence, occurrence_on, occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
-from dosing.planning import ANSWER_WINDOW, plan_schedules, rule_of, window_end
+from dosing.planning import ANSWER_WINDOW, can_be_planned, plan_schedules, rule_of, window_end
 from dosing.status import DoseStatus
 
 
@@ -51,29 +50,23 @@ def replanning(schedule_ids: Iterable[UUID], *, now: datetime) -> Iterator[list[
 def replan(schedule_ids: Collection[UUID], *, now: datetime) -> list[Move]:
     """Makes the doses that are not due yet those of the rules as they stand, and plans up to the horizon."""
     found = Schedule.objects.filter(id__in=schedule_ids).select_related("medication__user")
+    # A schedule that was damaged stays set aside, and must not stop its person from moving house.
     schedules = {
-        schedule.id: schedule for schedule in found if not schedule.is_wanted or _can_be_read(schedule)
+        schedule.id: schedule for schedule in found if not schedule.is_wanted or can_be_planned(schedule)
     }
     moves = _clear_away(schedules, now)
     for schedule in schedules.values():
-        schedule.next_due_at, schedule.plan_error = _first_due(schedule, now), ""
+        # One that had been set aside goes on where it stopped.
+        since = min(now, schedule.next_due_at or now) if schedule.plan_error else now
+        schedule.next_due_at, schedule.plan_error = _first_due(schedule, since), ""
     Schedule.objects.bulk_update(schedules.values(), ["next_due_at", "plan_error"])
     plan_schedules(schedule_ids=schedules, now=now)
     _fit_windows(schedules, now)
     return moves
 
 
-def _can_be_read(schedule: Schedule) -> bool:
-    """A schedule that was damaged stays set aside, and must not stop its person from moving house."""
-    try:
-        rule_of(schedule)
-    except InvalidCycle:
-        return False
-    return True
-
-
 class _OpenDose(NamedTuple):
-    """A planned dose that is waited for."""
+    """A planned dose that nobody answered in a window that is not over."""
 
     id: UUID
     schedule_id: UUID
@@ -85,8 +78,9 @@ class _OpenDose(NamedTuple):
 
 def _clear_away(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]:
     """Deletes the doses that the rules no longer have, or have at another time, and returns the latter."""
-    is_open = Q(schedule_id__in=schedules, status=DoseStatus.PENDING, answer_by__gt=now)
-    rows = DoseLog.objects.filter(is_open).order_by("id").select_for_update()
+    is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now)
+    pending = DoseLog.objects.filter(is_open, schedule_id__in=schedules, status=DoseStatus.PENDING)
+    rows = pending.order_by("id").select_for_update()
     doses = [_OpenDose(*row) for row in rows.values_list(*_OpenDose._fields)]
     # Only now that they are locked: somebody may have been answering one of them.
     touched = set(
@@ -95,6 +89,7 @@ def _clear_away(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]
     moves: list[Move] = []
     gone: list[UUID] = []
     waits_no_more: list[UUID] = []
+    waits_again: list[UUID] = []
     for dose in doses:
         planned = _planned_on(schedules[dose.schedule_id], dose.log_date)
         is_history = dose.due_at <= now or dose.id in touched
@@ -106,8 +101,12 @@ def _clear_away(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]
                 moves.append(
                     Move(dose.schedule_id, dose.medication_id, dose.log_date, dose.due_at, planned.due_at)
                 )
+        else:
+            waits_again.append(dose.id)
     DoseLog.objects.filter(id__in=gone).delete()
     DoseLog.objects.filter(id__in=waits_no_more).update(answer_by=None)
+    again = DoseLog.objects.filter(id__in=waits_again, answer_by=None)
+    again.update(answer_by=F("due_at") + ANSWER_WINDOW)
     return moves
 
 
@@ -123,10 +122,10 @@ def _planned_on(schedule: Schedule, log_date: date) -> Occurrence | None:
     return occurrence_on(rule_of(schedule), log_date, zone=schedule.medication.user.zone)
 
 
-def _first_due(schedule: Schedule, now: datetime) -> datetime | None:
+def _first_due(schedule: Schedule, since: datetime) -> datetime | None:
     if not schedule.is_wanted:
         return None
-    first = next(occurrences(rule_of(schedule), zone=schedule.medication.user.zone, since=now), None)
+    first = next(occurrences(rule_of(schedule), zone=schedule.medication.user.zone, since=since), None)
     return None if first is None else first.due_at
 
 

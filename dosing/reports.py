@@ -6,7 +6,7 @@ from datetime import date, datetime
 from dosing import adherence
 from dosing.adherence import GroupBy, Line, Period, PeriodLength
 from dosing.models import DoseLog, Schedule
-from dosing.planning import rule_of
+from dosing.planning import can_be_planned, rule_of
 from users.models import User
 
 
@@ -58,7 +58,8 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
 
 
 def _not_planned_yet(schedule: Schedule, planned_on: list[date], user: User, period: Period) -> int:
-    if schedule.next_due_at is None or schedule.plan_error or not schedule.is_wanted:
+    schedule.medication.user = user
+    if schedule.next_due_at is None or not schedule.is_wanted or not can_be_planned(schedule):
         return 0
     return adherence.not_planned_yet(
         rule_of(schedule),

@@ -11,6 +11,7 @@ CYCLE_ERRORS = {
     "must_be_null": _("This cycle takes no value."),
     "must_be_object": _("This cycle needs an object."),
     "required": _("This cycle needs at least one entry here."),
+    "too_many": _("There are too many entries here."),
     "unknown_key": _("This cycle has no such setting."),
     "unknown_weekday": _("Weekdays are mon, tue, wed, thu, fri, sat and sun."),
     "repeated": _("An entry is given twice."),

@@ -20,6 +20,7 @@ from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
 from dosing.reports import progress, report
+from dosing.schedule_rules import check
 from dosing.serializers import (
     AdherenceOutput,
     AdherenceQuery,
@@ -112,7 +113,6 @@ class MedicationSchedules(ListAPIView[Schedule]):
         now = database_now()
         medication = visible_medication(request, medication_id)
         fields = validated(NewScheduleInput, request)
-        fields.setdefault("start_date", now.astimezone(caller(request).zone).date())
         schedule, created = schedules.create_schedule(medication=medication, now=now, **fields)
         return Response(
             ScheduleOutput(schedule).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
@@ -159,6 +159,7 @@ class SchedulePreview(APIView):
         first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
         last: date = asked.get("to") or first + timedelta(days=30)
         _check_span(first, last)
+        check(schedule)
         found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
         answer = {
             "schedule_id": schedule.id,

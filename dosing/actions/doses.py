@@ -67,10 +67,16 @@ def take_dose(*, quantity: Decimal | None = None, note: str | None = None, **dee
     event = _event(Change.TAKE, deed, quantity=quantity, note=note)
 
     def taken(dose: DoseLog) -> dict[str, Any]:
+        answer: dict[str, Any] = {
+            "taken_at": event.occurred_at,
+            "taken_quantity": quantity,
+            "note": note or "",
+            "recorded_by_id": event.recorded_by_id,
+        }
         if dose.schedule_id is None:
             refuse_beyond_limits(dose.medication, event.occurred_at, besides=dose)
-        answer = {"taken_at": event.occurred_at, "taken_quantity": quantity, "note": note or ""}
-        return UNANSWERED | answer | {"recorded_by_id": event.recorded_by_id}
+            answer |= _intake_date(dose, event.occurred_at)
+        return UNANSWERED | answer
 
     return _record(Change.TAKE, event, taken)
 
@@ -95,10 +101,12 @@ def snooze_dose(*, minutes: int, **deed: Unpack[Deed]) -> DoseLog:
     event = _event(Change.SNOOZE, deed, minutes=minutes)
 
     def asleep(dose: DoseLog) -> dict[str, Any]:
-        if _is_asleep(dose, minutes, event.occurred_at):
+        if dose.answer_by is None:
+            raise InvalidTransition
+        if "event_id" not in deed and _is_asleep(dose, minutes, event.occurred_at):
             return {}
         until = max(event.occurred_at, dose.due_at or event.occurred_at) + timedelta(minutes=minutes)
-        if dose.answer_by is None or until > dose.answer_by:
+        if until > dose.answer_by:
             raise field_error("minutes", _("By then the dose counts as missed."), code="after_answer_window")
         return {"snoozed_until": until}
 
@@ -125,7 +133,10 @@ def amend_dose(
             raise field_error(
                 wrong[0], _("The answer to this dose has no such detail."), code="not_applicable"
             )
-        return {COLUMNS.get(name, name): value for name, value in given.items()}
+        changes = {COLUMNS.get(name, name): value for name, value in given.items()}
+        if dose.schedule_id is None and taken_at:
+            changes |= _intake_date(dose, taken_at)
+        return changes
 
     return _record(Change.AMEND, event, corrected)
 
@@ -165,7 +176,7 @@ def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[s
     mine = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
     dose: DoseLog = get_object_or_404(mine, id=event.dose_id)
     if known := DoseEvent.objects.filter(id=event.id).first():
-        if (known.dose_id, known.action) != (dose.id, event.action):
+        if (known.dose_id, known.action, known.payload) != (dose.id, event.action, event.payload):
             raise IdConflict
         return dose
     status = TRANSITIONS.get((DoseStatus(dose.status), change))
@@ -181,6 +192,11 @@ def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[s
     dose.save(update_fields=changes)
     event.save(force_insert=True)
     return dose
+
+
+def _intake_date(dose: DoseLog, taken_at: datetime) -> dict[str, Any]:
+    """An as-needed intake belongs to the local date on which it was taken."""
+    return {"log_date": taken_at.astimezone(dose.user.zone).date()}
 
 
 def _outcomes(change: Change) -> set[DoseStatus]:

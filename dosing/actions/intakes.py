@@ -41,7 +41,7 @@ def log_intake(
     refuse_future("taken_at", at, now=now)
     medication = get_object_or_404(Medication.objects.visible_to(by), id=medication_id)
     medication.user = take_turn(medication.user_id)
-    said = {"quantity": quantity, "note": note or None}
+    said = {"quantity": quantity, "note": note or None, "schedule_id": schedule_id}
     payload = {name: str(value) for name, value in said.items() if value is not None}
     if id and (known := DoseLog.objects.filter(id=id).first()):
         return _repeated(known, medication, taken_at, payload), False

@@ -33,11 +33,17 @@ PLANNED_FIELDS = {
 def create_schedule(
     *, medication: Medication, now: datetime, id: UUID | None = None, **fields: Any
 ) -> tuple[Schedule, bool]:
-    """The schedule, planned, and whether it is new. Raises ValidationError, IdConflict and Http404."""
-    check(Schedule(**fields))
-    take_turn(medication.user_id)
+    """The schedule, planned, and whether it is new; it starts today unless told otherwise.
+
+    Raises ValidationError, IdConflict and Http404.
+    """
+    person = take_turn(medication.user_id)
     get_object_or_404(Medication, id=medication.id, deleted_at=None)
-    schedule, created = create_once(Schedule.objects.all(), id=id, medication_id=medication.id, **fields)
+    today = {"start_date": now.astimezone(person.zone).date()}
+    check(Schedule(**today | fields))
+    schedule, created = create_once(
+        Schedule.objects.all(), id=id, defaults=today, medication_id=medication.id, **fields
+    )
     if created:
         replan([schedule.id], now=now)
         schedule.refresh_from_db()

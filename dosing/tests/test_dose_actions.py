@@ -17,6 +17,7 @@ from dosing.actions.doses import (
     take_dose,
     undo_dose,
 )
+from dosing.actions.schedules import pause_medication
 from dosing.models import DoseEvent, DoseLog
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
@@ -76,6 +77,8 @@ def test_an_event_id_belongs_to_one_dose_and_one_action(ana: Credentials, dose: 
         take_dose(dose_id=other.id, by=ana.user, now=NOW, event_id=event_id)
     with pytest.raises(IdConflict):
         undo_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id)
+    with pytest.raises(IdConflict):
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id, quantity=Decimal(2))
 
 
 @pytest.mark.parametrize("status", DoseStatus)
@@ -130,6 +133,19 @@ def test_the_same_snooze_while_it_lasts_is_a_repeat_and_another_one_is_not(
         ends.append((snoozed.snoozed_until - NOW) // timedelta(minutes=1))
     assert ends == [10, 10, 34, 64, 64]
     assert DoseEvent.objects.count() == 3
+
+
+def test_a_snooze_with_an_event_id_of_its_own_is_another_one(ana: Credentials, dose: DoseLog) -> None:
+    for minute in (0, 9):
+        now = NOW + timedelta(minutes=minute)
+        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=10, event_id=uuid4())
+    assert snoozed.snoozed_until == NOW + timedelta(minutes=19)
+
+
+def test_a_dose_that_nobody_waits_for_cannot_be_snoozed(ana: Credentials, dose: DoseLog) -> None:
+    pause_medication(medication=dose.medication, now=NOW)
+    with pytest.raises(InvalidTransition):
+        snooze_dose(dose_id=dose.id, by=ana.user, now=NOW, minutes=10)
 
 
 def test_a_dose_cannot_sleep_until_it_is_missed(ana: Credentials, dose: DoseLog) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.http import Http404
 from rest_framework.exceptions import ValidationError
 
-from dosing.actions.doses import take_dose, undo_dose
+from dosing.actions.doses import amend_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
 from dosing.actions.schedules import delete_schedule
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
@@ -88,6 +88,14 @@ def test_what_was_taken_back_counts_no_more_and_is_taken_again_within_the_limits
     assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR).taken_at == NOW + 2 * HOUR
 
 
+def test_an_intake_belongs_to_the_date_on_which_it_was_taken(medication: Medication) -> None:
+    dose = take(medication)
+    amend_dose(dose_id=dose.id, by=medication.user, now=NOW, taken_at=NOW - 24 * HOUR)
+    assert DoseLog.objects.get().log_date.day == 19
+    undo_dose(dose_id=dose.id, by=medication.user, now=NOW)
+    assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 24 * HOUR).log_date.day == 21
+
+
 def test_the_strictest_of_several_as_needed_schedules_holds_and_deleted_ones_do_not(
     medication: Medication,
 ) -> None:
@@ -125,7 +133,14 @@ def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Cr
     assert (
         len({dose.id for dose, _is_new in made}) == DoseLog.objects.count() == DoseEvent.objects.count() == 1
     )
-    for other in ({"quantity": Decimal(2)}, {"taken_at": NOW - HOUR}, {"note": "x"}):
+    named = as_needed(medication)
+    others: list[dict[str, Any]] = [
+        {"quantity": Decimal(2)},
+        {"taken_at": NOW - HOUR},
+        {"note": "x"},
+        {"schedule_id": named.id},
+    ]
+    for other in others:
         with pytest.raises(IdConflict):
             log_intake(by=medication.user, now=NOW, **(body | other))
     with pytest.raises(IdConflict):

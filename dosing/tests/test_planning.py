@@ -239,3 +239,15 @@ def test_two_dates_that_share_an_instant_are_two_doses(db: None) -> None:
     dates = DoseLog.objects.order_by("log_date").values_list("log_date", "due_at")
     assert [str(log_date) for log_date, _ in dates][:2] == ["2011-12-30", "2011-12-31"]
     assert dates[0][1] == dates[1][1]
+
+
+def test_an_account_that_was_inactive_is_planned_again(ana: Credentials) -> None:
+    schedule_at(medication_of(ana.user), time(13), now=NOW)
+    User.objects.update(is_active=False)
+    before = DoseLog.objects.count()
+    for days in (2, 4):
+        plan_due(now=NOW + timedelta(days=days))
+    assert DoseLog.objects.count() == before
+    User.objects.update(is_active=True)
+    plan_due(now=NOW + timedelta(days=6))
+    assert DoseLog.objects.filter(due_at__gt=NOW + timedelta(days=6)).count() == 2

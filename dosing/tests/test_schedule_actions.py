@@ -30,8 +30,12 @@ from medications.models import Medication
 from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
 from medtrack.tests.workers import closing
 from users.actions import Credentials
+from users.models import User
 
 NOW = utc(2026, 11, 20, 12)
+
+
+snooze_for_ten_minutes = partial(snooze_dose, minutes=10)
 
 
 def dates_and_times(**filters: Any) -> list[tuple[int, str]]:
@@ -257,6 +261,40 @@ def test_an_inactive_schedule_becomes_active_again(ana: Credentials) -> None:
     assert not DoseLog.objects.exists()
     update_schedule(schedule=schedule, changes={"is_active": True}, now=NOW)
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
+
+
+@pytest.mark.parametrize("touch", [take_dose, snooze_for_ten_minutes])
+def test_a_dose_that_was_touched_waits_again_after_a_pause(
+    ana: Credentials, touch: Callable[..., DoseLog]
+) -> None:
+    medication = medication_of(ana.user)
+    schedule_at(medication, time(20), now=NOW)
+    dose = DoseLog.objects.earliest("due_at")
+    if touch(dose_id=dose.id, by=ana.user, now=NOW).status == "taken":
+        undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    pause_medication(medication=medication, now=NOW)
+    resume_medication(medication=medication, now=NOW + timedelta(minutes=1))
+    assert settle(now=NOW + timedelta(hours=11, minutes=59)) == 0
+    assert settle(now=NOW + timedelta(hours=12)) == 1
+
+
+@pytest.mark.parametrize("damage", ["cycle", "zone"])
+def test_a_schedule_that_was_set_aside_goes_on_where_it_stopped(ana: Credentials, damage: str) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
+    if damage == "cycle":
+        Schedule.objects.update(cycle_type="weekly", cycle_value=None)
+    else:
+        User.objects.update(timezone="Nowhere/Land")
+    plan_due(now=NOW + timedelta(days=3))
+    assert Schedule.objects.exclude(plan_error="").exists()
+    later = NOW + timedelta(days=5)
+    if damage == "cycle":
+        update_schedule(schedule=schedule, changes={"cycle_type": "daily"}, now=later)
+    else:
+        update_schedule(schedule=schedule, changes={"quantity": Decimal(2)}, now=later)
+        update_profile(user=ana.user, changes={"timezone": "UTC"}, now=later)
+    assert [day for day, _time in dates_and_times()] == [20, 21, 22, 23, 24, 25, 26]
+    assert Schedule.objects.get().plan_error == ""
 
 
 def test_a_damaged_schedule_stops_neither_a_move_nor_its_own_deletion(ana: Credentials) -> None:

@@ -102,6 +102,33 @@ def test_the_same_schedule_twice_is_one_schedule_and_another_body_is_a_conflict(
     assert Schedule.objects.count() == 1
 
 
+def test_a_schedule_created_again_on_another_day_is_the_same_one(
+    as_ana: Client, schedules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00"}
+    today = timezone.now()
+    for days, status in ((0, 201), (1, 200)):
+        now = today + timedelta(days=days)
+        monkeypatch.setattr("dosing.views.database_now", lambda now=now: now)
+        assert as_ana.post(schedules, body, format="json").status_code == status
+
+
+def test_a_deleted_schedule_is_not_created_again(as_ana: Client, schedules: str) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00"}
+    as_ana.post(schedules, body, format="json")
+    as_ana.delete(f"/api/v1/schedules/{body['id']}")
+    conflict = as_ana.post(schedules, body, format="json")
+    assert (conflict.status_code, conflict.json()["type"]) == (409, "IdConflict")
+
+
+def test_a_damaged_schedule_is_an_error_of_its_own(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
+    Schedule.objects.update(cycle_type="weekly")
+    refused = as_ana.get(f"/api/v1/schedules/{schedule['id']}/preview")
+    assert [error["field"] for error in refused.json()["errors"]] == ["cycle_value"]
+    assert as_ana.get("/api/v1/adherence/current").status_code == 200
+
+
 def test_editing_and_deleting_a_schedule(as_ana: Client, schedules: str) -> None:
     schedule = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
     path = f"/api/v1/schedules/{schedule['id']}"

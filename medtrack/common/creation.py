@@ -1,5 +1,6 @@
 """Creating an object once, whatever the client's network does: the same id and body twice is one object."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -9,14 +10,21 @@ from medtrack.common.problems import IdConflict
 M = TypeVar("M", bound=Model)
 
 
-def create_once(rows: QuerySet[M], *, id: Any, **values: Any) -> tuple[M, bool]:
+def create_once(
+    rows: QuerySet[M], *, id: Any, defaults: Mapping[str, Any] | None = None, **values: Any
+) -> tuple[M, bool]:
     """The object with this id and whether it is new. Raises IdConflict when the id holds something else.
 
-    The unique index decides a race, not a check before it.
+    `defaults` are values that the client did not send, so that a repeat on another day is still a repeat. The
+    unique index decides a race, not a check before it.
     """
     if id is None:
-        return rows.create(**values), True
-    found, created = rows.get_or_create(id=id, defaults=values)
-    if not created and any(getattr(found, name) != value for name, value in values.items()):
+        return rows.create(**{**(defaults or {}), **values}), True
+    found, created = rows.get_or_create(id=id, defaults={**(defaults or {}), **values})
+    if created:
+        return found, True
+    if any(getattr(found, name) != value for name, value in values.items()) or getattr(
+        found, "deleted_at", None
+    ):
         raise IdConflict
     return found, created
