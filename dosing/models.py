@@ -98,7 +98,7 @@ class DoseLog(models.Model):
     # Null when nobody waits for an answer: an as-needed intake, or a dose whose medicine was paused or ended.
     answer_by = models.DateTimeField(null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
-    # Only when it was another amount than planned, so that an undo brings the plan back.
+    # What was said to be taken; null is the planned amount, which an undo brings back.
     taken_quantity = models.DecimalField(
         _("taken quantity"), max_digits=9, decimal_places=3, null=True, blank=True
     )

@@ -121,7 +121,8 @@ _MOVE_ON = """
 def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
     """Plans one batch of schedules that are due for planning; empty when there are none left.
 
-    `now` is the instant to plan from; what is already past its answer window then is recorded as missed.
+    `now` is the instant to plan from; what is already past its answer window then is recorded as missed. Inside
+    a transaction of the caller's, its settings for speed last until that one ends.
     """
     with connection.cursor() as cursor:
         cursor.execute(BY_KEY)

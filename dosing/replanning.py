@@ -6,7 +6,7 @@ Editing, pausing, resuming, ending and moving to another zone are all this one t
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -19,6 +19,9 @@ from dosing.cycles import Occurrence, occurrence_on, occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.planning import ANSWER_WINDOW, can_be_planned, plan_schedules, rule_of, window_end
 from dosing.status import DoseStatus
+
+# What falls due while we wait for locks is not to come any more.
+PATIENCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class _OpenDose(NamedTuple):
 
 def _clear_away(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]:
     """Deletes the doses that the rules no longer have, or have at another time, and returns the latter."""
-    is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now)
+    is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now - ANSWER_WINDOW)
     pending = DoseLog.objects.filter(is_open, schedule_id__in=schedules, status=DoseStatus.PENDING)
     rows = pending.order_by("id").select_for_update()
     doses = [_OpenDose(*row) for row in rows.values_list(*_OpenDose._fields)]
@@ -92,7 +95,7 @@ def _clear_away(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]
     waits_again: list[UUID] = []
     for dose in doses:
         planned = _planned_on(schedules[dose.schedule_id], dose.log_date)
-        is_history = dose.due_at <= now or dose.id in touched
+        is_history = dose.due_at <= now + PATIENCE or dose.id in touched
         if planned is None:
             (waits_no_more if is_history else gone).append(dose.id)
         elif not is_history and not _stays(dose, planned, now):

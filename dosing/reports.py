@@ -59,7 +59,12 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
 
 def _not_planned_yet(schedule: Schedule, planned_on: list[date], user: User, period: Period) -> int:
     schedule.medication.user = user
-    if schedule.next_due_at is None or not schedule.is_wanted or not can_be_planned(schedule):
+    if (
+        schedule.next_due_at is None
+        or schedule.plan_error
+        or not schedule.is_wanted
+        or not can_be_planned(schedule)
+    ):
         return 0
     return adherence.not_planned_yet(
         rule_of(schedule),

@@ -6,7 +6,7 @@ A repeat is the same answer and no second event.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -20,9 +20,6 @@ from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import Conflict, IdConflict, field_error
 from users.models import User
-
-if TYPE_CHECKING:
-    pass
 
 CLOCK_SKEW = timedelta(minutes=5)
 EVENT_OF = {
@@ -85,7 +82,15 @@ def skip_dose(*, reason: str | None = None, note: str | None = None, **deed: Unp
     """Records that the dose was left out on purpose. Raises InvalidTransition and IdConflict."""
     event = _event(Change.SKIP, deed, reason=reason, note=note)
     answer = {"skip_reason": reason or "", "note": note or "", "recorded_by_id": event.recorded_by_id}
-    return _record(Change.SKIP, event, lambda dose: UNANSWERED | answer)
+
+    def skipped(dose: DoseLog) -> dict[str, Any]:
+        if (
+            dose.schedule_id is None
+        ):  # an intake that was taken back: nothing was planned, nothing is left out
+            raise InvalidTransition
+        return UNANSWERED | answer
+
+    return _record(Change.SKIP, event, skipped)
 
 
 def undo_dose(**deed: Unpack[Deed]) -> DoseLog:
@@ -181,7 +186,7 @@ def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[s
         return dose
     status = TRANSITIONS.get((DoseStatus(dose.status), change))
     if status is None:
-        if dose.status in _outcomes(change):
+        if dose.status in _outcomes(change) and dose.events.filter(action=event.action).exists():
             return dose
         raise InvalidTransition
     changes = {"status": status} | details(dose)

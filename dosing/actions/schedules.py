@@ -83,7 +83,7 @@ def delete_medication(*, medication: Medication, now: datetime) -> None:
     """Soft: the history of its doses survives; its schedules and future doses end."""
     take_turn(medication.user_id)
     _delete(_schedules_of(medication), now)
-    Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False)
+    Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False, updated_at=now)
 
 
 def pause_medication(*, medication: Medication, now: datetime) -> Medication:
@@ -137,4 +137,4 @@ def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
 def _delete(schedule_ids: list[UUID], now: datetime) -> None:
     with replanning(schedule_ids, now=now):
         live = Schedule.objects.filter(id__in=schedule_ids, deleted_at=None)
-        live.update(deleted_at=now, is_active=False)
+        live.update(deleted_at=now, is_active=False, updated_at=now)

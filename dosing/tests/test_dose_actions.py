@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +24,8 @@ from dosing.models import DoseEvent, DoseLog
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.common.problems import IdConflict
-from medtrack.tests.builders import dose_due, utc
+from medtrack.tests.builders import dose_due, person, utc
+from medtrack.tests.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)
@@ -94,9 +97,6 @@ def test_only_the_tables_transitions_happen(
     if target:
         assert act(dose_id=dose.id, by=ana.user, now=NOW).status == target
         assert DoseEvent.objects.count() == 1
-    elif status in {outcome for (_, made), outcome in TRANSITIONS.items() if made == change}:
-        assert act(dose_id=dose.id, by=ana.user, now=NOW).status == status
-        assert DoseEvent.objects.count() == 0
     else:
         with pytest.raises(InvalidTransition):
             act(dose_id=dose.id, by=ana.user, now=NOW)
@@ -204,6 +204,54 @@ def test_an_answer_has_only_its_own_details(
     codes: Any = refused.value.get_codes()
     assert list(codes) == [field]
     assert list(DoseLog.objects.values()) == before
+
+
+@pytest.mark.parametrize("change", [Change.TAKE, Change.SKIP, Change.UNDO])
+def test_what_was_done_already_is_answered_again_and_changes_nothing(
+    ana: Credentials, dose: DoseLog, change: Change
+) -> None:
+    if change == Change.UNDO:
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    first = ANSWERS[change](dose_id=dose.id, by=ana.user, now=NOW)
+    before = [list(model.objects.values()) for model in (DoseLog, DoseEvent)]
+    again = ANSWERS[change](dose_id=dose.id, by=ana.user, now=NOW + timedelta(minutes=1), event_id=uuid4())
+    assert again.status == first.status
+    assert [list(model.objects.values()) for model in (DoseLog, DoseEvent)] == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(4))
+def test_of_two_answers_at_once_one_is_the_answer(number: int) -> None:
+    ana = person("Ana").user
+    dose = dose_due(ana, NOW)
+    rounds = Barrier(2)
+
+    def answer(act: Callable[..., DoseLog]) -> None:
+        rounds.wait()
+        act(dose_id=dose.id, by=ana, now=NOW)
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(closing(answer), act) for act in (take_dose, skip_dose)]
+        errors = sorted(type(job.exception()).__name__ for job in jobs)
+    assert errors == ["InvalidTransition", "NoneType"]
+    assert DoseEvent.objects.get().action == DoseLog.objects.get().status
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(4))
+def test_one_event_id_for_two_doses_at_once_is_a_conflict_for_one(number: int) -> None:
+    ana = person("Ana").user
+    doses = [dose_due(ana, NOW, medicine=name) for name in ("Metformin", "Aspirin")]
+    event_id, rounds = uuid4(), Barrier(2)
+
+    def take(dose: DoseLog) -> None:
+        rounds.wait()
+        take_dose(dose_id=dose.id, by=ana, now=NOW, event_id=event_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(closing(take), dose) for dose in doses]
+        errors = sorted(type(job.exception()).__name__ for job in jobs)
+    assert errors == ["IdConflict", "NoneType"]
 
 
 def test_undoing_forgets_the_answer_but_not_that_it_was_given(ana: Credentials, dose: DoseLog) -> None:

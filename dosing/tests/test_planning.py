@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 
 from dosing.actions.schedules import update_schedule
@@ -251,3 +252,18 @@ def test_an_account_that_was_inactive_is_planned_again(ana: Credentials) -> None
     User.objects.update(is_active=True)
     plan_due(now=NOW + timedelta(days=6))
     assert DoseLog.objects.filter(due_at__gt=NOW + timedelta(days=6)).count() == 2
+
+
+def test_the_command_plans_with_progress_and_tries_again_what_was_set_aside(
+    ana: Credentials, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule_at(medication_of(ana.user), time(13), now=NOW)
+    Schedule.objects.update(next_due_at=NOW, plan_error="DataError: passing")
+    call_command("plan")
+    assert capsys.readouterr().out == "Done: 0 schedules, 0 doses planned, 0 schedules set aside.\n"
+    call_command("plan", retry=True)
+    retried, progress, done = capsys.readouterr().out.splitlines()
+    assert retried.startswith("1 schedules that were set aside")
+    assert progress.startswith("1 schedules, ")
+    assert done.startswith("Done: 1 schedules, ")
+    assert Schedule.objects.get().plan_error == ""

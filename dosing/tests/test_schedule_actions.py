@@ -278,6 +278,22 @@ def test_a_dose_that_was_touched_waits_again_after_a_pause(
     assert settle(now=NOW + timedelta(hours=12)) == 1
 
 
+def test_a_pause_by_mistake_leaves_the_open_dose_waiting(ana: Credentials) -> None:
+    medication = medication_of(ana.user)
+    schedule_at(medication, time(11), now=NOW - timedelta(hours=2))
+    pause_medication(medication=medication, now=NOW)
+    resume_medication(medication=medication, now=NOW + timedelta(minutes=1))
+    assert settle(now=NOW + timedelta(hours=2, minutes=59)) == 0
+    assert settle(now=NOW + timedelta(hours=3)) == 1
+
+
+def test_a_dose_that_falls_due_while_an_edit_waits_stays(ana: Credentials) -> None:
+    schedule = schedule_at(medication_of(ana.user), time(12), now=NOW - timedelta(hours=1))
+    waited = NOW - timedelta(seconds=2)
+    update_schedule(schedule=schedule, changes={"scheduled_time": time(14)}, now=waited)
+    assert dates_and_times() == [(20, "20 12:00"), (21, "21 14:00")]
+
+
 @pytest.mark.parametrize("damage", ["cycle", "zone"])
 def test_a_schedule_that_was_set_aside_goes_on_where_it_stopped(ana: Credentials, damage: str) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
+from dosing.models import Schedule
 from dosing.planning import plan_due
 from medtrack.common.clock import database_now
 
@@ -11,8 +12,14 @@ from medtrack.common.clock import database_now
 class Command(BaseCommand):
     help = "Plans the doses of every schedule that is due for planning."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--retry", action="store_true", help="also try those again that were set aside")
+
     def handle(self, *args: Any, **options: Any) -> None:
         now = database_now()
+        if options["retry"]:
+            again = Schedule.objects.exclude(plan_error="").update(plan_error="")
+            self.stdout.write(f"{again} schedules that were set aside are tried again …")
         schedules = doses = set_aside = 0
         while (planned := plan_due(now=now)).schedules:
             schedules += planned.schedules
