@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -202,41 +203,31 @@ class Doses(APIView):
 class TakeDose(APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        fields = validated(TakeInput, request)
-        dose = doses.take_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
-        return Response(DoseOutput(dose).data)
+        return _done(doses.take_dose, TakeInput, request, dose_id)
 
 
 class SkipDose(APIView):
     @extend_schema(operation_id="skipDose", request=SkipInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        fields = validated(SkipInput, request)
-        dose = doses.skip_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
-        return Response(DoseOutput(dose).data)
+        return _done(doses.skip_dose, SkipInput, request, dose_id)
 
 
 class UndoDose(APIView):
     @extend_schema(operation_id="undoDose", request=UndoInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        fields = validated(UndoInput, request)
-        dose = doses.undo_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
-        return Response(DoseOutput(dose).data)
+        return _done(doses.undo_dose, UndoInput, request, dose_id)
 
 
 class SnoozeDose(APIView):
     @extend_schema(operation_id="snoozeDose", request=SnoozeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        fields = validated(SnoozeInput, request)
-        dose = doses.snooze_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
-        return Response(DoseOutput(dose).data)
+        return _done(doses.snooze_dose, SnoozeInput, request, dose_id)
 
 
 class AmendDose(APIView):
     @extend_schema(operation_id="amendDose", request=AmendInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        fields = validated(AmendInput, request)
-        dose = doses.amend_dose(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
-        return Response(DoseOutput(dose).data)
+        return _done(doses.amend_dose, AmendInput, request, dose_id)
 
 
 class Adherence(APIView):
@@ -282,6 +273,15 @@ class CurrentAdherence(APIView):
         length = PeriodLength(_query(CurrentAdherenceQuery, request)["period"])
         found = progress(caller(request), length, now=timezone.now())
         return Response(CurrentAdherenceOutput(found).data)
+
+
+def _done(
+    action: Callable[..., DoseLog], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
+) -> Response:
+    """The dose after the caller did this to it."""
+    fields = validated(serializer, request)
+    dose = action(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+    return Response(DoseOutput(dose).data)
 
 
 def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
