@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
+from users.actions import Credentials
 
 MEDICATIONS = "/api/v1/medications"
 
@@ -118,3 +119,9 @@ def test_a_problem_speaks_the_language_of_the_profile_when_the_client_names_none
 def test_a_problem_speaks_the_callers_language(as_ana: Client, language: str, detail: str) -> None:
     problem: dict[str, Any] = as_ana.get("/api/v1/nowhere", HTTP_ACCEPT_LANGUAGE=language).json()
     assert problem["detail"] == detail
+
+
+@pytest.mark.parametrize("method", ["get", "post", "patch", "put", "delete"])
+def test_nowhere_is_a_404_of_our_shape_whatever_the_method(ana: Credentials, method: str) -> None:
+    response = getattr(Client(ana, enforce_csrf_checks=True), method)("/api/v1/doses//take")
+    assert (response.status_code, response.json()["type"]) == (404, "NotFound")
