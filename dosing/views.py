@@ -181,10 +181,8 @@ class Doses(APIView):
         responses=DayOutput,
     )
     def get(self, request: Request) -> Response:
-        query = DayQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
         user = caller(request)
-        day = query.validated_data.get("date") or timezone.now().astimezone(user.zone).date()
+        day = _query(DayQuery, request).get("date") or timezone.now().astimezone(user.zone).date()
         results = DoseLog.objects.visible_to(user).on(day)
         return Response(DayOutput({"date": day, "timezone": user.timezone, "results": results}).data)
 

@@ -9,14 +9,13 @@ from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
-from psycopg.errors import UniqueViolation
 
 from dosing.as_needed import refuse_beyond_limits
 from dosing.models import DoseEvent, DoseLog
 from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
+from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import Conflict, IdConflict, field_error
 from users.models import User
@@ -84,9 +83,8 @@ def skip_dose(*, reason: str | None = None, note: str | None = None, **deed: Unp
     answer = {"skip_reason": reason or "", "note": note or "", "recorded_by_id": event.recorded_by_id}
 
     def skipped(dose: DoseLog) -> dict[str, Any]:
-        if (
-            dose.schedule_id is None
-        ):  # an intake that was taken back: nothing was planned, nothing is left out
+        # Of an intake that was taken back nothing was planned, and so nothing is left out.
+        if dose.schedule_id is None:
             raise InvalidTransition
         return UNANSWERED | answer
 
@@ -168,13 +166,8 @@ def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
 
 def _record(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
     """The dose after the change; `details` are the columns that it sets besides the status."""
-    try:
-        with transaction.atomic():
-            return _apply(change, event, details)
-    except IntegrityError as error:
-        if isinstance(error.__cause__, UniqueViolation):  # the event id was used for another dose just now
-            raise IdConflict from error
-        raise
+    with taken_ids_are_conflicts():  # the event id may just have been used for another dose
+        return _apply(change, event, details)
 
 
 def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:

@@ -4,16 +4,16 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
-from psycopg.errors import UniqueViolation
 
 from dosing.actions.doses import refuse_future
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon, as_needed_schedules, refuse_beyond_limits
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
+from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import IdConflict, field_error
 from users.actions import take_turn
@@ -65,7 +65,9 @@ def log_intake(
     )
     event = DoseEvent(dose=dose, action=EventAction.TAKEN, recorded_by=by, payload=payload)
     event.occurred_at, event.recorded_at = at, now
-    _insert(dose, event)
+    with taken_ids_are_conflicts():  # somebody else's client may just have made up the same id
+        dose.save(force_insert=True)
+    event.save(force_insert=True)
     return dose, True
 
 
@@ -81,19 +83,6 @@ def _repeated(
         raise IdConflict
     known.medication = medication
     return known
-
-
-def _insert(dose: DoseLog, event: DoseEvent) -> None:
-    try:
-        with transaction.atomic():
-            dose.save(force_insert=True)
-    except IntegrityError as error:
-        if isinstance(
-            error.__cause__, UniqueViolation
-        ):  # somebody else's client made up the same id just now
-            raise IdConflict from error
-        raise
-    event.save(force_insert=True)
 
 
 def _as_needed_schedule(medication: Medication, schedule_id: UUID | None) -> Schedule | None:

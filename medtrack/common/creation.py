@@ -1,13 +1,28 @@
 """Creating an object once, whatever the client's network does: the same id and body twice is one object."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from django.db import IntegrityError, transaction
 from django.db.models import Model, QuerySet
+from psycopg.errors import UniqueViolation
 
 from medtrack.common.problems import IdConflict
 
 M = TypeVar("M", bound=Model)
+
+
+@contextmanager
+def taken_ids_are_conflicts() -> Iterator[None]:
+    """A savepoint in which the unique index decides who had an id first. Raises IdConflict for the other one."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation):
+            raise IdConflict from error
+        raise
 
 
 def create_once(
