@@ -12,7 +12,7 @@ from dosing.querysets import DoseLogQuerySet, ScheduleQuerySet
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.common.ids import uuid7
-from users.models import User
+from users.models import Session, User
 
 
 class Schedule(models.Model):
@@ -134,6 +134,11 @@ class DoseLog(models.Model):
                 condition=Q(status=DoseStatus.PENDING),
                 name="dose_logs_pending_by_window",
             ),
+            models.Index(
+                fields=["snoozed_until"],
+                condition=Q(snoozed_until__isnull=False),
+                name="dose_logs_snoozed",
+            ),
         ]
         constraints = [
             # The date comes first: new rows then land at the end of the index.
@@ -191,12 +196,23 @@ class DoseEvent(models.Model):
     recorded_by = models.ForeignKey(
         User, models.PROTECT, related_name="+", db_index=False, verbose_name=_("recorded by")
     )
+    # The sign-in through which it was said: the phone that needs no telling. Events outlive sessions.
+    session = models.ForeignKey(
+        Session,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
     payload = models.JSONField(default=dict)
 
     class Meta:
         db_table = "dose_events"
         verbose_name = _("dose event")
         verbose_name_plural = _("dose events")
+        indexes = [models.Index(fields=["recorded_at"], name="dose_events_by_time")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(action__in=EventAction.values), name="dose_events_action_is_known"

@@ -52,7 +52,7 @@ from medtrack.common.pagination import Pagination
 from medtrack.common.problems import field_error
 from medtrack.common.requests import validated
 from users import views as user_views
-from users.authentication import caller
+from users.authentication import caller, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
@@ -278,7 +278,9 @@ def _done(
 ) -> Response:
     """The dose after the caller did this to it."""
     fields = validated(serializer, request)
-    dose = action(dose_id=dose_id, by=caller(request), now=timezone.now(), **fields)
+    dose = action(
+        dose_id=dose_id, by=caller(request), session=caller_session(request), now=timezone.now(), **fields
+    )
     return Response(DoseOutput(dose).data)
 
 

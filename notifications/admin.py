@@ -9,7 +9,7 @@ class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
     extra = 0
     max_num = 0
     can_delete = False
-    fields = readonly_fields = ("device", "outcome", "message_id", "error_code", "attempts", "updated_at")
+    fields = readonly_fields = ("device", "outcome", "message_id", "error_code", "attempts", "answered_at")
 
 
 @admin.register(NotificationLog)

@@ -1,33 +1,41 @@
-"""The engine's last mile: claim, send, mark, in batches, until the queue is empty or the time slice is over.
+"""The engine's last mile: claim, send, mark, side by side, until the queue is empty or the time slice is over.
 
 Any number of dispatchers may run at once and be killed anywhere. Nothing is sent inside a transaction.
 """
 
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from firebase_admin import credentials
-from firebase_admin.messaging import Message
 
 from notifications import queue
+from notifications.breaker import spare_tokens
 from notifications.fail_points import reach
-from notifications.messages import messages
-from notifications.queue import Claim, Push, Result
+from notifications.messages import bodies
+from notifications.pacing import Pace
+from notifications.queue import Claim, Marked, Push, Result
+from notifications.sender import Order, Sender
+from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import FcmTransport
 from notifications.transports.outcomes import Outcome, Verdict
 
-BATCH = 500
+BATCH = 1_000  # pushes of one claim
+ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim
+MARK = 500  # answered pushes of one mark
+MARK_WITHIN = 0.2  # seconds from an answer to its mark
 LEASE = timedelta(seconds=25)
 MAX_BACKOFF = timedelta(minutes=10)
+ALARMING = {"THIRD_PARTY_AUTH_ERROR"}  # the APNs or web push key is wrong; other phones are not concerned
+STOP = timedelta(seconds=60)  # while FCM refuses the whole project
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +46,38 @@ class Tally:
 
     examined: int = 0
     moot: int = 0
+    held: int = 0
     sent: int = 0
     lost: int = 0
     slowest: timedelta = timedelta(0)
 
 
-def dispatch(*, transport: FcmTransport, time_slice: timedelta) -> Tally:
-    """Works the queue off. `time_slice` bounds the claims, not the last batch."""
-    tally = Tally()
-    end = time.monotonic() + time_slice.total_seconds()
-    while time.monotonic() < end and _batch(transport, tally):
-        pass
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """A push on its way: `missing` devices have no answer yet."""
+
+    push: Push
+    lease_end: float
+    missing: int = 0
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+_Key = tuple[_Flight, str]
+
+
+def dispatch(*, transport: FcmTransport, pace: Pace, time_slice: timedelta) -> Tally:
+    """Works the queue off. `time_slice` bounds the claims, not what is on its way by then."""
+    if connection.in_atomic_block:
+        raise RuntimeError("a claim must be committed before anything is sent")
+    with Sender[_Key](transport) as sender:
+        tally = _Dispatch(sender, pace, transport.timeout, time_slice).run()
     if tally.examined:
         seconds = round(tally.slowest.total_seconds(), 2)
         log.info(
             "reminders dispatched",
             sent=tally.sent,
             moot=tally.moot,
+            held=tally.held,
             seconds_after_due=seconds,
         )
     if tally.lost:
@@ -62,56 +85,142 @@ def dispatch(*, transport: FcmTransport, time_slice: timedelta) -> Tally:
     return tally
 
 
-def _batch(transport: FcmTransport, tally: Tally) -> bool:
-    """One claim, its requests and its mark; False when there was nothing to claim."""
-    if connection.in_atomic_block:
-        raise RuntimeError("a claim must be committed before anything is sent")
-    reach("before_claim")
-    started = time.monotonic()
-    claim = queue.claim(limit=BATCH, lease=LEASE)
-    reach("after_claim")
-    tally.examined += claim.examined
-    tally.moot += claim.examined - sum(len(push.notification_ids) for push in claim.pushes)
-    if claim.pushes:
-        results = _send(claim, transport, started)
-        reach("before_mark")
-        marked = queue.mark(lease_token=claim.lease_token, results=results)
-        tally.lost += marked.lost
-        tally.slowest = max(tally.slowest, marked.slowest or tally.slowest)
-        queue.revoke_tokens(results=results, claimed_at=claim.claimed_at)
-        reach("after_mark")
-        tally.sent += _report(results)
-    return claim.examined > 0
+class _Dispatch:
+    def __init__(self, sender: Sender[_Key], pace: Pace, timeout: float, time_slice: timedelta) -> None:
+        self._sender = sender
+        self._pace = pace
+        self._timeout = timeout
+        self._end = time.monotonic() + time_slice.total_seconds()
+        self._is_dry = False
+        self._ready: deque[Order[_Key]] = deque()
+        self._flying = 0
+        self._landed: list[_Flight] = []
+        self._mark_at = 0.0
+        self._tally = Tally()
 
+    def run(self) -> Tally:
+        while True:
+            if self._wants_more():
+                self._claim()
+            self._feed()
+            self._collect()
+            if self._landed and (
+                len(self._landed) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
+            ):
+                self._mark()
+            if not self._is_busy() and not self._wants_more():
+                return self._tally
 
-def _send(claim: Claim, transport: FcmTransport, started: float) -> list[Result]:
-    outcomes: dict[int, dict[UUID, Outcome]] = {id(push): {} for push in claim.pushes}
-    addressed: list[tuple[Push, UUID, Message, float]] = []
-    lease_end = started + LEASE.total_seconds() - transport.timeout
-    for push in claim.pushes:
-        expiry = started + (push.expires_at - claim.claimed_at).total_seconds()
+    def _is_busy(self) -> bool:
+        return bool(self._ready) or self._flying > 0
+
+    def _wants_more(self) -> bool:
+        if self._is_dry or time.monotonic() >= self._end or len(self._ready) + self._flying > ENOUGH:
+            return False
+        self._is_dry = self._pace.is_closed()
+        return not self._is_dry
+
+    def _claim(self) -> None:
+        reach("before_claim")
+        started = time.monotonic()
+        claim = queue.claim(limit=BATCH, lease=LEASE)
+        reach("after_claim")
+        self._is_dry = not claim.examined
+        held = [push for push in claim.pushes if push.held_until]
+        if held:
+            queue.hold(held)
+        self._tally.examined += claim.examined
+        self._tally.moot += claim.examined - sum(len(push.notification_ids) for push in claim.pushes)
+        self._tally.held += sum(len(push.notification_ids) for push in held)
+        for push in claim.pushes:
+            if not push.held_until:
+                self._prepare(push, claim, started)
+
+    def _prepare(self, push: Push, claim: Claim, started: float) -> None:
+        flight = _Flight(push, started + LEASE.total_seconds() - self._timeout)
+        latest = min(flight.lease_end, started + push.expires_at - claim.claimed_at)
         try:
-            for device_id, message in messages(push, now=claim.claimed_at):
-                addressed.append((push, device_id, message, min(lease_end, expiry)))
+            orders = [Order((flight, id), body, latest) for id, body in bodies(push, now=claim.claimed_at)]
         except Exception:  # one message that cannot be written must not hold up the others
-            log.exception("push cannot be written", tag=str(push.tag))
-            addressed = [entry for entry in addressed if entry[0] is not push]
-            outcomes[id(push)] = dict.fromkeys(push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
-    reach("before_send")
-    answers = transport.send([entry[2] for entry in addressed], latest=[entry[3] for entry in addressed])
-    reach("after_send")
-    for (push, device_id, _message, _latest), outcome in zip(addressed, answers, strict=True):
-        outcomes[id(push)][device_id] = outcome
-    return [_result(push, outcomes[id(push)]) for push in claim.pushes]
+            log.exception("push cannot be written", tag=push.tag)
+            flight.outcomes = dict.fromkeys(push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
+            self._land([flight])
+            return
+        flight.missing = len(orders)
+        self._ready += orders
+
+    def _feed(self) -> None:
+        """As many orders as the pace allows."""
+        if not self._ready:
+            return
+        granted = self._pace.take(len(self._ready))
+        if granted:
+            reach("before_send")
+            self._sender.submit([self._ready.popleft() for _ in range(granted)])
+            self._flying += granted
+        elif self._pace.is_closed():
+            stopped = Outcome(Verdict.UNSENT, "STOPPED", pause=STOP)
+            waiting = [(order.key, stopped) for order in self._ready]
+            self._ready.clear()
+            self._settle(waiting)
+
+    def _collect(self) -> None:
+        if self._is_busy():
+            answers = self._sender.answers(wait=0.02)
+            if answers:
+                reach("after_send")
+            self._flying -= len(answers)
+            self._settle(answers)
+
+    def _settle(self, answers: Iterable[tuple[_Key, Outcome]]) -> None:
+        whole = []
+        for (flight, device_id), outcome in answers:
+            flight.outcomes[device_id] = outcome
+            flight.missing -= 1
+            if not flight.missing:
+                whole.append(flight)
+        self._land(whole)
+
+    def _land(self, flights: list[_Flight]) -> None:
+        if flights and not self._landed:
+            self._mark_at = time.monotonic() + MARK_WITHIN
+        self._landed += flights
+
+    def _mark(self) -> None:
+        spare_tokens([flight.outcomes for flight in self._landed])
+        results = [_result(flight) for flight in self._landed]
+        lease_end = min(flight.lease_end for flight in self._landed) + self._timeout
+        self._landed = []
+        self._listen(results)
+        reach("before_mark")
+        marked = _mark_through_restarts(results, lease_end)
+        self._tally.lost += marked.lost
+        self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
+        reach("after_mark")
+        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.has_arrived)
+
+    def _listen(self, results: Sequence[Result]) -> None:
+        """What the answers mean for the pace and for a person watching; counts only."""
+        outcomes = [outcome for result in results for outcome in result.outcomes.values()]
+        if any(is_over_quota(outcome) for outcome in outcomes):
+            self._pace.slow_down()
+        codes = Counter(o.code for o in outcomes if o.verdict is not Verdict.ACCEPTED)
+        if codes:
+            log.warning("pushes not accepted", codes=dict(codes))
+        refused = Counter(o.code for o in outcomes if o.verdict is Verdict.REFUSED or o.code in ALARMING)
+        if refused:
+            log.error("FCM refuses us: see to the project's keys and rights", codes=dict(refused))
+        if any(o.verdict is Verdict.REFUSED for o in outcomes):
+            self._pace.close(STOP.total_seconds())
 
 
-def _result(push: Push, outcomes: dict[UUID, Outcome]) -> Result:
+def _result(flight: _Flight) -> Result:
     waits = [
-        _wait(outcome, push.attempts)
-        for outcome in outcomes.values()
-        if outcome.verdict in (Verdict.RETRY, Verdict.UNSENT)
+        _wait(outcome, flight.push.attempts)
+        for outcome in flight.outcomes.values()
+        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.UNSENT)
     ]
-    return Result(push, outcomes, max(waits) if waits else None)
+    return Result(flight.push, flight.outcomes, max(waits) if waits else None)
 
 
 def _wait(outcome: Outcome, attempts: int) -> timedelta:
@@ -125,15 +234,20 @@ def _wait(outcome: Outcome, attempts: int) -> timedelta:
     return wait * random.uniform(1, 1.1)  # noqa: S311
 
 
-def _report(results: Sequence[Result]) -> int:
-    """Logs what a person watching wants to know; ids only."""
-    for result in results:
-        for device_id, outcome in result.outcomes.items():
-            if outcome.verdict is not Verdict.ACCEPTED:
-                log.warning(
-                    "push not accepted", device_id=str(device_id), verdict=outcome.verdict, code=outcome.code
-                )
-    return sum(len(result.push.notification_ids) for result in results if result.has_arrived)
+def _mark_through_restarts(results: Sequence[Result], lease_end: float) -> Marked:
+    """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
+    while True:
+        try:
+            marked = queue.mark(results)
+            queue.revoke_tokens(results)
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > lease_end:
+                raise
+            log.warning("answers wait for the database", reminders=len(results))
+            connection.close()
+            time.sleep(0.5)
+        else:
+            return marked
 
 
 @lru_cache(maxsize=1)
@@ -145,6 +259,17 @@ def transport() -> FcmTransport:
         project_id=settings.FIREBASE_PROJECT_ID or credential.project_id,
         endpoint=settings.FCM_ENDPOINT,
         ca_file=settings.FCM_CA_FILE,
+    )
+
+
+@lru_cache(maxsize=1)
+def pace() -> Pace:
+    """This process's share in the project's rate."""
+    return Pace(
+        settings.REDIS_URL,
+        project_id=settings.FIREBASE_PROJECT_ID,
+        rate=settings.FCM_RATE,
+        ramp=settings.FCM_RAMP_SECONDS,
     )
 
 

@@ -1,9 +1,14 @@
-"""What a push says: a localised text that hides the medicine unless asked not to, and data that is ids only."""
+"""What a push says: a localised text that hides the medicine unless asked not to, and data that is ids only.
 
+firebase-admin encodes each kind of message once; token, ids and text of the single push are put into its bytes.
+"""
+
+import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import lru_cache
+from secrets import token_hex
 from textwrap import shorten
-from uuid import UUID
 
 from django.utils import translation
 from django.utils.translation import gettext, ngettext
@@ -14,64 +19,95 @@ from notifications.queue import Push
 # FCM takes 4,096 bytes; a name of 200 Korean letters alone is 600 of them.
 MAX_BODY_LENGTH = 160
 MAX_DOSE_IDS = 50
-MAX_TTL = timedelta(seconds=2_419_200)
+MAX_TTL = 2_419_200
+
+# Nobody can guess them, so no medicine can be called by their name.
+_TOKEN, _TAG, _NOTIFICATION, _DOSES, _TITLE, _BODY = (token_hex(8) for _ in range(6))
 
 
-def messages(push: Push, *, now: datetime) -> Iterator[tuple[UUID, messaging.Message]]:
-    """One FCM message per device of the push, by device id. `now` is UTC, for the time to live."""
-    title, body = text(push)
-    tag = str(push.tag)
-    ttl = min(max(push.expires_at - now, timedelta(0)), MAX_TTL)
-    data = {
-        "kind": push.kind,
-        "notification_id": str(push.notification_ids[0]),
-        "dose_ids": ",".join(str(dose_id) for dose_id in push.dose_ids[:MAX_DOSE_IDS]),
-    }
-    notification = messaging.Notification(title=title, body=body)
-    android = messaging.AndroidConfig(
-        priority="high",
-        ttl=ttl,
-        collapse_key=push.kind,
-        notification=messaging.AndroidNotification(tag=tag),
+def bodies(push: Push, *, now: float) -> Iterator[tuple[str, bytes]]:
+    """The JSON of one `messages:send` per device, with the device's id. `now` is seconds since the epoch."""
+    ttl = int(min(max(push.expires_at - now, 0), MAX_TTL))
+    said = _template(push.kind, ttl, int(push.expires_at))
+    for name, value in (
+        (_TAG, push.tag),
+        (_NOTIFICATION, push.notification_ids[0]),
+        (_DOSES, ",".join(push.dose_ids[:MAX_DOSE_IDS])),
+        *zip((_TITLE, _BODY), text(push), strict=True),
+    ):
+        said = said.replace(name, json.dumps(value, ensure_ascii=False)[1:-1])
+    for device_id, token in push.devices.items():
+        yield device_id, said.replace(_TOKEN, json.dumps(token)[1:-1]).encode()
+
+
+@lru_cache(maxsize=256)
+def _template(kind: str, ttl: int, expires_at: int) -> str:
+    message = _withdrawal(ttl, expires_at) if kind == "withdraw" else _notice(kind, ttl, expires_at)
+    return f'{{"message":{message}}}'
+
+
+def _notice(kind: str, ttl: int, expires_at: int) -> messaging.Message:
+    """A visible push. The tag makes a repeat take the place of what is shown."""
+    return messaging.Message(
+        token=_TOKEN,
+        data={"kind": kind, "notification_id": _NOTIFICATION, "dose_ids": _DOSES},
+        notification=messaging.Notification(title=_TITLE, body=_BODY),
+        android=messaging.AndroidConfig(
+            priority="high",
+            ttl=timedelta(seconds=ttl),
+            collapse_key=kind,
+            notification=messaging.AndroidNotification(tag=_TAG),
+        ),
+        apns=messaging.APNSConfig(
+            headers={
+                "apns-priority": "10",
+                "apns-expiration": str(expires_at),
+                "apns-collapse-id": _TAG,
+            },
+            payload=messaging.APNSPayload(aps=messaging.Aps(sound="default")),
+        ),
+        webpush=messaging.WebpushConfig(
+            headers={"TTL": str(ttl), "Urgency": "high"},
+            notification=messaging.WebpushNotification(tag=_TAG, renotify=True),
+        ),
     )
-    apns = messaging.APNSConfig(
-        headers={
-            "apns-priority": "10",
-            "apns-expiration": str(int(push.expires_at.timestamp())),
-            "apns-collapse-id": tag,
-        },
-        payload=messaging.APNSPayload(aps=messaging.Aps(sound="default")),
+
+
+def _withdrawal(ttl: int, expires_at: int) -> messaging.Message:
+    """A silent push: the app removes the notification with the tag. No collapse key, as each one counts."""
+    return messaging.Message(
+        token=_TOKEN,
+        data={"kind": "withdraw", "notification_id": _NOTIFICATION, "dose_ids": _DOSES, "tag": _TAG},
+        android=messaging.AndroidConfig(priority="normal", ttl=timedelta(seconds=ttl)),
+        apns=messaging.APNSConfig(
+            headers={
+                "apns-push-type": "background",
+                "apns-priority": "5",
+                "apns-expiration": str(expires_at),
+            },
+            payload=messaging.APNSPayload(aps=messaging.Aps(content_available=True)),
+        ),
+        webpush=messaging.WebpushConfig(headers={"TTL": str(ttl), "Urgency": "normal"}),
     )
-    webpush = messaging.WebpushConfig(
-        headers={"TTL": str(int(ttl.total_seconds())), "Urgency": "high"},
-        notification=messaging.WebpushNotification(tag=tag, renotify=True),
-    )
-    for device in push.devices.values():
-        yield (
-            device.id,
-            messaging.Message(
-                token=device.token,
-                data=data,
-                notification=notification,
-                android=android,
-                apns=apns,
-                webpush=webpush,
-            ),
-        )
 
 
 def text(push: Push) -> tuple[str, str]:
     """Title and body in the person's language."""
-    count = len(push.dose_ids)
-    with translation.override(push.language):
-        if push.kind == "follow_up":
-            title = gettext("Have you taken your medicine?")
-        else:
-            title = gettext("Time for your medicine")
-        if push.is_private:
-            body = ngettext("One dose is waiting for you.", "%(count)d doses are waiting for you.", count) % {
-                "count": count
-            }
-        else:
-            body = shorten(", ".join(push.medicines), MAX_BODY_LENGTH, placeholder=" …")
-    return title, body
+    title, body = _private_text(push.kind, push.language, len(push.dose_ids))
+    if push.is_private or not push.medicines:
+        return title, body
+    return title, shorten(", ".join(push.medicines), MAX_BODY_LENGTH, placeholder=" …")
+
+
+@lru_cache(maxsize=1024)
+def _private_text(kind: str, language: str, count: int) -> tuple[str, str]:
+    with translation.override(language):
+        if kind == "test":
+            return gettext("This is a test"), gettext("Reminders of your medicine reach this phone.")
+        titles = {
+            "due": gettext("Time for your medicine"),
+            "snoozed": gettext("Time for the medicine you put off"),
+            "follow_up": gettext("Have you taken your medicine?"),
+        }
+        body = ngettext("One dose is waiting for you.", "%(count)d doses are waiting for you.", count)
+        return titles.get(kind, ""), body % {"count": count}

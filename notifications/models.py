@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -33,7 +33,11 @@ class DeviceToken(models.Model):
     device_id = models.CharField(max_length=200, blank=True)
     app_version = models.CharField(_("app version"), max_length=50, blank=True)
     language = models.CharField(max_length=8, blank=True)
+    # Since when it is this person's; another person who signs in on the phone takes it over.
+    owned_since = models.DateTimeField(db_default=Now(), editable=False)
     last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
+    # Since when its pushes, accepted by FCM, are not acknowledged by the phone.
+    silent_since = models.DateTimeField(_("silent since"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
     revoke_reason = models.CharField(_("revoke reason"), max_length=64, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -60,7 +64,7 @@ class DeviceToken(models.Model):
 
 
 class NotificationLog(models.Model):
-    """One reminder: a push intent for one dose, kind and step.
+    """One reminder: a push intent for one dose, kind and step. A test push has no dose.
 
     `queued` rows are claimed by lease; a lease that ran out is claimable again. Rows with the same tag, kind
     and step are one push. The tag stays on the phone: a later push with it replaces the one before.
@@ -69,6 +73,9 @@ class NotificationLog(models.Model):
     class Kind(models.TextChoices):
         DUE = "due", _("due")
         FOLLOW_UP = "follow_up", _("follow-up")
+        SNOOZED = "snoozed", _("snooze ended")
+        WITHDRAW = "withdraw", _("withdrawal")
+        TEST = "test", _("test")
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -80,10 +87,26 @@ class NotificationLog(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
     # A dose nobody touched may vanish when its schedule changes; its reminder is then moot, not gone.
     dose = models.ForeignKey(
-        DoseLog, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="notifications"
+        DoseLog,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="notifications",
     )
     schedule = models.ForeignKey(
         Schedule,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    # The one device it is for; null is every device of the person.
+    device = models.ForeignKey(
+        DeviceToken,
         models.DO_NOTHING,
         null=True,
         blank=True,
@@ -98,12 +121,16 @@ class NotificationLog(models.Model):
     expires_at = models.DateTimeField(_("expires at"))
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.QUEUED)
     reason = models.CharField(_("reason"), max_length=64, blank=True, db_default="")
+    # How often the dose had been snoozed when a snooze ended.
     snooze_count = models.PositiveSmallIntegerField(default=0, db_default=0)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
     retry_at = models.DateTimeField(null=True, blank=True)
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    # When it left the queue for good.
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -112,7 +139,9 @@ class NotificationLog(models.Model):
         verbose_name_plural = _("reminders")
         indexes = [
             # Neither the lease nor the retry time is indexed, so that claiming a row stays a HOT update.
-            models.Index(fields=["send_at"], condition=Q(status="queued"), name="notification_logs_queue"),
+            models.Index(
+                fields=["expires_at", "id"], condition=Q(status="queued"), name="notification_logs_queue"
+            ),
             models.Index(fields=["tag"], name="notification_logs_by_tag"),
             models.Index(F("user"), F("send_at").desc(), name="notification_logs_of_user"),
         ]
@@ -123,6 +152,20 @@ class NotificationLog(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "accepted", "moot", "dead"]),
                 name="notification_logs_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["due", "follow_up", "snoozed", "withdraw", "test"]),
+                name="notification_logs_kind_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="test", dose=None, device__isnull=False)
+                | (~Q(kind="test") & Q(dose__isnull=False)),
+                name="notification_logs_are_about_a_dose_or_test_a_device",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="queued", closed_at=None)
+                | (~Q(status="queued") & Q(closed_at__isnull=False)),
+                name="notification_logs_closed_have_their_time",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["moot", "dead"]) | ~Q(reason=""),
@@ -155,21 +198,32 @@ class PushDelivery(models.Model):
         DEAD = "dead", _("dead")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Both are locked, and so known to be there, by the statement that writes this row: checking them once more
+    # would be a third of its cost.
     notification = models.ForeignKey(
-        NotificationLog, models.CASCADE, related_name="deliveries", db_index=False
+        NotificationLog, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
     )
-    device = models.ForeignKey(DeviceToken, models.CASCADE, related_name="deliveries")
+    device = models.ForeignKey(
+        DeviceToken, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
+    )
     outcome = models.CharField(_("outcome"), max_length=8, choices=Outcome)
     message_id = models.CharField(_("FCM message id"), max_length=200, blank=True, db_default="")
     error_code = models.CharField(_("error code"), max_length=64, blank=True, db_default="")
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=1, db_default=1)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
+    # The answers before the last one: [{"claimed_at", "answered_at", "error_code"}].
+    earlier = models.JSONField(default=list, db_default=Value([], models.JSONField()))
+    claimed_at = models.DateTimeField(editable=False)
+    answered_at = models.DateTimeField(_("answered at"), db_default=Now(), editable=False)
+    # What the phone said of it.
+    arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
+    shown_at = models.DateTimeField(_("shown at"), null=True, blank=True)
+    opened_at = models.DateTimeField(_("opened at"), null=True, blank=True)
 
     class Meta:
         db_table = "push_deliveries"
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
+        indexes = [models.Index(fields=["device", "id"], name="push_deliveries_of_device")]
         constraints = [
             models.UniqueConstraint(
                 fields=["notification", "device"], name="push_deliveries_once_per_reminder_and_device"

@@ -1,82 +1,92 @@
-"""The reminder queue: enqueue, claim and mark, each one statement of `sql/` on `notification_logs`.
+"""The reminder queue: enqueue, claim, hold and mark, each a statement of `sql/` on `notification_logs`.
 
 Every time comparison is PostgreSQL's own clock. A claim is a lease with a token, committed before anything is
 sent; a mark counts only while the token still holds. A row whose lease ran out is simply claimable again, so a
-killed worker needs no clean-up.
+killed worker needs no clean-up. Ids are text here: that is how they came and how they go on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 
 from dosing.planning import ANSWER_WINDOW
+from medtrack.common.ids import uuid7_text
+from notifications.quiet_hours import quiet_until
 from notifications.transports.outcomes import Outcome, Verdict
 
 LOOKAHEAD = timedelta(minutes=2)
 DUE_LIFETIME = timedelta(minutes=30)
 FOLLOW_UP_LIFETIME = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    id: UUID
-    token: str
-    platform: str
+WITHDRAWAL_LIFETIME = timedelta(hours=1)
+WITHDRAWAL_MEMORY = timedelta(minutes=5)
+# Of one person in one hour; what falls due is never counted out.
+MAX_PUSHES_BESIDES_DUE = 20
 
 
 @dataclass(slots=True)
 class Push:
-    """Reminders that go out as one message to each of a person's devices. Instants are UTC."""
+    """Reminders that go out as one message to each of a person's devices, all under one lease.
 
-    tag: UUID
+    `claimed_at` and `expires_at` are seconds since the epoch, of PostgreSQL's clock; `devices` maps the device's id to its registration token;
+    `held_until` is when the person's quiet hours end, for a push that has to wait for that.
+    """
+
+    lease_token: str
+    claimed_at: float
+    tag: str
     kind: str
     step: int
-    send_at: datetime
-    expires_at: datetime
+    expires_at: float
     attempts: int
     language: str
     is_private: bool
-    notification_ids: list[UUID] = field(default_factory=list)
-    dose_ids: list[UUID] = field(default_factory=list)
+    answer_by: datetime | None = None
+    held_until: datetime | None = None
+    notification_ids: list[str] = field(default_factory=list)
+    dose_ids: list[str] = field(default_factory=list)
     medicines: list[str] = field(default_factory=list)
-    devices: dict[UUID, Device] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)
 
 
 class _Row(NamedTuple):
-    """What a claim returns: one row per reminder and device, a moot reminder once."""
+    """What a claim returns: one row per reminder."""
 
-    now: datetime
-    id: UUID
-    tag: UUID
+    now: float
+    id: str
+    tag: str
     kind: str
     step: int
-    user_id: UUID
-    dose_id: UUID
-    send_at: datetime
-    expires_at: datetime
+    dose_id: str | None
+    expires_at: float
     attempts: int
     language: str
     is_private: bool
-    medicine: str
+    medicine: str | None
     obstacle: str | None
-    device_id: UUID
-    token: str
-    platform: str
+    device_ids: list[str] | None
+    tokens: list[str] | None
+    answer_by: datetime | None
+    timezone: str
+    quiet_from: time | None
+    quiet_to: time | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim leased: `examined` reminders, of which `pushes` are to be sent and the rest were moot."""
+    """What one claim leased: `examined` reminders, of which `pushes` may be sent and the rest were moot.
 
-    lease_token: UUID
+    `claimed_at` is PostgreSQL's clock, seconds since the epoch.
+    """
+
     examined: int
     pushes: list[Push]
-    claimed_at: datetime
+    claimed_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Result:
     """FCM's answers to one push, by device; `retry_after` when some device is to be tried again."""
 
     push: Push
-    outcomes: dict[UUID, Outcome]
+    outcomes: Mapping[str, Outcome]
     retry_after: timedelta | None
 
     @property
@@ -114,6 +124,7 @@ class Marked:
 _DELIVERY_OUTCOME = {
     Verdict.ACCEPTED: "accepted",
     Verdict.RETRY: "retry",
+    Verdict.REFUSED: "retry",
     Verdict.DEAD: "dead",
     Verdict.REVOKE: "dead",
 }
@@ -123,66 +134,113 @@ def _sql(name: str) -> str:
     return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
 
 
-_ENQUEUE_DUE = _sql("enqueue_due")
-_ENQUEUE_FOLLOW_UPS = _sql("enqueue_follow_ups")
+_ENQUEUE: list[tuple[str, dict[str, Any]]] = [
+    (
+        _sql("enqueue_due"),
+        {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
+    ),
+    (
+        _sql("enqueue_snoozed"),
+        {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
+    ),
+    (
+        _sql("enqueue_follow_ups"),
+        {"lifetime": FOLLOW_UP_LIFETIME, "window": ANSWER_WINDOW, "cap": MAX_PUSHES_BESIDES_DUE},
+    ),
+    (
+        _sql("enqueue_withdrawals"),
+        {"lifetime": WITHDRAWAL_LIFETIME, "memory": WITHDRAWAL_MEMORY},
+    ),
+]
 _CLAIM = _sql("claim")
+_HOLD = _sql("hold")
 _MARK = _sql("mark")
 _REVOKE = _sql("revoke_tokens")
 
+# Row by row along the keys, whatever the statistics say: they come from quiet hours.
+_BY_KEY = """
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL max_parallel_workers_per_gather = 0
+"""
+
 
 def enqueue() -> int:
-    """Turns doses due in the next minutes, and unanswered ones, into reminders; returns how many are new."""
+    """Turns doses due in the next minutes, ended snoozes, unanswered doses and answers given elsewhere into
+    reminders; returns how many are new."""
     with connection.cursor() as cursor:
-        due_params = {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW}
-        _execute(cursor, _ENQUEUE_DUE, due_params)
-        due = int(cursor.rowcount)
-        _execute(cursor, _ENQUEUE_FOLLOW_UPS, {"lifetime": FOLLOW_UP_LIFETIME, "window": ANSWER_WINDOW})
-        return due + int(cursor.rowcount)
+        return sum(_execute(cursor, sql, params) for sql, params in _ENQUEUE)
 
 
-def _execute(cursor: Any, sql: str, params: dict[str, Any]) -> None:
-    """psycopg adapts intervals and arrays, of which Django's types know nothing."""
+def _execute(cursor: Any, sql: str, params: Mapping[str, Any]) -> int:
+    """The rows touched. psycopg adapts intervals and arrays, of which Django's types know nothing."""
     cursor.execute(sql, params)
+    return int(cursor.rowcount)
 
 
 def claim(*, limit: int, lease: timedelta) -> Claim:
-    """Leases up to `limit` pushes whose time has come, earliest first, and settles those that became moot."""
-    lease_token = uuid4()
-    with connection.cursor() as cursor:
+    """Leases up to `limit` pushes whose time has come, earliest expiry first, and settles those that became moot.
+
+    Must not run inside a transaction that goes on to send.
+    """
+    lease_token = str(uuid4())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_BY_KEY)
         _execute(cursor, _CLAIM, {"limit": limit, "lease_token": lease_token, "lease": lease})
         rows = [_Row(*row) for row in cursor.fetchall()]
-    sendable = [row for row in rows if row.obstacle is None]
-    claimed_at = rows[0].now if rows else datetime.min.replace(tzinfo=UTC)
-    return Claim(lease_token, len({row.id for row in rows}), _pushes(sendable), claimed_at)
+    pushes = _pushes(lease_token, (row for row in rows if row.obstacle is None))
+    return Claim(len(rows), pushes, rows[0].now if rows else 0.0)
 
 
-def _pushes(rows: Iterable["_Row"]) -> list[Push]:
-    """The rows, one per reminder and device, gathered into messages."""
-    pushes: dict[tuple[UUID, str, int], Push] = {}
+def _pushes(lease_token: str, rows: Iterable["_Row"]) -> list[Push]:
+    """The rows, one per reminder, gathered into messages."""
+    pushes: dict[tuple[str, str, int], Push] = {}
     for row in rows:
-        push = pushes.get((row.tag, row.kind, row.step))
+        key = (row.tag, row.kind, row.step)
+        push = pushes.get(key)
         if push is None:
-            push = pushes[row.tag, row.kind, row.step] = Push(
+            push = pushes[key] = Push(
+                lease_token,
+                row.now,
                 row.tag,
                 row.kind,
                 row.step,
-                row.send_at,
                 row.expires_at,
                 row.attempts,
                 row.language,
                 row.is_private,
+                row.answer_by,
+                _held_until(row),
             )
-        push.devices[row.device_id] = Device(row.device_id, row.token, row.platform)
-        push.expires_at = min(push.expires_at, row.expires_at)
-        if row.id not in push.notification_ids:
-            push.notification_ids.append(row.id)
-            push.dose_ids.append(row.dose_id)
-            push.medicines.append(row.medicine)
+        push.devices.update(zip(row.device_ids or (), row.tokens or (), strict=True))
+        push.notification_ids.append(row.id)
+        push.dose_ids += [row.dose_id] if row.dose_id else []
+        push.medicines += [row.medicine] if row.medicine else []
     return list(pushes.values())
 
 
-def mark(*, lease_token: UUID, results: Sequence[Result]) -> Marked:
-    """Records FCM's answers to those reminders that this lease still holds."""
+def _held_until(row: "_Row") -> datetime | None:
+    if row.kind != "follow_up" or row.quiet_from is None or row.quiet_to is None:
+        return None
+    now = datetime.fromtimestamp(row.now, UTC)
+    return quiet_until(now, zone=ZoneInfo(row.timezone), start=row.quiet_from, end=row.quiet_to)
+
+
+def hold(pushes: Sequence[Push]) -> None:
+    """Puts pushes back until their people's quiet hours end, or gives them up if that is after the answer window."""
+    held = [(id, push) for push in pushes for id in push.notification_ids]
+    params = {
+        "ids": [id for id, _ in held],
+        "lease_tokens": [push.lease_token for _, push in held],
+        "untils": [push.held_until for _, push in held],
+        "answer_bys": [push.answer_by for _, push in held],
+        "lifetime": FOLLOW_UP_LIFETIME,
+    }
+    with connection.cursor() as cursor:
+        _execute(cursor, _HOLD, params)
+
+
+def mark(results: Sequence[Result]) -> Marked:
+    """Records FCM's answers to those reminders whose lease still holds."""
     reminders = [(id, result) for result in results for id in result.push.notification_ids]
     deliveries = [
         (id, device_id, outcome)
@@ -191,13 +249,14 @@ def mark(*, lease_token: UUID, results: Sequence[Result]) -> Marked:
         if outcome.verdict is not Verdict.UNSENT
     ]
     params = {
-        "lease_token": lease_token,
         "ids": [id for id, _ in reminders],
+        "lease_tokens": [result.push.lease_token for _, result in reminders],
         "fates": [result.fate for _, result in reminders],
         "reasons": [result.reason for _, result in reminders],
         "accepted": [result.has_arrived for _, result in reminders],
         "retries": [result.retry_after for _, result in reminders],
-        "delivery_ids": [id for id, _, _ in deliveries],
+        "delivery_ids": [uuid7_text() for _ in deliveries],
+        "notification_ids": [id for id, _, _ in deliveries],
         "device_ids": [device_id for _, device_id, _ in deliveries],
         "outcomes": [_DELIVERY_OUTCOME[outcome.verdict] for _, _, outcome in deliveries],
         "message_ids": [outcome.message_id for _, _, outcome in deliveries],
@@ -209,14 +268,16 @@ def mark(*, lease_token: UUID, results: Sequence[Result]) -> Marked:
     return Marked(lost=len(reminders) - held, slowest=slowest)
 
 
-def revoke_tokens(*, results: Sequence[Result], claimed_at: datetime) -> None:
+def revoke_tokens(results: Sequence[Result]) -> None:
     """Tokens that FCM called dead are not pushed to again, unless they registered anew since the claim."""
-    dead = {
-        device_id: outcome.code
+    dead = [
+        (device_id, outcome.code, result.push.claimed_at)
         for result in results
         for device_id, outcome in result.outcomes.items()
         if outcome.verdict is Verdict.REVOKE
-    }
+    ]
     if dead:
+        ids, reasons, claimed_ats = zip(*dead, strict=True)
+        params = {"ids": list(ids), "reasons": list(reasons), "claimed_ats": list(claimed_ats)}
         with connection.cursor() as cursor:
-            cursor.execute(_REVOKE, [list(dead), list(dead.values()), claimed_at])
+            _execute(cursor, _REVOKE, params)

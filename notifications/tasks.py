@@ -18,4 +18,4 @@ def enqueue_reminders() -> None:
 
 @shared_task
 def dispatch_reminders() -> None:
-    dispatcher.dispatch(transport=dispatcher.transport(), time_slice=TIME_SLICE)
+    dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)

@@ -18,7 +18,7 @@ from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
 from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import Conflict, IdConflict, field_error
-from users.models import User
+from users.models import Session, User
 
 CLOCK_SKEW = timedelta(minutes=5)
 EVENT_OF = {
@@ -52,6 +52,7 @@ class Deed(TypedDict):
     by: User
     now: datetime
     event_id: NotRequired[UUID | None]
+    session: NotRequired[Session | None]
     occurred_at: NotRequired[datetime | None]
 
 
@@ -158,6 +159,7 @@ def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
         dose_id=deed["dose_id"],
         action=EVENT_OF[change],
         recorded_by=deed["by"],
+        session=deed.get("session"),
         occurred_at=occurred_at,
         recorded_at=deed["now"],
         payload={name: str(value) for name, value in said.items() if value is not None},

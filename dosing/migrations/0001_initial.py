@@ -12,6 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('medications', '0001_initial'),
+        ('users', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -79,12 +80,14 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='recorded at')),
                 ('payload', models.JSONField(default=dict)),
                 ('recorded_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='recorded by')),
+                ('session', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='users.session')),
                 ('dose', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='dosing.doselog')),
             ],
             options={
                 'verbose_name': 'dose event',
                 'verbose_name_plural': 'dose events',
                 'db_table': 'dose_events',
+                'indexes': [models.Index(fields=['recorded_at'], name='dose_events_by_time')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('action__in', ['taken', 'skipped', 'reopened', 'snoozed', 'amended'])), name='dose_events_action_is_known')],
             },
         ),
@@ -115,6 +118,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='doselog',
             index=models.Index(condition=models.Q(('status', 'pending')), fields=['answer_by'], name='dose_logs_pending_by_window'),
+        ),
+        migrations.AddIndex(
+            model_name='doselog',
+            index=models.Index(condition=models.Q(('snoozed_until__isnull', False)), fields=['snoozed_until'], name='dose_logs_snoozed'),
         ),
         migrations.AddConstraint(
             model_name='doselog',

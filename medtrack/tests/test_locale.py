@@ -1,9 +1,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import polib
 import pytest
@@ -116,14 +114,15 @@ def test_django_reads_every_translation(language):
         ("ko", "follow_up", 3, ("약은 드셨나요?", "복용하실 약이 3건 있습니다.")),
         ("en", "due", 1, ("Time for your medicine", "One dose is waiting for you.")),
         ("en", "follow_up", 3, ("Have you taken your medicine?", "3 doses are waiting for you.")),
+        ("ko", "snoozed", 1, ("미뤄 두신 약을 드실 시간입니다", "복용하실 약이 1건 있습니다.")),
+        ("ko", "test", 0, ("테스트 알림입니다", "복약 알림이 이 기기에 도착합니다.")),
         ("ja", "due", 1, ("お薬の時間です", "服用予定のお薬が1件あります。")),
         ("ja", "follow_up", 3, ("お薬はお済みですか？", "服用予定のお薬が3件あります。")),
     ],
 )
 def test_a_push_says_it_in_the_persons_language(language, kind, doses, words):
-    now = datetime(2026, 11, 20, 8, tzinfo=UTC)
-    push = Push(uuid4(), kind, 0, now, now + timedelta(minutes=30), 1, language, is_private=True)
-    push.dose_ids = [uuid4() for _dose in range(doses)]
+    push = Push("", 0.0, "", kind, 0, 0.0, 1, language, is_private=True)
+    push.dose_ids = [str(dose) for dose in range(doses)]
     assert text(push) == words
 
 

@@ -26,7 +26,9 @@ class Migration(migrations.Migration):
                 ('device_id', models.CharField(blank=True, max_length=200)),
                 ('app_version', models.CharField(blank=True, max_length=50, verbose_name='app version')),
                 ('language', models.CharField(blank=True, max_length=8)),
+                ('owned_since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last seen at')),
+                ('silent_since', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='silent since')),
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked at')),
                 ('revoke_reason', models.CharField(blank=True, db_default='', max_length=64, verbose_name='revoke reason')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
@@ -43,7 +45,7 @@ class Migration(migrations.Migration):
             name='NotificationLog',
             fields=[
                 ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('due', 'due'), ('follow_up', 'follow-up')], max_length=16, verbose_name='kind')),
+                ('kind', models.CharField(choices=[('due', 'due'), ('follow_up', 'follow-up'), ('snoozed', 'snooze ended'), ('withdraw', 'withdrawal'), ('test', 'test')], max_length=16, verbose_name='kind')),
                 ('step', models.PositiveSmallIntegerField(default=0)),
                 ('tag', models.UUIDField()),
                 ('send_at', models.DateTimeField(verbose_name='send at')),
@@ -55,9 +57,12 @@ class Migration(migrations.Migration):
                 ('retry_at', models.DateTimeField(blank=True, null=True)),
                 ('lease_token', models.UUIDField(blank=True, null=True)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
+                ('claimed_at', models.DateTimeField(blank=True, null=True)),
                 ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='sent at')),
+                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed at')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('dose', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='notifications', to='dosing.doselog')),
+                ('device', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='notifications.devicetoken')),
+                ('dose', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='notifications', to='dosing.doselog')),
                 ('schedule', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='dosing.schedule')),
                 ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to=settings.AUTH_USER_MODEL)),
             ],
@@ -75,10 +80,14 @@ class Migration(migrations.Migration):
                 ('message_id', models.CharField(blank=True, db_default='', max_length=200, verbose_name='FCM message id')),
                 ('error_code', models.CharField(blank=True, db_default='', max_length=64, verbose_name='error code')),
                 ('attempts', models.PositiveSmallIntegerField(db_default=1, default=1, verbose_name='attempts')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='updated at')),
-                ('device', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='notifications.devicetoken')),
-                ('notification', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='notifications.notificationlog')),
+                ('earlier', models.JSONField(db_default=models.Value([], models.JSONField()), default=list)),
+                ('claimed_at', models.DateTimeField(editable=False)),
+                ('answered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='answered at')),
+                ('arrived_at', models.DateTimeField(blank=True, null=True, verbose_name='arrived at')),
+                ('shown_at', models.DateTimeField(blank=True, null=True, verbose_name='shown at')),
+                ('opened_at', models.DateTimeField(blank=True, null=True, verbose_name='opened at')),
+                ('device', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='notifications.devicetoken')),
+                ('notification', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='notifications.notificationlog')),
             ],
             options={
                 'verbose_name': 'delivery',
@@ -96,7 +105,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='notificationlog',
-            index=models.Index(condition=models.Q(('status', 'queued')), fields=['send_at'], name='notification_logs_queue'),
+            index=models.Index(condition=models.Q(('status', 'queued')), fields=['expires_at', 'id'], name='notification_logs_queue'),
         ),
         migrations.AddIndex(
             model_name='notificationlog',
@@ -116,6 +125,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='notificationlog',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['due', 'follow_up', 'snoozed', 'withdraw', 'test'])), name='notification_logs_kind_is_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='notificationlog',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('device__isnull', False), ('dose', None), ('kind', 'test')), models.Q(models.Q(('kind', 'test'), _negated=True), ('dose__isnull', False)), _connector='OR'), name='notification_logs_are_about_a_dose_or_test_a_device'),
+        ),
+        migrations.AddConstraint(
+            model_name='notificationlog',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at', None), ('status', 'queued')), models.Q(models.Q(('status', 'queued'), _negated=True), ('closed_at__isnull', False)), _connector='OR'), name='notification_logs_closed_have_their_time'),
+        ),
+        migrations.AddConstraint(
+            model_name='notificationlog',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['moot', 'dead']), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='notification_logs_moot_and_dead_have_a_reason'),
         ),
         migrations.AddConstraint(
@@ -129,6 +150,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='notificationlog',
             constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('send_at'))), name='notification_logs_expire_after_their_time'),
+        ),
+        migrations.AddIndex(
+            model_name='pushdelivery',
+            index=models.Index(fields=['device', 'id'], name='push_deliveries_of_device'),
         ),
         migrations.AddConstraint(
             model_name='pushdelivery',

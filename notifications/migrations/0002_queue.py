@@ -1,4 +1,4 @@
-"""What the reminder queue needs of PostgreSQL: UUIDv7 keys made in SQL, and room for updates on the page.
+"""What the queue needs of PostgreSQL: UUIDv7 keys made in SQL, room for updates on the page, states that are final.
 
 PostgreSQL has its own `uuidv7()` only from version 18; this one works from 14 on.
 """
@@ -16,6 +16,25 @@ CREATE FUNCTION medtrack_uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAF
         'hex')::uuid
 $$;
 """
+# The condition is the trigger's own, so that the function runs for none of the usual updates.
+FINAL = """
+CREATE FUNCTION medtrack_refuse_to_reopen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% % is final', TG_TABLE_NAME, OLD.id USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER notification_logs_final_states_stay BEFORE UPDATE ON notification_logs FOR EACH ROW
+    WHEN (OLD.status <> 'queued' AND NEW.status <> OLD.status)
+    EXECUTE FUNCTION medtrack_refuse_to_reopen();
+CREATE TRIGGER push_deliveries_final_states_stay BEFORE UPDATE ON push_deliveries FOR EACH ROW
+    WHEN (OLD.outcome <> 'retry' AND NEW.outcome <> OLD.outcome)
+    EXECUTE FUNCTION medtrack_refuse_to_reopen();
+"""
+NOT_FINAL = """
+DROP TRIGGER notification_logs_final_states_stay ON notification_logs;
+DROP TRIGGER push_deliveries_final_states_stay ON push_deliveries;
+DROP FUNCTION medtrack_refuse_to_reopen();
+"""
 ROOM_FOR_UPDATES = "ALTER TABLE notification_logs SET (fillfactor = 70);"
 
 
@@ -23,5 +42,6 @@ class Migration(migrations.Migration):
     dependencies = [("notifications", "0001_initial")]
     operations = [
         migrations.RunSQL(UUID7, "DROP FUNCTION medtrack_uuid7();"),
+        migrations.RunSQL(FINAL, NOT_FINAL),
         migrations.RunSQL(ROOM_FOR_UPDATES, "ALTER TABLE notification_logs RESET (fillfactor);"),
     ]

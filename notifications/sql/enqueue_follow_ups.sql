@@ -1,5 +1,6 @@
--- A follow-up comes some time after the last reminder of its dose was handed over or given up. It keeps the tag,
--- so that on the phone it takes that reminder's place, unless another push with this tag and step is on its way.
+-- A follow-up comes some time after the last reminder of its dose was handed over or given up. It keeps the tag, so
+-- that on the phone it takes that reminder's place, unless another push with this tag and step is on its way.
+-- What expired unsent, as in an outage, is made up for by one push per person: those follow-ups share a tag and a step.
 
 WITH open AS MATERIALIZED (
     SELECT d.id, d.answer_by
@@ -10,28 +11,47 @@ WITH open AS MATERIALIZED (
       AND d.answer_by > statement_timestamp()
       AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), next AS MATERIALIZED (
-    SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag,
-           (last.step + 1)::smallint AS step, open.answer_by
+    SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag, last.snooze_count,
+           last.reason = 'expired' AND last.sent_at IS NULL AS is_overdue, given.step + 1 AS step, open.answer_by,
+           (
+               SELECT count(DISTINCT (n.tag, n.kind, n.step)) FROM notification_logs n
+               WHERE n.user_id = last.user_id AND n.send_at > statement_timestamp() - interval '1 hour'
+                 AND n.kind <> 'due' AND n.status <> 'moot'
+           ) + dense_rank() OVER (PARTITION BY last.user_id ORDER BY last.tag) > %(cap)s AS is_too_much
     FROM open
     CROSS JOIN LATERAL (
-        SELECT n.user_id, n.dose_id, n.schedule_id, n.tag, n.step, n.status, n.send_at, n.sent_at
+        SELECT n.user_id, n.dose_id, n.schedule_id, n.tag, n.snooze_count, n.status, n.reason, n.send_at, n.sent_at
         FROM notification_logs n
-        WHERE n.dose_id = open.id AND n.kind IN ('due', 'follow_up')
-        ORDER BY n.step DESC LIMIT 1
+        WHERE n.dose_id = open.id AND n.kind IN ('due', 'follow_up', 'snoozed')
+        ORDER BY n.send_at DESC, n.step DESC LIMIT 1
     ) last
-    JOIN users u ON u.id = last.user_id AND last.step < u.follow_up_cap
+    CROSS JOIN LATERAL (
+        SELECT coalesce(max(n.step), 0) AS step FROM notification_logs n
+        WHERE n.dose_id = open.id AND n.kind = 'follow_up'
+    ) given
+    JOIN users u ON u.id = last.user_id AND given.step < u.follow_up_cap
     JOIN schedules s ON s.id = last.schedule_id AND s.reminder_enabled
     WHERE (last.sent_at IS NOT NULL OR last.status IN ('moot', 'dead'))
       AND coalesce(last.sent_at, last.send_at)
           <= statement_timestamp() - make_interval(mins => u.follow_up_interval_minutes)
 )
-INSERT INTO notification_logs (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status)
-SELECT id, user_id, dose_id, schedule_id, 'follow_up', step,
-       CASE WHEN EXISTS (
-           SELECT FROM notification_logs n
-           WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step
-       ) THEN id ELSE tag END,
-       statement_timestamp(), least(statement_timestamp() + %(lifetime)s, answer_by), 'queued'
+INSERT INTO notification_logs
+    (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
+SELECT id, user_id, dose_id, schedule_id, 'follow_up',
+       CASE WHEN is_overdue THEN max(step) OVER (PARTITION BY user_id, is_overdue) ELSE step END,
+       snooze_count,
+       CASE
+           WHEN is_overdue THEN first_value(id) OVER (PARTITION BY user_id, is_overdue ORDER BY id)
+           WHEN EXISTS (
+               SELECT FROM notification_logs n
+               WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step
+           ) THEN id
+           ELSE tag
+       END,
+       statement_timestamp(), least(statement_timestamp() + %(lifetime)s, answer_by),
+       CASE WHEN is_too_much THEN 'moot' ELSE 'queued' END,
+       CASE WHEN is_too_much THEN 'too_many_pushes' ELSE '' END,
+       CASE WHEN is_too_much THEN statement_timestamp() END
 FROM next
 ORDER BY dose_id
 ON CONFLICT (dose_id, kind, step) DO NOTHING

@@ -1,4 +1,5 @@
--- The fence: nothing is written for a push whose lease another worker took over.
+-- The fence: nothing is written for a push whose lease another worker took over. An answer before the last one is
+-- kept with the delivery, for the trace.
 
 WITH held AS (
     UPDATE notification_logs n
@@ -6,21 +7,28 @@ WITH held AS (
         reason = r.reason,
         sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, statement_timestamp()) ELSE n.sent_at END,
         retry_at = statement_timestamp() + r.retry_after,
+        closed_at = CASE WHEN r.fate <> 'queued' THEN statement_timestamp() END,
         lease_token = NULL,
         lease_until = NULL
-    FROM unnest(%(ids)s::uuid[], %(fates)s::text[], %(reasons)s::text[], %(accepted)s::bool[],
-                %(retries)s::interval[]) AS r (id, fate, reason, is_accepted, retry_after)
-    WHERE n.id = r.id AND n.lease_token = %(lease_token)s AND n.status = 'queued'
-    RETURNING n.id, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
+    FROM unnest(%(ids)s::uuid[], %(lease_tokens)s::uuid[], %(fates)s::text[], %(reasons)s::text[],
+                %(accepted)s::bool[], %(retries)s::interval[])
+        AS r (id, lease_token, fate, reason, is_accepted, retry_after)
+    WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status = 'queued'
+    RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
 ), delivered AS (
-    INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code)
-    SELECT medtrack_uuid7(), o.notification_id, o.device_id, o.outcome, o.message_id, o.error_code
-    FROM unnest(%(delivery_ids)s::uuid[], %(device_ids)s::uuid[], %(outcomes)s::text[], %(message_ids)s::text[],
-                %(error_codes)s::text[]) AS o (notification_id, device_id, outcome, message_id, error_code)
+    INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at)
+    SELECT o.id, o.notification_id, o.device_id, o.outcome, o.message_id, o.error_code, held.claimed_at
+    FROM unnest(%(delivery_ids)s::uuid[], %(notification_ids)s::uuid[], %(device_ids)s::uuid[], %(outcomes)s::text[],
+                %(message_ids)s::text[], %(error_codes)s::text[])
+        AS o (id, notification_id, device_id, outcome, message_id, error_code)
     JOIN held ON held.id = o.notification_id
     JOIN device_tokens t ON t.id = o.device_id
     ON CONFLICT (notification_id, device_id) DO UPDATE
     SET outcome = excluded.outcome, message_id = excluded.message_id, error_code = excluded.error_code,
-        attempts = push_deliveries.attempts + 1, updated_at = statement_timestamp()
+        attempts = push_deliveries.attempts + 1, claimed_at = excluded.claimed_at, answered_at = excluded.answered_at,
+        earlier = push_deliveries.earlier || jsonb_build_object(
+            'claimed_at', push_deliveries.claimed_at, 'answered_at', push_deliveries.answered_at,
+            'error_code', push_deliveries.error_code
+        )
 )
 SELECT count(*), max(lateness) FROM held

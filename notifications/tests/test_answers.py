@@ -10,6 +10,7 @@ from notifications.transports.outcomes import Outcome, Verdict
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 ACCEPTED, RETRY, DEAD, REVOKE = Verdict.ACCEPTED, Verdict.RETRY, Verdict.DEAD, Verdict.REVOKE
+REFUSED = Verdict.REFUSED
 
 
 def error(status: int, code: str = "", violated: str = "", message: str = "…") -> bytes:
@@ -33,7 +34,7 @@ def error(status: int, code: str = "", violated: str = "", message: str = "…")
         (0, b"", Outcome(RETRY, "HTTP_0", pause=SERVER_PAUSE)),
         (302, b"", Outcome(RETRY, "HTTP_302", pause=SERVER_PAUSE)),
         (404, error(404, "UNREGISTERED"), Outcome(REVOKE, "UNREGISTERED")),
-        (404, error(404), Outcome(RETRY, "HTTP_404", pause=QUOTA_PAUSE)),
+        (404, error(404), Outcome(REFUSED, "HTTP_404", pause=QUOTA_PAUSE)),
         (400, error(400, "INVALID_ARGUMENT", "message.token"), Outcome(REVOKE, "INVALID_ARGUMENT")),
         (400, error(400, "INVALID_ARGUMENT", "message.data"), Outcome(DEAD, "INVALID_ARGUMENT")),
         (
@@ -47,7 +48,7 @@ def error(status: int, code: str = "", violated: str = "", message: str = "…")
         ),
         (400, error(400), Outcome(DEAD, "HTTP_400")),
         (403, error(403, "SENDER_ID_MISMATCH"), Outcome(REVOKE, "SENDER_ID_MISMATCH")),
-        (403, error(403), Outcome(RETRY, "HTTP_403", pause=QUOTA_PAUSE)),
+        (403, error(403), Outcome(REFUSED, "HTTP_403", pause=QUOTA_PAUSE)),
         (429, error(429, "QUOTA_EXCEEDED"), Outcome(RETRY, "QUOTA_EXCEEDED", pause=QUOTA_PAUSE)),
         (429, b"", Outcome(RETRY, "HTTP_429", pause=QUOTA_PAUSE)),
         (500, error(500, "INTERNAL"), Outcome(RETRY, "INTERNAL", pause=SERVER_PAUSE)),
@@ -57,14 +58,14 @@ def error(status: int, code: str = "", violated: str = "", message: str = "…")
             error(401, "THIRD_PARTY_AUTH_ERROR"),
             Outcome(RETRY, "THIRD_PARTY_AUTH_ERROR", pause=QUOTA_PAUSE),
         ),
-        (401, error(401), Outcome(RETRY, "HTTP_401", pause=QUOTA_PAUSE)),
+        (401, error(401), Outcome(REFUSED, "HTTP_401", pause=QUOTA_PAUSE)),
         (413, b"", Outcome(DEAD, "HTTP_413")),
         (408, b"", Outcome(RETRY, "HTTP_408", pause=SERVER_PAUSE)),
         (421, b"", Outcome(RETRY, "HTTP_421", pause=SERVER_PAUSE)),
         (200, b'{"name": ""}', Outcome(RETRY, "HTTP_200", pause=SERVER_PAUSE)),
         (200, json.dumps({"name": "x" * 201}).encode(), Outcome(RETRY, "HTTP_200", pause=SERVER_PAUSE)),
         (400, error(400, "", "message.token"), Outcome(REVOKE, "INVALID_TOKEN")),
-        (404, error(404, "UNREGISTERED" * 9), Outcome(RETRY, "HTTP_404", pause=QUOTA_PAUSE)),
+        (404, error(404, "UNREGISTERED" * 9), Outcome(REFUSED, "HTTP_404", pause=QUOTA_PAUSE)),
     ],
 )
 def test_an_answer_of_fcm_becomes_an_outcome(status: int, body: bytes, expected: Outcome) -> None:
@@ -77,7 +78,7 @@ def test_an_answer_of_fcm_becomes_an_outcome(status: int, body: bytes, expected:
 )
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
 def test_a_body_that_is_nonsense_never_revokes_a_token(status: int, nonsense: bytes) -> None:
-    assert read_answer(status, {}, nonsense, now=NOW).verdict in (RETRY, DEAD)
+    assert read_answer(status, {}, nonsense, now=NOW).verdict in (RETRY, DEAD, REFUSED)
 
 
 @pytest.mark.parametrize(

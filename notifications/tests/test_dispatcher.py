@@ -1,10 +1,11 @@
 """The dispatcher and the production transport against the FCM stand-in: real TLS, HTTP/2 and OAuth."""
 
-import time
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import override_settings
@@ -14,8 +15,9 @@ from medtrack.tests.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
 from notifications.fcm_standin.process import FcmStandin
-from notifications.messages import messages
+from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from notifications.pacing import Pace
 from notifications.transports.fcm import FcmTransport
 from notifications.transports.outcomes import Outcome, Verdict
 from users.models import User
@@ -30,8 +32,13 @@ def due_now(name: str = "Ana", *, token: str = "", **profile: Any) -> None:
     queue.enqueue()
 
 
+def pace() -> Pace:
+    """A project of its own for every test, so that none is slowed down by another's faults."""
+    return Pace(settings.REDIS_URL, project_id=str(uuid4()), rate=10_000, ramp=0)
+
+
 def run(transport: FcmTransport) -> Tally:
-    return dispatch(transport=transport, time_slice=timedelta(seconds=5))
+    return dispatch(transport=transport, pace=pace(), time_slice=timedelta(seconds=5))
 
 
 def accepted(fcm: FcmStandin) -> list[dict[str, Any]]:
@@ -138,7 +145,7 @@ def test_nothing_is_sent_when_the_lease_would_not_outlast_the_request(
 ) -> None:
     due_now()
     monkeypatch.setattr("notifications.dispatcher.LEASE", timedelta(seconds=transport.timeout))
-    dispatch(transport=transport, time_slice=timedelta(seconds=0.2))
+    dispatch(transport=transport, pace=pace(), time_slice=timedelta(seconds=0.2))
     assert fcm.ledger() == []
     assert (NotificationLog.objects.get().status, PushDelivery.objects.count()) == ("queued", 0)
 
@@ -173,11 +180,11 @@ def test_a_push_that_cannot_be_written_does_not_hold_up_the_others(
     due_now("Ben")
 
     def picky(push: queue.Push, **kwargs: Any) -> Any:
-        if any(device.token == "token-of-Ana" for device in push.devices.values()):
+        if "token-of-Ana" in push.devices.values():
             raise ValueError("not for me")
-        return messages(push, **kwargs)
+        return bodies(push, **kwargs)
 
-    monkeypatch.setattr(dispatcher, "messages", picky)
+    monkeypatch.setattr(dispatcher, "bodies", picky)
     run(transport)
     assert [message["token"] for message in accepted(fcm)] == ["token-of-Ben"]
     assert list(NotificationLog.objects.order_by("id").values_list("status", "reason")) == [
@@ -198,13 +205,22 @@ def test_an_exception_on_the_way_does_not_haunt_the_next_batch(
     assert run(transport).sent == 1
 
 
-def test_what_expired_since_its_claim_is_not_handed_over(fcm: FcmStandin, transport: FcmTransport) -> None:
+def test_what_expired_since_its_claim_is_not_handed_over(
+    fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     due_now()
-    claimed = queue.claim(limit=1, lease=timedelta(seconds=25))
-    claimed.pushes[0].expires_at = claimed.claimed_at
-    (result,) = dispatcher._send(claimed, transport, time.monotonic())
-    assert [outcome.code for outcome in result.outcomes.values()] == ["TOO_LATE"]
+    claim = queue.claim
+
+    def claim_slowly(**kwargs: Any) -> queue.Claim:
+        claimed = claim(**kwargs)
+        for push in claimed.pushes:
+            push.expires_at = claimed.claimed_at
+        return claimed
+
+    monkeypatch.setattr(queue, "claim", claim_slowly)
+    dispatch(transport=transport, pace=pace(), time_slice=timedelta(seconds=0.2))
     assert fcm.ledger() == []
+    assert NotificationLog.objects.get().reason == "TOO_LATE"
 
 
 @pytest.mark.parametrize("doses", [1, 115])

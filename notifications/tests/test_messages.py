@@ -1,29 +1,71 @@
-from datetime import timedelta
+import json
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from medtrack.tests.builders import utc
-from notifications.messages import messages, text
-from notifications.queue import Device, Push
+from notifications.messages import bodies
+from notifications.queue import Push
 
-NOW = utc(2026, 11, 20, 8)
+NOW = 1_800_000_000.0
 
 
 def push(*, kind: str = "due", language: str = "en", doses: int = 1, private: bool = True) -> Push:
-    made = Push(uuid4(), kind, 0, NOW, NOW + timedelta(minutes=30), 1, language, private)
-    made.notification_ids = [uuid4() for _ in range(doses)]
-    made.dose_ids = [uuid4() for _ in range(doses)]
+    made = Push("", NOW, str(uuid4()), kind, 0, NOW + 1800, 1, language, private)
+    made.notification_ids = [str(uuid4()) for _ in range(doses)]
+    made.dose_ids = [str(uuid4()) for _ in range(doses)]
     made.medicines = [f"Medicine {n}" for n in range(doses)]
-    made.devices = {device.id: device for device in (Device(uuid4(), f"token-{n}", "ios") for n in range(2))}
+    made.devices = {str(uuid4()): f"token-{n}" for n in range(2)}
     return made
+
+
+def said(push: Push, *, now: float = NOW) -> list[dict[str, Any]]:
+    """The messages, as FCM reads them."""
+    return [json.loads(body)["message"] for _, body in bodies(push, now=now)]
+
+
+def text(push: Push) -> tuple[str, str]:
+    notification = said(push)[0]["notification"]
+    return notification["title"], notification["body"]
 
 
 def test_every_device_gets_its_own_message_with_the_same_words() -> None:
     sent = push()
-    by_device = dict(messages(sent, now=NOW))
-    assert [message.token for message in by_device.values()] == [d.token for d in sent.devices.values()]
-    assert len({message.notification.body for message in by_device.values()}) == 1
+    messages = said(sent)
+    assert [id for id, _ in bodies(sent, now=NOW)] == list(sent.devices)
+    assert [message.pop("token") for message in messages] == ["token-0", "token-1"]
+    assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("kind", ["due", "follow_up", "snoozed", "test", "withdraw"])
+def test_the_template_says_what_firebase_admin_would_have_said_of_this_very_push(kind: str) -> None:
+    first, second = push(kind=kind, doses=2), push(kind=kind, doses=1)
+    for sent in (first, second):
+        (message, _) = said(sent)
+        assert message["data"]["notification_id"] == sent.notification_ids[0]
+        assert message["data"]["dose_ids"] == ",".join(sent.dose_ids)
+        assert message["data"]["kind"] == kind
+        tags = [
+            message["android"].get("notification", {}).get("tag"),
+            message["apns"]["headers"].get("apns-collapse-id"),
+            message["webpush"].get("notification", {}).get("tag"),
+            message["data"].get("tag"),
+        ]
+        assert tags == ([None, None, None, sent.tag] if kind == "withdraw" else [*[sent.tag] * 3, None])
+
+
+@pytest.mark.parametrize("name", ['"', "\\", "}", "\x01", "%s", "{body}", "약 🙂", "line\nbreak"])
+def test_no_medicine_can_be_called_so_that_the_message_breaks(name: str) -> None:
+    named = push(private=False)
+    named.medicines = [f"A{name}B"]
+    assert text(named)[1] == " ".join(f"A{name}B".split())
+
+
+def test_a_withdrawal_shows_nothing() -> None:
+    (message, _) = said(push(kind="withdraw"))
+    assert "notification" not in message
+    assert message["apns"]["payload"]["aps"] == {"content-available": 1}
+    assert message["apns"]["headers"]["apns-push-type"] == "background"
 
 
 def test_a_text_is_private_unless_the_person_chose_otherwise() -> None:
@@ -37,14 +79,16 @@ def test_one_dose_and_two_are_said_differently() -> None:
 
 
 @pytest.mark.parametrize("language", ["ko", "en", "ja"])
-@pytest.mark.parametrize("kind", ["due", "follow_up"])
+@pytest.mark.parametrize("kind", ["due", "follow_up", "snoozed", "test"])
 def test_every_language_has_words_of_its_own(language: str, kind: str) -> None:
     others = {text(push(kind=kind, language=other)) for other in {"ko", "en", "ja"} - {language}}
     assert text(push(kind=kind, language=language)) not in others
 
 
 def test_a_message_lives_until_it_stops_being_useful_and_no_longer() -> None:
-    (_, late), *_ = messages(push(), now=NOW + timedelta(minutes=29))
-    assert late.android.ttl == timedelta(minutes=1)
-    (_, over), *_ = messages(push(), now=NOW + timedelta(hours=1))
-    assert over.android.ttl == timedelta(0)
+    (late, _) = said(push(), now=NOW + 29 * 60)
+    assert late["android"]["ttl"] == "60s"
+    assert late["webpush"]["headers"]["TTL"] == "60"
+    assert late["apns"]["headers"]["apns-expiration"] == str(int(NOW + 1800))
+    (over, _) = said(push(), now=NOW + 3600)
+    assert over["android"]["ttl"] == "0s"

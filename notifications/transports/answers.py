@@ -37,17 +37,21 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, now: da
         return Outcome(Verdict.REVOKE, code or "INVALID_TOKEN")
     if code in _FINAL or status in (400, 413):
         return Outcome(Verdict.DEAD, code or f"HTTP_{status}")
-    # The rest is not this message's fault: FCM is busy, nobody knows, or the project, its rights or its APNs key
-    # are wrong and an operator must act.
+    # The rest is not this message's fault: FCM is busy, nobody knows, or the project is wrong. A code of FCM's own
+    # beside such a status, as of a wrong APNs key, is not about the whole project.
+    verdict = Verdict.REFUSED if status in (401, 403, 404) and not code else Verdict.RETRY
     pause = SERVER_PAUSE if status not in (401, 403, 404, 429) else QUOTA_PAUSE
-    return Outcome(
-        Verdict.RETRY, code or f"HTTP_{status}", retry_after=_retry_after(headers, now), pause=pause
-    )
+    return Outcome(verdict, code or f"HTTP_{status}", retry_after=_retry_after(headers, now), pause=pause)
 
 
 def is_credential_refused(outcome: Outcome) -> bool:
     """FCM did not take our access token: a fresh one may help."""
     return outcome.code == "HTTP_401"
+
+
+def is_over_quota(outcome: Outcome) -> bool:
+    """FCM takes no more from this project for now."""
+    return outcome.code in ("QUOTA_EXCEEDED", "HTTP_429")
 
 
 def _error_code(error: Mapping[str, Any]) -> str:

@@ -81,6 +81,30 @@ class FcmTransport:
                 outcomes[index] = outcome
         return outcomes
 
+    _orders: list[tuple[Any, bytes, float]] = []
+
+    @property
+    def pending(self) -> int:
+        return len(self._orders)
+
+    def submit(self, key: Any, body: bytes, *, latest: float) -> None:
+        self._orders = [*self._orders, (key, body, latest)]
+
+    def turn(self, wait: float) -> list[tuple[Any, Outcome]]:
+        orders, self._orders = self._orders, []
+        bodies, latest = [o[1] for o in orders], [o[2] for o in orders]
+        outcomes = self._send(bodies, latest)
+        refused = [index for index, outcome in enumerate(outcomes) if is_credential_refused(outcome)]
+        if refused:
+            self._credential.token = None
+            again = self._send([bodies[index] for index in refused], [latest[index] for index in refused])
+            for index, outcome in zip(refused, again, strict=True):
+                outcomes[index] = outcome
+        return [(o[0], outcome) for o, outcome in zip(orders, outcomes, strict=True)]
+
+    def close(self) -> None:
+        self._orders = []
+
     def _send(self, bodies: Sequence[bytes], latest: Sequence[float]) -> list[Outcome]:
         try:
             token = self._access_token()

@@ -30,6 +30,8 @@ class Command(BaseCommand):
 
     def _once(self, transport: FcmTransport, *, always_say: bool = False) -> None:
         enqueued = queue.enqueue()
-        tally = dispatcher.dispatch(transport=transport, time_slice=timedelta(minutes=1))
+        tally = dispatcher.dispatch(
+            transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1)
+        )
         if enqueued or tally.examined or always_say:
             self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")

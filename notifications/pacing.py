@@ -1,0 +1,110 @@
+"""How fast this project may send: FCM's quota, and its wish that nobody starts at full speed on the hour.
+
+One token bucket per Firebase project, kept in Redis for all dispatchers. Without Redis each of them keeps one of its
+own at a part of the rate: that loses nothing, and only costs seconds.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import redis
+import structlog
+
+BURST = 0.25  # seconds' worth of the rate
+FLOOR = 1_000.0  # per second; FCM asks for a ramp above it
+LULL = 10.0  # seconds without sending after which the next wave starts slowly again
+ALONE = 0.25  # of the rate, for a dispatcher that cannot ask the others
+REDIS_PAUSE = 5.0  # seconds until a Redis that failed is asked again
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Bucket:
+    """A token bucket whose rate grows from FLOOR to `rate` per second in `ramp` seconds. Instants are seconds."""
+
+    rate: float
+    ramp: float
+    tokens: float = 0.0
+    at: float = 0.0
+    since: float = 0.0
+    closed_until: float = 0.0
+
+    def take(self, wanted: int, *, now: float) -> int:
+        """How many of `wanted` may be sent at the instant `now`."""
+        if now < self.closed_until:
+            return 0
+        if now - self.at > LULL or self.at == 0:
+            self.since, self.tokens = now, self.speed(now) * BURST
+        self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self.speed(now) * BURST)
+        self.at = max(now, self.at)
+        granted = min(wanted, int(self.tokens))
+        self.tokens -= granted
+        return granted
+
+    def speed(self, now: float) -> float:
+        """Messages per second at the instant `now`."""
+        progress = min((now - self.since) / self.ramp, 1) if self.ramp else 1.0
+        floor = min(FLOOR, self.rate)
+        return floor + (self.rate - floor) * max(progress, 0)
+
+    def slow_down(self, *, now: float) -> None:
+        """FCM says that it is too much: from the floor again."""
+        self.since, self.tokens, self.at = now, 0.0, now
+
+    def close(self, seconds: float, *, now: float) -> None:
+        """Nothing at all for so long: an operator must act first."""
+        self.closed_until = max(self.closed_until, now + seconds)
+
+
+class Pace:
+    """The bucket that all dispatchers of a Firebase project share."""
+
+    def __init__(self, url: str, *, project_id: str, rate: float, ramp: float) -> None:
+        self._redis = redis.Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
+        self._key = f"fcm-pace:{project_id}"
+        self._rate, self._ramp = rate, ramp
+        self._own = Bucket(rate * ALONE, ramp)
+        self._ask_redis_at = 0.0
+
+    def take(self, wanted: int) -> int:
+        return self._with_bucket(lambda bucket, now: bucket.take(wanted, now=now))
+
+    def slow_down(self) -> None:
+        self._with_bucket(lambda bucket, now: bucket.slow_down(now=now))
+
+    def close(self, seconds: float) -> None:
+        self._with_bucket(lambda bucket, now: bucket.close(seconds, now=now))
+
+    def is_closed(self) -> bool:
+        return self._with_bucket(lambda bucket, now: now < bucket.closed_until)
+
+    def _with_bucket(self, change: Callable[[Bucket, float], T]) -> T:
+        if time.monotonic() >= self._ask_redis_at:
+            try:
+                return self._shared(change)
+            except redis.RedisError as error:
+                self._ask_redis_at = time.monotonic() + REDIS_PAUSE
+                log.warning("sending at a pace of our own", error=type(error).__name__)
+        return change(self._own, time.time())
+
+    def _shared(self, change: Callable[[Bucket, float], T]) -> T:
+        """Reads, changes and writes the bucket, again if another dispatcher was faster. Redis' clock."""
+
+        def attempt(pipe: Any) -> T:
+            seconds, microseconds = pipe.time()
+            known = pipe.get(self._key)
+            settings = {"rate": self._rate, "ramp": self._ramp}
+            bucket = Bucket(**(json.loads(known) if known else {}) | settings)
+            answer = change(bucket, seconds + microseconds / 1e6)
+            pipe.multi()
+            pipe.set(self._key, json.dumps(asdict(bucket)), ex=3600)
+            return answer
+
+        transaction: Any = self._redis.transaction
+        answer: T = transaction(attempt, self._key, value_from_callable=True)
+        return answer

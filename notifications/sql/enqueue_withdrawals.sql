@@ -1,0 +1,34 @@
+-- An answered dose leaves the other phones: those that show it and that the answer did not come from. What also stands
+-- for a dose that still waits stays. One row per phone; a reminder shown after a withdrawal is withdrawn again.
+
+WITH answered AS MATERIALIZED (
+    SELECT DISTINCT ON (e.dose_id) e.dose_id, e.session_id, e.recorded_at
+    FROM dose_events e
+    WHERE e.recorded_at > statement_timestamp() - %(memory)s AND e.action IN ('taken', 'skipped')
+    ORDER BY e.dose_id, e.recorded_at DESC
+), shown AS MATERIALIZED (
+    SELECT DISTINCT ON (n.tag, p.device_id) n.tag, p.device_id, n.user_id, n.dose_id, n.schedule_id
+    FROM answered a
+    JOIN notification_logs n
+        ON n.dose_id = a.dose_id AND n.kind IN ('due', 'follow_up', 'snoozed') AND n.sent_at IS NOT NULL
+    JOIN push_deliveries p ON p.notification_id = n.id AND p.outcome = 'accepted'
+    JOIN device_tokens t ON t.id = p.device_id AND t.revoked_at IS NULL
+        AND (a.session_id IS NULL OR t.session_id IS DISTINCT FROM a.session_id)
+    WHERE NOT EXISTS (
+        SELECT FROM notification_logs o JOIN dose_logs d ON d.id = o.dose_id
+        WHERE o.tag = n.tag AND d.status = 'pending'
+    ) AND NOT EXISTS (
+        SELECT FROM notification_logs w
+        WHERE w.tag = n.tag AND w.kind = 'withdraw' AND w.device_id = p.device_id AND w.send_at > n.sent_at
+    )
+    ORDER BY n.tag, p.device_id, a.recorded_at DESC
+)
+INSERT INTO notification_logs
+    (id, user_id, dose_id, schedule_id, device_id, kind, step, tag, send_at, expires_at, status)
+SELECT medtrack_uuid7(), user_id, dose_id, schedule_id, device_id, 'withdraw',
+       (SELECT count(*) FROM notification_logs w WHERE w.dose_id = shown.dose_id AND w.kind = 'withdraw')
+           + row_number() OVER (PARTITION BY dose_id ORDER BY tag, device_id),
+       tag, statement_timestamp(), statement_timestamp() + %(lifetime)s, 'queued'
+FROM shown
+ORDER BY dose_id, device_id
+ON CONFLICT (dose_id, kind, step) DO NOTHING

@@ -1,0 +1,15 @@
+-- A follow-up waits for the end of its person's quiet hours, unless nobody will wait for the answer by then.
+
+UPDATE notification_logs n
+SET status = CASE WHEN r.until < r.answer_by THEN 'queued' ELSE 'moot' END,
+    closed_at = CASE WHEN r.until < r.answer_by THEN NULL ELSE statement_timestamp() END,
+    reason = 'quiet_hours',
+    send_at = CASE WHEN r.until < r.answer_by THEN r.until ELSE n.send_at END,
+    expires_at = CASE WHEN r.until < r.answer_by THEN least(r.until + %(lifetime)s, r.answer_by) ELSE n.expires_at END,
+    attempts = n.attempts - 1,
+    claimed_at = NULL,
+    lease_token = NULL,
+    lease_until = NULL
+FROM unnest(%(ids)s::uuid[], %(lease_tokens)s::uuid[], %(untils)s::timestamptz[], %(answer_bys)s::timestamptz[])
+    AS r (id, lease_token, until, answer_by)
+WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status = 'queued'
