@@ -67,7 +67,8 @@ class Sender(Generic[K]):
         except BaseException as error:  # whoever waits for the answers must hear of it
             self._answers.put(error)
         finally:
-            self._transport.close()
+            if self._transport.pending:  # the connections of a dispatcher that has done its work stay open
+                self._transport.close()
 
     def _next_orders(self) -> Iterable[Order[K]] | None:
         """Waits for orders only when there is nothing else to do; None is the end."""

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
+from firebase_admin import credentials
 
 from medtrack.tests.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
@@ -125,17 +126,14 @@ def test_a_lost_answer_is_the_only_reason_for_a_repeat_and_it_carries_the_same_t
 
 def test_a_refused_access_token_is_renewed_once(fcm: FcmStandin, transport: FcmTransport) -> None:
     due_now()
-    transport._credential.token = "stale"
+    transport._token._credential.token = "stale"
     assert run(transport).sent == 1
 
 
-def test_a_wrong_project_keeps_token_and_reminder(fcm: FcmStandin, transport: FcmTransport) -> None:
+def test_a_wrong_project_keeps_token_and_reminder(fcm: FcmStandin) -> None:
     due_now()
-    url, transport._url = transport._url, transport._url.replace("medtrack-local", "another")
-    try:
-        run(transport)
-    finally:
-        transport._url = url
+    credential = credentials.Certificate(fcm.service_account)
+    run(FcmTransport(credential, project_id="another", endpoint=fcm.url, ca_file=str(fcm.certificate_file)))
     assert NotificationLog.objects.get().status == "queued"
     assert DeviceToken.objects.get().revoked_at is None
 
@@ -198,7 +196,7 @@ def test_an_exception_on_the_way_does_not_haunt_the_next_batch(
 ) -> None:
     due_now()
     with monkeypatch.context() as patched:
-        patched.setattr(FcmTransport, "_landed", lambda *_: 1 / 0)
+        patched.setattr(FcmTransport, "_land", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(transport)
     NotificationLog.objects.update(lease_until=timezone.now())

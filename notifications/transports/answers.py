@@ -1,4 +1,4 @@
-"""Reading FCM's answers: status, headers and body of HTTP v1 become an outcome.
+"""Reading FCM's answers: status and body of HTTP v1 become an outcome.
 
 Source: "FCM error codes" and `google.firebase.fcm.v1.FcmError` of the FCM HTTP v1 reference.
 """
@@ -6,18 +6,18 @@ Source: "FCM error codes" and `google.firebase.fcm.v1.FcmError` of the FCM HTTP 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Any
 
 from notifications.transports.outcomes import Outcome, Verdict
 
 QUOTA_PAUSE = timedelta(seconds=60)
 SERVER_PAUSE = timedelta(seconds=10)
-MAX_WAIT = timedelta(days=1)
 
 _FINAL = {"INVALID_ARGUMENT", "UNREGISTERED", "SENDER_ID_MISMATCH"}
 _MESSAGE_NAME = re.compile("[ -~]{1,200}")
+# What nearly every answer is: nothing but a name that JSON spells as it is.
+_ONLY_A_NAME = re.compile(rb'\s*\{\s*"name"\s*:\s*"([!#-[\]-~ ]{1,200})"\s*\}\s*', re.ASCII)
 _ERROR_CODE = re.compile("[A-Z0-9_]{1,64}")
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 # What FCM says of a malformed token; it names no field then.
@@ -25,8 +25,10 @@ _NOT_A_TOKEN = "The registration token is not a valid FCM registration token"  #
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Outcome:
-    """The outcome of one `messages:send`; `headers` by lower-case name, `now` in UTC for a `Retry-After` date."""
+def read_answer(status: int, body: bytes, *, retry_after: int = 0) -> Outcome:
+    """The outcome of one `messages:send`; `retry_after` in seconds if FCM named a time."""
+    if status == 200 and (accepted := _ONLY_A_NAME.fullmatch(body)):
+        return Outcome(Verdict.ACCEPTED, message_id=accepted[1].decode())
     content = _json(body)
     name = content.get("name")
     if status == 200 and isinstance(name, str) and _MESSAGE_NAME.fullmatch(name):
@@ -41,7 +43,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, *, now: da
     # beside such a status, as of a wrong APNs key, is not about the whole project.
     verdict = Verdict.REFUSED if status in (401, 403, 404) and not code else Verdict.RETRY
     pause = SERVER_PAUSE if status not in (401, 403, 404, 429) else QUOTA_PAUSE
-    return Outcome(verdict, code or f"HTTP_{status}", retry_after=_retry_after(headers, now), pause=pause)
+    wait = timedelta(seconds=retry_after) if retry_after > 0 else None
+    return Outcome(verdict, code or f"HTTP_{status}", retry_after=wait, pause=pause)
 
 
 def is_credential_refused(outcome: Outcome) -> bool:
@@ -72,18 +75,6 @@ def _details(error: Mapping[str, Any], type_name: str) -> Iterator[Mapping[str, 
     for detail in _list(error.get("details")):
         if _object(detail).get("@type") == type_name:
             yield detail
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """`Retry-After` in seconds or as an HTTP date, at most a day; nonsense counts as absent."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch("[0-9]+", value):
-        return min(timedelta(seconds=int(value[:6])), MAX_WAIT)
-    try:
-        wait = parsedate_to_datetime(value) - now
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return min(max(wait, timedelta(0)), MAX_WAIT)
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -4,48 +4,65 @@ firebase-admin's own sender is not used because it spends a thread per message a
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from io import BytesIO
-from itertools import islice
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import certifi
-import google.auth.exceptions
-import google.auth.transport.requests
 import pycurl
-import requests
 import structlog
 from firebase_admin import credentials, messaging
 
+from notifications.transports.access_token import AccessToken
 from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
+from notifications.transports.network import Landed, Network
 from notifications.transports.outcomes import Outcome, Verdict
 
-CONNECTIONS = 10
+# FCM allows a hundred streams a connection, so this many messages in each time that an answer takes.
+CONNECTIONS = 20
 STREAMS = CONNECTIONS * 100
-TOKEN_TIMEOUT = 5.0
+UPLOAD_BUFFER = 16_384  # the least; libcurl's 64 KB for each handle are 80 MB more
+WAIT_FOR_TOKEN = 0.01
+
+TOO_LATE = Outcome(Verdict.UNSENT, "TOO_LATE", pause=timedelta(seconds=1))
+NO_ACCESS_TOKEN = Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE)
+NO_CONNECTION = Outcome(Verdict.UNSENT, "NO_CONNECTION", pause=SERVER_PAUSE)
+NO_ANSWER = Outcome(Verdict.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass
-class _Exchange:
-    """One request and its answer so far."""
+class _Request(NamedTuple):
+    key: Any
+    body: bytes
+    latest: float
+    is_second: bool = False
 
-    index: int
+
+_NOTHING = _Request(None, b"", 0.0)
+
+
+@dataclass(eq=False, slots=True)
+class _Stream:
+    """A libcurl handle, used for one request after another, and what goes through it now."""
+
     handle: Any
-    body: BytesIO = field(default_factory=BytesIO)
-    headers: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+    request: _Request = _NOTHING
+    sent: int = 0
+    chunks: list[bytes] = field(default_factory=list)
 
-    def on_header(self, line: bytes) -> None:
-        name, _colon, value = line.decode("latin-1").partition(":")
-        self.headers[name.strip().lower()] = value.strip()
+    def read(self, size: int) -> bytes:
+        """What libcurl sends next. It cannot rewind, so it never sends a message twice on its own account."""
+        piece = self.request.body[self.sent : self.sent + size]
+        self.sent += len(piece)
+        return piece
 
 
 class FcmTransport:
-    """Sends messages of one Firebase project. Belongs to one process: make it after the fork."""
+    """Sends messages of one Firebase project. Belongs to one process and one thread: make it after the fork."""
 
     def __init__(
         self,
@@ -59,125 +76,147 @@ class FcmTransport:
         self.timeout = timeout
         self._url = f"{endpoint}/v1/projects/{project_id}/messages:send"
         self._ca_file = ca_file or certifi.where()
-        self._credential = credential.get_credential()
-        self._session = requests.Session()
-        if ca_file:
-            # Without this, requests lets REQUESTS_CA_BUNDLE win over the session's own choice.
-            self._session.trust_env = False
-            self._session.verify = ca_file
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
-        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, CONNECTIONS)
-
-    def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
-        """One outcome per message, in order; a request begins before its `latest` moment (monotonic) or never."""
-        bodies = [b'{"message":%b}' % str(message).encode() for message in messages]
-        outcomes = self._send(bodies, latest)
-        refused = [index for index, outcome in enumerate(outcomes) if is_credential_refused(outcome)]
-        if refused:
-            self._credential.token = None
-            again = self._send([bodies[index] for index in refused], [latest[index] for index in refused])
-            for index, outcome in zip(refused, again, strict=True):
-                outcomes[index] = outcome
-        return outcomes
-
-    _orders: list[tuple[Any, bytes, float]] = []
+        self._token = AccessToken(credential, ca_file=ca_file)
+        self._network = Network(connections=CONNECTIONS)
+        self._waiting: deque[_Request] = deque()
+        self._flying: dict[Any, _Stream] = {}
+        self._idle: list[_Stream] = []
 
     @property
     def pending(self) -> int:
-        return len(self._orders)
+        """Requests without an answer."""
+        return len(self._waiting) + len(self._flying)
+
+    @property
+    def free_streams(self) -> int:
+        """How many more requests would leave at once."""
+        return max(0, STREAMS - self.pending)
 
     def submit(self, key: Any, body: bytes, *, latest: float) -> None:
-        self._orders = [*self._orders, (key, body, latest)]
+        """Queues one `messages:send`, complete as JSON. It begins before `latest` (monotonic) or never."""
+        self._waiting.append(_Request(key, body, latest))
 
     def turn(self, wait: float) -> list[tuple[Any, Outcome]]:
-        orders, self._orders = self._orders, []
-        bodies, latest = [o[1] for o in orders], [o[2] for o in orders]
-        outcomes = self._send(bodies, latest)
-        refused = [index for index, outcome in enumerate(outcomes) if is_credential_refused(outcome)]
-        if refused:
-            self._credential.token = None
-            again = self._send([bodies[index] for index in refused], [latest[index] for index in refused])
-            for index, outcome in zip(refused, again, strict=True):
-                outcomes[index] = outcome
-        return [(o[0], outcome) for o, outcome in zip(orders, outcomes, strict=True)]
+        """Moves the network until there is an answer, at most `wait` seconds; gives all answers there are, by key."""
+        deadline = time.monotonic() + wait
+        answers = self._take_off()
+        while self.pending:
+            left = 0.0 if answers else deadline - time.monotonic()
+            landed = self._network.turn(max(0.0, min(left, self._patience())))
+            answers += self._land(landed)
+            answers += self._take_off()
+            if answers or left <= 0:
+                break
+        self._network.push()
+        return answers
+
+    def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
+        """One outcome per message, in order, once all are there."""
+        if self.pending:
+            raise RuntimeError("there are requests of submit() that turn() has not answered yet")
+        try:
+            for index, message in enumerate(messages):
+                self.submit(index, b'{"message":%b}' % str(message).encode(), latest=latest[index])
+            outcomes: dict[int, Outcome] = {}
+            while len(outcomes) < len(messages):
+                outcomes.update(self.turn(1.0))
+        except BaseException:
+            self.close()
+            raise
+        return [outcomes[index] for index in range(len(messages))]
 
     def close(self) -> None:
-        self._orders = []
+        """Forgets every request without an answer and hangs up; what is submitted afterwards begins anew."""
+        for stream in (*self._flying.values(), *self._idle):
+            stream.handle.close()
+        self._network.close()
+        self._network = Network(connections=CONNECTIONS)
+        self._waiting.clear()
+        self._flying.clear()
+        self._idle.clear()
 
-    def _send(self, bodies: Sequence[bytes], latest: Sequence[float]) -> list[Outcome]:
-        try:
-            token = self._access_token()
-        except google.auth.exceptions.GoogleAuthError as error:
-            log.error("no access token for FCM", error=str(error))
-            return [Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE) for _ in bodies]
-        header = [f"Authorization: Bearer {token}", "Content-Type: application/json; charset=UTF-8"]
-        outcomes = [Outcome(Verdict.UNSENT, "TOO_LATE", pause=timedelta(seconds=1)) for _ in bodies]
-        waiting = iter(list(enumerate(zip(bodies, latest, strict=True))))
-        flying: dict[Any, _Exchange] = {}
-        try:
-            while self._take_off(waiting, flying, header) or flying:
-                for exchange, failure in self._landed(flying):
-                    outcomes[exchange.index] = _outcome(exchange, failure)
-                    exchange.handle.close()
-        finally:
-            for handle in flying:  # an exception on the way must not haunt the next batch
-                self._multi.remove_handle(handle)
-                handle.close()
-        return outcomes
+    def _patience(self) -> float:
+        """Nothing on the network tells that the token has come."""
+        return WAIT_FOR_TOKEN if self._waiting and self._token.is_being_fetched else 1.0
 
-    def _access_token(self) -> str:
-        if not self._credential.valid:
-            request = google.auth.transport.requests.Request(session=self._session)
-            self._credential.refresh(partial(request, timeout=TOKEN_TIMEOUT))
-        return str(self._credential.token)
+    def _take_off(self) -> list[tuple[Any, Outcome]]:
+        """Starts as many requests as there are streams; gives those that will not start."""
+        answers: list[tuple[Any, Outcome]] = []
+        if not self._waiting or len(self._flying) >= STREAMS:
+            return answers
+        token = self._token.get()
+        now = time.monotonic()
+        if not token:
+            return self._give_up(now)
+        while self._waiting and len(self._flying) < STREAMS:
+            request = self._waiting.popleft()
+            if now < request.latest:
+                self._start(request, token)
+            else:
+                answers.append((request.key, TOO_LATE))
+        return answers
 
-    def _take_off(
-        self,
-        waiting: Iterator[tuple[int, tuple[bytes, float]]],
-        flying: dict[Any, _Exchange],
-        header: list[str],
-    ) -> bool:
-        """Starts as many requests as there are streams; False when none was left to start."""
-        started = False
-        for index, (body, latest) in islice(waiting, STREAMS - len(flying)):
-            started = True
-            if time.monotonic() < latest:
-                exchange = self._exchange(index, body, header)
-                flying[exchange.handle] = exchange
-                self._multi.add_handle(exchange.handle)
-        return started
+    def _give_up(self, now: float) -> list[tuple[Any, Outcome]]:
+        """Without a token: all, or while one is being fetched those for which it comes too late."""
+        waiting, self._waiting = self._waiting, deque()
+        if not self._token.is_being_fetched:
+            return [(request.key, NO_ACCESS_TOKEN) for request in waiting]
+        self._waiting.extend(request for request in waiting if now < request.latest)
+        return [(request.key, TOO_LATE) for request in waiting if now >= request.latest]
 
-    def _exchange(self, index: int, body: bytes, header: list[str]) -> _Exchange:
+    def _start(self, request: _Request, token: str) -> None:
+        stream = self._idle.pop() if self._idle else self._new_stream()
+        handle = stream.handle
+        stream.request, stream.sent = request, 0
+        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        if stream.token != token:
+            stream.token = token
+            header = [f"Authorization: Bearer {token}", "Content-Type: application/json; charset=UTF-8"]
+            handle.setopt(pycurl.HTTPHEADER, header)
+        self._flying[handle] = stream
+        self._network.start(handle)
+
+    def _new_stream(self) -> _Stream:
         handle = pycurl.Curl()
-        exchange = _Exchange(index, handle)
+        stream = _Stream(handle)
         handle.setopt(pycurl.URL, self._url)
-        handle.setopt(pycurl.HTTPHEADER, header)
-        handle.setopt(pycurl.POSTFIELDS, body)
+        handle.setopt(pycurl.POST, 1)
+        handle.setopt(pycurl.READFUNCTION, stream.read)
+        handle.setopt(pycurl.WRITEFUNCTION, stream.chunks.append)
+        handle.setopt(pycurl.UPLOAD_BUFFERSIZE, UPLOAD_BUFFER)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         handle.setopt(pycurl.PIPEWAIT, 1)
         handle.setopt(pycurl.CAINFO, self._ca_file)
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.TIMEOUT_MS, int(self.timeout * 1000))
-        handle.setopt(pycurl.WRITEFUNCTION, exchange.body.write)
-        handle.setopt(pycurl.HEADERFUNCTION, exchange.on_header)
-        return exchange
+        return stream
 
-    def _landed(self, flying: dict[Any, _Exchange]) -> Iterator[tuple[_Exchange, str]]:
-        """The exchanges that ended in this turn, with libcurl's error if there was one."""
-        self._multi.select(1.0)
-        self._multi.perform()
-        more = True
-        while more:
-            more, done, failed = self._multi.info_read()
-            for handle, error in [(handle, "") for handle in done] + [(h, m) for h, _code, m in failed]:
-                self._multi.remove_handle(handle)
-                yield flying.pop(handle), error
+    def _land(self, landed: Sequence[Landed]) -> list[tuple[Any, Outcome]]:
+        answers = []
+        unanswered = []
+        for handle, error in landed:
+            stream = self._flying.pop(handle)
+            outcome = _outcome(stream, error)
+            if error:
+                unanswered.append(error)
+            stream.chunks.clear()
+            self._idle.append(stream)
+            request = stream.request
+            if self._is_sent_again(outcome, request, stream.token):
+                self._waiting.append(request._replace(is_second=True))
+            else:
+                answers.append((request.key, outcome))
+        if unanswered:
+            log.warning("no answer from FCM", requests=len(unanswered), error=unanswered[0])
+        return answers
+
+    def _is_sent_again(self, outcome: Outcome, request: _Request, token: str) -> bool:
+        return is_credential_refused(outcome) and not request.is_second and self._token.refuse(token)
 
 
-def _outcome(exchange: _Exchange, failure: str) -> Outcome:
-    if failure:
-        log.warning("no answer from FCM", error=failure)
-        return Outcome(Verdict.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
-    status = exchange.handle.getinfo(pycurl.RESPONSE_CODE)
-    return read_answer(status, exchange.headers, exchange.body.getvalue(), now=datetime.now(UTC))
+def _outcome(stream: _Stream, error: str) -> Outcome:
+    if error:
+        return NO_ANSWER if stream.sent else NO_CONNECTION
+    status = stream.handle.getinfo(pycurl.RESPONSE_CODE)
+    retry_after = stream.handle.getinfo(pycurl.RETRY_AFTER) if status != 200 else 0
+    return read_answer(status, b"".join(stream.chunks), retry_after=retry_after)
