@@ -378,7 +378,7 @@ def test_neither_message_nor_token_goes_to_a_server_with_another_certificate(
     assert "secret" not in str(logs)
 
 
-class Static(credentials.Base):
+class Static(credentials.Base):  # type: ignore[misc]
     """An access token that is what it is."""
 
     def __init__(self, token: str) -> None:
