@@ -4,9 +4,9 @@
 
 Every contender is a process of its own against the same server, nginx with TLS and HTTP/2 (bench/nginx.py says what to
 install); they take turns in every round. MedTrack sends 20,000 messages a round, the others 4,000, because they need
-half a minute for them, or 20,000 with --all. All send the same number once before the clock starts. Prints medians of
-messages per second, CPU per message and peak memory, and the medians of the rounds' ratios. With --standin the server
-is the stand-in, which is the limit itself at some 6,000 messages/s.
+ten seconds for them, or 20,000 with --all; all send 1,000 before the clock starts. Prints medians of messages per
+second, CPU per message and peak memory, and the medians of the rounds' ratios. With --standin the server is the
+stand-in, which is the limit itself at some 6,000 messages/s.
 fcm-django comes from: .venv/bin/pip install --no-deps --target var/peers -r bench/peers/requirements.txt
 """
 

@@ -218,15 +218,17 @@ def test_one_token_is_fetched_for_all_requests_that_fcm_refused_with_the_old_one
     assert max(recorded(fcm, 401).values()) == 1
 
 
+@pytest.mark.parametrize("then", ["wrong", "stale"])
 def test_requests_are_not_sent_for_ever_with_tokens_that_fcm_refuses(
-    fcm: FcmStandin, transport: FcmTransport
+    fcm: FcmStandin, transport: FcmTransport, then: str
 ) -> None:
     outcomes(transport, ["before"])
-    fetches = count_fetches(transport, then="wrong")
+    fetches = count_fetches(transport, then=then)
     transport._token._credential.token = "stale"
     assert verdicts(outcomes(transport, range(100))) == {(RETRY, "HTTP_401"): 100}
-    assert verdicts(outcomes(transport, range(100))) == {(RETRY, "HTTP_401"): 100}
+    assert verdicts(outcomes(transport, range(100, 200))) == {(RETRY, "HTTP_401"): 100}
     assert len(fetches) == 1
+    assert recorded(fcm, 401) == {str(n): 2 if n < 100 else 1 for n in range(200)}
 
 
 def count_fetches(transport: FcmTransport, then: str = "") -> list[float]:
@@ -314,6 +316,7 @@ def test_what_was_in_flight_when_it_was_closed_does_not_haunt_it(
     fcm.set_latency(0.5)
     submit(transport, range(150))
     wait_until(lambda: len(fcm.ledger()) == 150, transport)
+    submit(transport, ["waiting"])
     transport.close()
     assert (transport.pending, transport.turn(1.0)) == (0, [])
     fcm.set_latency(0)
