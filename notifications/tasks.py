@@ -17,5 +17,11 @@ def enqueue_reminders() -> None:
 
 
 @shared_task
+def enqueue_follow_ups() -> None:
+    if enqueued := queue.enqueue_follow_ups():
+        log.info("follow-ups enqueued", reminders=enqueued)
+
+
+@shared_task
 def dispatch_reminders() -> None:
     dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)

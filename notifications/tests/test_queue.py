@@ -78,6 +78,7 @@ def test_a_dose_whose_time_went_by_while_nothing_ran_says_why_nothing_came(ana: 
     device_of(ana.user)
     dose_due(ana.user, timezone.now() - timedelta(minutes=31))
     queue.enqueue()
+    queue.enqueue_follow_ups()
     rows = NotificationLog.objects.order_by("step").values_list("kind", "status", "reason")
     # The follow-up still helps: the dose can be answered for hours.
     assert list(rows) == [("due", "moot", "expired"), ("follow_up", "queued", "")]
@@ -293,6 +294,7 @@ def aged(minutes: int) -> None:
 
 def follow_ups() -> list[NotificationLog]:
     queue.enqueue()
+    queue.enqueue_follow_ups()
     return list(NotificationLog.objects.filter(kind="follow_up").order_by("id"))
 
 
@@ -413,14 +415,14 @@ def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_
     queue.enqueue()
     answer(claim(), ACCEPTED)
     for step in (1, 2, 3):
-        assert queue.enqueue() == 0
+        assert queue.enqueue_follow_ups() == 0
         aged(10)
-        assert [queue.enqueue(), queue.enqueue()] == [1, 0]
+        assert [queue.enqueue_follow_ups(), queue.enqueue_follow_ups()] == [1, 0]
         (push,) = (claimed := claim()).pushes
         assert (push.kind, push.step) == ("follow_up", step)
         answer(claimed, ACCEPTED)
     aged(10)
-    assert queue.enqueue() == 0
+    assert queue.enqueue_follow_ups() == 0
     assert NotificationLog.objects.values("tag").distinct().count() == 1
 
 
