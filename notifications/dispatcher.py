@@ -3,6 +3,7 @@
 Any number of dispatchers may run at once and be killed anywhere. Nothing is sent inside a transaction.
 """
 
+import gc
 import random
 import time
 from collections import Counter, deque
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
+from threading import Event
 
 import structlog
 from django.conf import settings
@@ -65,12 +67,14 @@ class _Flight:
 _Key = tuple[_Flight, str]
 
 
-def dispatch(*, transport: FcmTransport, pace: Pace, time_slice: timedelta) -> Tally:
-    """Works the queue off. `time_slice` bounds the claims, not what is on its way by then."""
+def dispatch(
+    *, transport: FcmTransport, pace: Pace, time_slice: timedelta, stop: Event | None = None
+) -> Tally:
+    """Works the queue off. `time_slice` and `stop` end the claims, not what is on its way by then."""
     if connection.in_atomic_block:
         raise RuntimeError("a claim must be committed before anything is sent")
     with Sender[_Key](transport) as sender:
-        tally = _Dispatch(sender, pace, transport.timeout, time_slice).run()
+        tally = _Dispatch(sender, pace, transport.timeout, time_slice, stop or Event()).run()
     if tally.examined:
         seconds = round(tally.slowest.total_seconds(), 2)
         log.info(
@@ -86,11 +90,14 @@ def dispatch(*, transport: FcmTransport, pace: Pace, time_slice: timedelta) -> T
 
 
 class _Dispatch:
-    def __init__(self, sender: Sender[_Key], pace: Pace, timeout: float, time_slice: timedelta) -> None:
+    def __init__(
+        self, sender: Sender[_Key], pace: Pace, timeout: float, time_slice: timedelta, stop: Event
+    ) -> None:
         self._sender = sender
         self._pace = pace
         self._timeout = timeout
         self._end = time.monotonic() + time_slice.total_seconds()
+        self._stop = stop
         self._is_dry = False
         self._ready: deque[Order[_Key]] = deque()
         self._flying = 0
@@ -115,7 +122,9 @@ class _Dispatch:
         return bool(self._ready) or self._flying > 0
 
     def _wants_more(self) -> bool:
-        if self._is_dry or time.monotonic() >= self._end or len(self._ready) + self._flying > ENOUGH:
+        if self._is_dry or self._stop.is_set() or time.monotonic() >= self._end:
+            return False
+        if len(self._ready) + self._flying > ENOUGH:
             return False
         self._is_dry = self._pace.is_closed()
         return not self._is_dry
@@ -254,6 +263,7 @@ def _mark_through_restarts(results: Sequence[Result], lease_end: float) -> Marke
 def transport() -> FcmTransport:
     """This process's connection to FCM, made at first use and so after any fork. Raises ImproperlyConfigured."""
     credential = _credential()
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again for every thousand pushes
     return FcmTransport(
         credential,
         project_id=settings.FIREBASE_PROJECT_ID or credential.project_id,

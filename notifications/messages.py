@@ -28,20 +28,27 @@ _TOKEN, _TAG, _NOTIFICATION, _DOSES, _TITLE, _BODY = (token_hex(8) for _ in rang
 def bodies(push: Push, *, now: float) -> Iterator[tuple[str, bytes]]:
     """The JSON of one `messages:send` per device, with the device's id. `now` is seconds since the epoch."""
     ttl = int(min(max(push.expires_at - now, 0), MAX_TTL))
-    said = _template(push.kind, ttl, int(push.expires_at))
-    for name, value in (
-        (_TAG, push.tag),
-        (_NOTIFICATION, push.notification_ids[0]),
-        (_DOSES, ",".join(push.dose_ids[:MAX_DOSE_IDS])),
-        *zip((_TITLE, _BODY), text(push), strict=True),
-    ):
-        said = said.replace(name, json.dumps(value, ensure_ascii=False)[1:-1])
+    said = (
+        _template(push.kind, ttl, int(push.expires_at), *text(push))
+        .replace(_TAG, push.tag)
+        .replace(_NOTIFICATION, push.notification_ids[0])
+        .replace(_DOSES, ",".join(push.dose_ids[:MAX_DOSE_IDS]))
+    )
     for device_id, token in push.devices.items():
         yield device_id, said.replace(_TOKEN, json.dumps(token)[1:-1]).encode()
 
 
+@lru_cache(maxsize=1024)
+def _template(kind: str, ttl: int, expires_at: int, title: str, body: str) -> str:
+    said = _encoded(kind, ttl, expires_at)
+    for name, words in ((_TITLE, title), (_BODY, body)):
+        said = said.replace(name, json.dumps(words, ensure_ascii=False)[1:-1])
+    return said
+
+
 @lru_cache(maxsize=256)
-def _template(kind: str, ttl: int, expires_at: int) -> str:
+def _encoded(kind: str, ttl: int, expires_at: int) -> str:
+    """firebase-admin's JSON, of which this is all that it says differently from push to push besides the names."""
     message = _withdrawal(ttl, expires_at) if kind == "withdraw" else _notice(kind, ttl, expires_at)
     return f'{{"message":{message}}}'
 

@@ -18,8 +18,8 @@ WITH first AS MATERIALIZED (
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ), examined AS MATERIALIZED (
-    SELECT n.id, u.language, u.private_push_text, m.name AS medicine, t.device_ids, t.tokens, d.answer_by, u.timezone,
-        u.quiet_hours_start_time AS quiet_from, u.quiet_hours_end_time AS quiet_to,
+    SELECT n.id, u.language, u.private_push_text, m.name AS medicine, t.device_ids, t.tokens,
+        q.answer_by, q.timezone, q.quiet_from, q.quiet_to,
         CASE
             WHEN n.expires_at <= statement_timestamp() THEN 'expired'
             WHEN u.is_active IS NOT TRUE OR u.deleted_at IS NOT NULL THEN 'user_inactive'
@@ -44,6 +44,10 @@ WITH first AS MATERIALIZED (
     LEFT JOIN dose_logs d ON d.id = n.dose_id
     LEFT JOIN medications m ON m.id = d.medication_id
     LEFT JOIN schedules s ON s.id = d.schedule_id
+    LEFT JOIN LATERAL (
+        SELECT d.answer_by, u.timezone, u.quiet_hours_start_time AS quiet_from, u.quiet_hours_end_time AS quiet_to
+        WHERE n.kind = 'follow_up' AND u.quiet_hours_start_time IS NOT NULL
+    ) q ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(t.id::text) AS device_ids, array_agg(t.token) AS tokens
         FROM device_tokens t LEFT JOIN sessions a ON a.id = t.session_id

@@ -1,26 +1,32 @@
 -- The fence: nothing is written for a push whose lease another worker took over. An answer before the last one is
--- kept with the delivery, for the trace.
+-- kept with the delivery, for the trace. Arrays come as one text each (`queue._column`), and
+-- an array of one empty text comes as none: hence the coalesces.
 
 WITH held AS (
     UPDATE notification_logs n
     SET status = CASE WHEN r.fate = 'dead' AND n.sent_at IS NOT NULL THEN 'accepted' ELSE r.fate END,
-        reason = r.reason,
+        reason = coalesce(r.reason, ''),
         sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, statement_timestamp()) ELSE n.sent_at END,
-        retry_at = statement_timestamp() + r.retry_after,
+        retry_at = statement_timestamp() + make_interval(secs => r.retry_after),
         closed_at = CASE WHEN r.fate <> 'queued' THEN statement_timestamp() END,
         lease_token = NULL,
         lease_until = NULL
-    FROM unnest(%(ids)s::uuid[], %(lease_tokens)s::uuid[], %(fates)s::text[], %(reasons)s::text[],
-                %(accepted)s::bool[], %(retries)s::interval[])
-        AS r (id, lease_token, fate, reason, is_accepted, retry_after)
+    FROM unnest(
+        string_to_array(%(ids)s, e'\x1f')::uuid[], string_to_array(%(lease_tokens)s, e'\x1f')::uuid[],
+        string_to_array(%(fates)s, e'\x1f'), string_to_array(%(reasons)s, e'\x1f'),
+        string_to_array(%(accepted)s, e'\x1f')::bool[], string_to_array(%(retries)s, e'\x1f', '')::float8[]
+    ) AS r (id, lease_token, fate, reason, is_accepted, retry_after)
     WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status = 'queued'
     RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
 ), delivered AS (
     INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at)
-    SELECT o.id, o.notification_id, o.device_id, o.outcome, o.message_id, o.error_code, held.claimed_at
-    FROM unnest(%(delivery_ids)s::uuid[], %(notification_ids)s::uuid[], %(device_ids)s::uuid[], %(outcomes)s::text[],
-                %(message_ids)s::text[], %(error_codes)s::text[])
-        AS o (id, notification_id, device_id, outcome, message_id, error_code)
+    SELECT o.id, o.notification_id, o.device_id, o.outcome, coalesce(o.message_id, ''), coalesce(o.error_code, ''),
+           held.claimed_at
+    FROM unnest(
+        string_to_array(%(delivery_ids)s, e'\x1f')::uuid[], string_to_array(%(notification_ids)s, e'\x1f')::uuid[],
+        string_to_array(%(device_ids)s, e'\x1f')::uuid[], string_to_array(%(outcomes)s, e'\x1f'),
+        string_to_array(%(message_ids)s, e'\x1f'), string_to_array(%(error_codes)s, e'\x1f')
+    ) AS o (id, notification_id, device_id, outcome, message_id, error_code)
     JOIN held ON held.id = o.notification_id
     JOIN device_tokens t ON t.id = o.device_id
     ON CONFLICT (notification_id, device_id) DO UPDATE

@@ -221,7 +221,7 @@ def test_requests_are_not_sent_for_ever_with_tokens_that_fcm_refuses(
     outcomes(transport, ["before"])
     fetches = count_fetches(transport, then="wrong")
     transport._token._credential.token = "stale"
-    assert verdicts(outcomes(transport, range(100))) == {(RETRY, "HTTP_401"): 100}
+    assert verdicts(outcomes(transport, range(100))) == {(Verdict.REFUSED, "HTTP_401"): 100}
     assert verdicts(outcomes(transport, range(100))) == {(RETRY, "HTTP_401"): 100}
     assert len(fetches) == 1
 

@@ -1,7 +1,8 @@
 """`manage.py dispatch`: the reminder tasks in the foreground, without Celery and Redis."""
 
-import time
+import signal
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -19,19 +20,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, forever: bool, **options: Any) -> None:
         transport = dispatcher.transport()
-        while forever:
+        stop = Event()
+        for wish in (signal.SIGTERM, signal.SIGINT):
+            # What is on its way is still marked, or its people would be reminded a second time.
+            signal.signal(wish, lambda *_: stop.set())
+        while forever and not stop.is_set():
             try:
-                self._once(transport)
+                self._once(transport, stop)
             except (OperationalError, InterfaceError) as error:
                 self.stderr.write(f"The database is away ({type(error).__name__}); trying again.")
                 close_old_connections()
-            time.sleep(1)
-        self._once(transport, always_say=True)
+            stop.wait(1)
+        if not forever:
+            self._once(transport, stop, always_say=True)
 
-    def _once(self, transport: FcmTransport, *, always_say: bool = False) -> None:
+    def _once(self, transport: FcmTransport, stop: Event, *, always_say: bool = False) -> None:
         enqueued = queue.enqueue()
         tally = dispatcher.dispatch(
-            transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1)
+            transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1), stop=stop
         )
         if enqueued or tally.examined or always_say:
             self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")
