@@ -99,6 +99,7 @@ class _Dispatch:
         self._end = time.monotonic() + time_slice.total_seconds()
         self._stop = stop
         self._is_dry = False
+        self._failure: Exception | None = None
         self._ready: deque[Order[_Key]] = deque()
         self._flying = 0
         self._landed: list[_Flight] = []
@@ -108,7 +109,7 @@ class _Dispatch:
     def run(self) -> Tally:
         while True:
             if self._wants_more():
-                self._claim()
+                self._try_to_claim()
             self._feed()
             self._collect()
             if self._landed and (
@@ -116,6 +117,8 @@ class _Dispatch:
             ):
                 self._mark()
             if not self._is_busy() and not self._wants_more():
+                if self._failure:
+                    raise self._failure
                 return self._tally
 
     def _is_busy(self) -> bool:
@@ -128,6 +131,17 @@ class _Dispatch:
             return False
         self._is_dry = self._pace.is_closed()
         return not self._is_dry
+
+    def _try_to_claim(self) -> None:
+        """What is on its way is marked first, or it would be sent again; then the failure is told."""
+        try:
+            self._claim()
+        except Exception as error:
+            if not self._is_busy() and not self._landed:
+                raise
+            log.warning("claim failed", error=type(error).__name__, on_their_way=self._flying)
+            self._failure = error
+            self._is_dry = True
 
     def _claim(self) -> None:
         reach("before_claim")

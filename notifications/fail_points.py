@@ -1,4 +1,4 @@
-"""Named places at which a test may kill the dispatcher, exactly there and for real."""
+"""Named places at which a test may kill the dispatcher, or stop it for a while, exactly there and for real."""
 
 import os
 import signal
@@ -7,5 +7,7 @@ from django.conf import settings
 
 
 def reach(name: str) -> None:
-    if name == settings.FAIL_POINT:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """SIGKILL, or what follows the name and a colon, as in `before_mark:SIGSTOP`."""
+    place, _colon, kind = settings.FAIL_POINT.partition(":")
+    if name == place:
+        os.kill(os.getpid(), signal.Signals[kind or "SIGKILL"])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.db import connection, transaction
 
 from dosing.planning import ANSWER_WINDOW
@@ -28,6 +29,8 @@ WITHDRAWAL_MEMORY = timedelta(minutes=5)
 SEPARATOR = "\x1f"  # in the texts that stand for arrays
 # Of one person in one hour; what falls due is never counted out.
 MAX_PUSHES_BESIDES_DUE = 20
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -47,7 +50,7 @@ class Push:
     attempts: int
     language: str
     is_private: bool
-    answer_by: datetime | None = None
+    answer_by: str | None = None  # PostgreSQL's text: it knows instants that Python cannot read
     held_until: datetime | None = None
     notification_ids: list[str] = field(default_factory=list)
     dose_ids: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ class _Row(NamedTuple):
     obstacle: str | None
     device_ids: list[str] | None
     tokens: list[str] | None
-    answer_by: datetime | None
+    answer_by: str | None
     timezone: str | None
     quiet_from: time | None
     quiet_to: time | None
@@ -233,7 +236,12 @@ def _held_until(row: "_Row") -> datetime | None:
     if row.timezone is None or row.quiet_from is None or row.quiet_to is None:
         return None
     now = datetime.fromtimestamp(row.now, UTC)
-    return quiet_until(now, zone=ZoneInfo(row.timezone), start=row.quiet_from, end=row.quiet_to)
+    try:
+        zone = ZoneInfo(row.timezone)
+    except (LookupError, OSError, ValueError):  # one person's damaged zone must not hold up the others
+        log.exception("quiet hours cannot be told", timezone=row.timezone, notification_id=row.id)
+        return None
+    return quiet_until(now, zone=zone, start=row.quiet_from, end=row.quiet_to)
 
 
 def hold(pushes: Sequence[Push]) -> None:

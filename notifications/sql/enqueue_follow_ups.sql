@@ -1,6 +1,7 @@
 -- A follow-up comes some time after the last reminder of its dose was handed over or given up. It keeps the tag, so
 -- that on the phone it takes that reminder's place, unless another push with this tag and step is on its way.
 -- What expired unsent, as in an outage, is made up for by one push per person: those follow-ups share a tag and a step.
+-- That includes what expired in the queue and is not claimed yet, or it would be made up for by a second push.
 
 WITH open AS MATERIALIZED (
     SELECT d.id, d.answer_by
@@ -12,7 +13,7 @@ WITH open AS MATERIALIZED (
       AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), next AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag, last.snooze_count,
-           last.reason = 'expired' AND last.sent_at IS NULL AS is_overdue, given.step + 1 AS step, open.answer_by,
+           last.sent_at IS NULL AND (last.reason = 'expired' OR last.status = 'queued') AS is_overdue, given.step + 1 AS step, open.answer_by,
            (
                SELECT count(DISTINCT (n.tag, n.kind, n.step)) FROM notification_logs n
                WHERE n.user_id = last.user_id AND n.send_at > statement_timestamp() - interval '1 hour'
@@ -20,7 +21,8 @@ WITH open AS MATERIALIZED (
            ) + dense_rank() OVER (PARTITION BY last.user_id ORDER BY last.tag) > %(cap)s AS is_too_much
     FROM open
     CROSS JOIN LATERAL (
-        SELECT n.user_id, n.dose_id, n.schedule_id, n.tag, n.snooze_count, n.status, n.reason, n.send_at, n.sent_at
+        SELECT n.user_id, n.dose_id, n.schedule_id, n.tag, n.snooze_count, n.status, n.reason, n.send_at, n.sent_at,
+               n.expires_at, n.lease_until
         FROM notification_logs n
         WHERE n.dose_id = open.id AND n.kind IN ('due', 'follow_up', 'snoozed')
         ORDER BY n.send_at DESC, n.step DESC LIMIT 1
@@ -31,7 +33,11 @@ WITH open AS MATERIALIZED (
     ) given
     JOIN users u ON u.id = last.user_id AND given.step < u.follow_up_cap
     JOIN schedules s ON s.id = last.schedule_id AND s.reminder_enabled
-    WHERE (last.sent_at IS NOT NULL OR last.status IN ('moot', 'dead'))
+    WHERE (
+            last.sent_at IS NOT NULL OR last.status IN ('moot', 'dead')
+            OR last.expires_at <= statement_timestamp()
+               AND (last.lease_until IS NULL OR last.lease_until <= statement_timestamp())
+        )
       AND coalesce(last.sent_at, last.send_at)
           <= statement_timestamp() - make_interval(mins => u.follow_up_interval_minutes)
 )
