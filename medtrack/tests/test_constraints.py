@@ -135,4 +135,5 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "device_tokens",
         "notification_logs",
         "push_deliveries",
+        "engine_checks",
     }
