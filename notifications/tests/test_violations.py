@@ -55,13 +55,13 @@ def found() -> list[tuple[str, str]]:
     return [(each.invariant, each.detail) for _, broken in violations() for each in broken]
 
 
-def run(sql: str, *params: object) -> None:
+def run(sql: str, *params: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come cannot be altered
         cursor.execute(sql, params or None)
 
 
-def run_unguarded(sql: str, *params: object) -> None:
+def run_unguarded(sql: str, *params: Any) -> None:
     """Past the triggers that keep final states and events as they are."""
     run("SET LOCAL session_replication_role = replica")
     run(sql, *params)
