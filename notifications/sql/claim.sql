@@ -50,7 +50,7 @@ WITH first AS MATERIALIZED (
     ) q ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(t.id::text) AS device_ids, array_agg(t.token) AS tokens
-        FROM device_tokens t LEFT JOIN sessions a ON a.id = t.session_id
+        FROM device_tokens t JOIN sessions a ON a.id = t.session_id
         WHERE t.user_id = n.user_id AND t.revoked_at IS NULL AND a.revoked_at IS NULL
           AND (n.device_id IS NULL OR t.id = n.device_id)
           AND (n.attempts = 0 OR NOT EXISTS (

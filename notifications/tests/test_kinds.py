@@ -12,7 +12,7 @@ from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, session_of
 from notifications import queue
-from notifications.models import NotificationLog
+from notifications.models import NotificationLog, PushDelivery
 from notifications.queue import Claim, Push, Result
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, log_in
@@ -48,14 +48,17 @@ def later(minutes: int) -> None:
     age = minutes * MINUTE
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # events are append-only
-        cursor.execute("UPDATE dose_events SET recorded_at = recorded_at - %s", [age])
+        cursor.execute(
+            "UPDATE dose_events SET recorded_at = recorded_at - make_interval(mins => %s)", [minutes]
+        )
         cursor.execute("SET session_replication_role = origin")
     DoseLog.objects.update(
         due_at=F("due_at") - age, answer_by=F("answer_by") - age, snoozed_until=F("snoozed_until") - age
     )
     NotificationLog.objects.update(
-        send_at=F("send_at") - age, expires_at=F("expires_at") - age, sent_at=F("sent_at") - age
+        **{name: F(name) - age for name in ("send_at", "expires_at", "sent_at", "claimed_at", "closed_at")}
     )
+    PushDelivery.objects.update(claimed_at=F("claimed_at") - age, answered_at=F("answered_at") - age)
 
 
 @pytest.fixture

@@ -121,4 +121,4 @@ def test_without_redis_a_dispatcher_goes_on_by_itself_with_a_part_of_the_rate(pr
 def test_what_redis_holds_says_nothing_about_anybody(project: str) -> None:
     pace(project).take(5)
     held = redis.Redis.from_url(settings.REDIS_URL).get(f"fcm-pace:{project}")
-    assert set(json.loads(held)) == {"rate", "ramp", "tokens", "at", "since", "closed_until"}
+    assert set(json.loads(held or b"")) == {"rate", "ramp", "tokens", "at", "since", "closed_until"}
