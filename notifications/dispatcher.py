@@ -107,8 +107,8 @@ class _Dispatch:
         self._tally = Tally()
 
     def run(self) -> Tally:
-        while True:
-            if self._wants_more():
+        while self._may_claim() or self._is_busy():
+            if self._may_claim() and len(self._ready) + self._flying <= ENOUGH:
                 self._try_to_claim()
             self._feed()
             self._collect()
@@ -116,21 +116,15 @@ class _Dispatch:
                 len(self._landed) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
             ):
                 self._mark()
-            if not self._is_busy() and not self._wants_more():
-                if self._failure:
-                    raise self._failure
-                return self._tally
+        if self._failure:
+            raise self._failure
+        return self._tally
+
+    def _may_claim(self) -> bool:
+        return not (self._is_dry or self._stop.is_set() or time.monotonic() >= self._end)
 
     def _is_busy(self) -> bool:
         return bool(self._ready) or self._flying > 0
-
-    def _wants_more(self) -> bool:
-        if self._is_dry or self._stop.is_set() or time.monotonic() >= self._end:
-            return False
-        if len(self._ready) + self._flying > ENOUGH:
-            return False
-        self._is_dry = self._pace.is_closed()
-        return not self._is_dry
 
     def _try_to_claim(self) -> None:
         """What is on its way is marked first, or it would be sent again; then the failure is told."""
@@ -144,6 +138,9 @@ class _Dispatch:
             self._is_dry = True
 
     def _claim(self) -> None:
+        if self._pace.is_closed():
+            self._is_dry = True
+            return
         reach("before_claim")
         started = time.monotonic()
         claim = queue.claim(limit=BATCH, lease=LEASE)

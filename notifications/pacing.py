@@ -97,9 +97,7 @@ class Pace:
 
         def attempt(pipe: Any) -> T:
             seconds, microseconds = pipe.time()
-            known = pipe.get(self._key)
-            settings = {"rate": self._rate, "ramp": self._ramp}
-            bucket = Bucket(**(json.loads(known) if known else {}) | settings)
+            bucket = self._bucket(pipe.get(self._key))
             answer = change(bucket, seconds + microseconds / 1e6)
             pipe.multi()
             pipe.set(self._key, json.dumps(asdict(bucket)), ex=3600)
@@ -108,3 +106,11 @@ class Pace:
         transaction: Any = self._redis.transaction
         answer: T = transaction(attempt, self._key, value_from_callable=True)
         return answer
+
+    def _bucket(self, known: bytes | None) -> Bucket:
+        """What another dispatcher left there, or a new one if that makes no sense."""
+        settings = {"rate": self._rate, "ramp": self._ramp}
+        try:
+            return Bucket(**json.loads(known or b"{}") | settings)
+        except (ValueError, TypeError):
+            return Bucket(self._rate, self._ramp)

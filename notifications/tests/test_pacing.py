@@ -118,6 +118,14 @@ def test_without_redis_a_dispatcher_goes_on_by_itself_with_a_part_of_the_rate(pr
     assert alone.is_closed()
 
 
+@pytest.mark.parametrize(
+    "nonsense", [b"", b"7", b"{", b"\xff", b'{"tokens": "many"}', b'{"colour": "red"}', b"[]"]
+)
+def test_nonsense_in_redis_stops_nobody(project: str, nonsense: bytes) -> None:
+    redis.Redis.from_url(settings.REDIS_URL).set(f"fcm-pace:{project}", nonsense)
+    assert pace(project).take(1) == 1
+
+
 def test_what_redis_holds_says_nothing_about_anybody(project: str) -> None:
     pace(project).take(5)
     held = redis.Redis.from_url(settings.REDIS_URL).get(f"fcm-pace:{project}")
