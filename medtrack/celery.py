@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging
 from django.conf import settings
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -24,8 +25,14 @@ app.conf.beat_schedule = {
         ("plan doses", "dosing.tasks.plan_doses", 300.0),
         ("settle doses", "dosing.tasks.settle_doses", 60.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
+        ("enqueue follow-ups", "notifications.tasks.enqueue_follow_ups", 30.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
     )
+}
+app.conf.beat_schedule["check engine"] = {
+    "task": "notifications.tasks.check_engine",
+    "schedule": crontab(hour="3", minute="30"),
+    "options": {"expires": 3600.0},
 }
 
 

@@ -12,7 +12,8 @@ _SHARED = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
-_DETAIL = re.compile(r"DETAIL: .*")
+# A value may have lines of its own, so only what follows an exception ends it.
+_DETAIL = re.compile(r"DETAIL: .*?(?=\n\n(?:The above exception|During handling)|\Z)", re.DOTALL)
 _NOISE = ("timestamp", "logger", "task_id", "ip", "user_agent")
 
 
@@ -61,9 +62,13 @@ def logging_config(log_format: str) -> dict[str, Any]:
 def _without_row_values(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """PostgreSQL explains an error with the row that caused it, and that row is somebody's health."""
-    if isinstance(event.get("exception"), str):
-        event["exception"] = _DETAIL.sub("DETAIL:  left out of the log", event["exception"])
+    """PostgreSQL explains an error with the row that caused it, and that row is somebody's health.
+
+    Celery writes an exception into the sentence itself, and a task's failure comes with it under another name.
+    """
+    for name, value in event.items():
+        if isinstance(value, str) and "DETAIL: " in value:
+            event[name] = _DETAIL.sub("DETAIL:  left out of the log", value)
     return event
 
 

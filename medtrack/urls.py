@@ -5,7 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from medtrack import docs, health
+from medtrack import docs, health, metrics
 from medtrack.common.problems import not_found
 
 handler400 = "medtrack.common.problems.bad_request"
@@ -28,6 +28,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/api/docs/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
     # Nothing of ours has a public page to redirect to.
     path("admin/r/<path:nowhere>", not_found),
     path("admin/", admin.site.urls),

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Case, F, Value, When
+
 from notifications.models import DeviceToken
 from users.models import Session, User
 
@@ -22,7 +24,12 @@ def register_device(
         "revoke_reason": "",
         **fields,
     }
-    return DeviceToken.objects.update_or_create(token=token, defaults=mine)
+    since = Case(When(user=by, then=F("owned_since")), default=Value(now))
+    device, created = DeviceToken.objects.update_or_create(
+        token=token, defaults=mine | {"owned_since": since}, create_defaults=mine | {"owned_since": now}
+    )
+    device.refresh_from_db(fields=["owned_since"])
+    return device, created
 
 
 def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> None:

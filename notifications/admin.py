@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from medtrack.common.admin import ReadOnlyAdmin
-from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 
 
 class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
@@ -32,3 +32,11 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
     search_fields = ("user__email", "user__name", "id")
     exclude = ("token",)
     ordering = ("-last_seen_at",)
+
+
+@admin.register(EngineCheck)
+class EngineCheckAdmin(ReadOnlyAdmin[EngineCheck]):
+    """What each night's look at the engine's invariants found."""
+
+    list_display = ("ran_at", "seconds", "violations")
+    ordering = ("-id",)

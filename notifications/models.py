@@ -241,3 +241,20 @@ class PushDelivery(models.Model):
 
     def __str__(self) -> str:
         return self.get_outcome_display()
+
+
+class EngineCheck(models.Model):
+    """What one look at `engine_violations` found: how many rows of each invariant, ideally none."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    ran_at = models.DateTimeField(_("ran at"), db_default=Now(), editable=False)
+    seconds = models.FloatField(_("seconds"))
+    violations = models.JSONField(_("violations"), default=dict, blank=True)
+
+    class Meta:
+        db_table = "engine_checks"
+        verbose_name = _("engine check")
+        verbose_name_plural = _("engine checks")
+
+    def __str__(self) -> str:
+        return f"{self.ran_at:%Y-%m-%d %H:%M}Z"

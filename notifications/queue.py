@@ -138,24 +138,24 @@ def _sql(name: str) -> str:
     return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
 
 
-_ENQUEUE: list[tuple[str, dict[str, Any]]] = [
-    (
-        _sql("enqueue_due"),
-        {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
-    ),
-    (
-        _sql("enqueue_snoozed"),
-        {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
-    ),
-    (
-        _sql("enqueue_follow_ups"),
-        {"lifetime": FOLLOW_UP_LIFETIME, "window": ANSWER_WINDOW, "cap": MAX_PUSHES_BESIDES_DUE},
-    ),
-    (
-        _sql("enqueue_withdrawals"),
-        {"lifetime": WITHDRAWAL_LIFETIME, "memory": WITHDRAWAL_MEMORY},
-    ),
-]
+_Statement = tuple[str, dict[str, Any]]
+
+_DUE: _Statement = (
+    _sql("enqueue_due"),
+    {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
+)
+_SNOOZED: _Statement = (
+    _sql("enqueue_snoozed"),
+    {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
+)
+_WITHDRAWALS: _Statement = (
+    _sql("enqueue_withdrawals"),
+    {"lifetime": WITHDRAWAL_LIFETIME, "memory": WITHDRAWAL_MEMORY},
+)
+_FOLLOW_UPS: _Statement = (
+    _sql("enqueue_follow_ups"),
+    {"lifetime": FOLLOW_UP_LIFETIME, "window": ANSWER_WINDOW, "cap": MAX_PUSHES_BESIDES_DUE},
+)
 _CLAIM = _sql("claim")
 _HOLD = _sql("hold")
 _MARK = _sql("mark")
@@ -169,10 +169,20 @@ _BY_KEY = """
 
 
 def enqueue() -> int:
-    """Turns doses due in the next minutes, ended snoozes, unanswered doses and answers given elsewhere into
-    reminders; returns how many are new."""
+    """Turns doses due in the next minutes, ended snoozes and answers given elsewhere into reminders; returns how
+    many are new."""
+    return _enqueue(_DUE, _SNOOZED, _WITHDRAWALS)
+
+
+def enqueue_follow_ups() -> int:
+    """Turns doses that nobody has answered into reminders; returns how many are new. It looks at every open dose,
+    so it runs less often. An ended snooze goes first, so that it is not followed up as well."""
+    return _enqueue(_SNOOZED, _FOLLOW_UPS)
+
+
+def _enqueue(*statements: _Statement) -> int:
     with connection.cursor() as cursor:
-        return sum(_execute(cursor, sql, params) for sql, params in _ENQUEUE)
+        return sum(_execute(cursor, sql, params) for sql, params in statements)
 
 
 def _execute(cursor: Any, sql: str, params: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ import structlog
 from celery import shared_task
 
 from notifications import dispatcher, queue
+from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
 
@@ -17,5 +18,17 @@ def enqueue_reminders() -> None:
 
 
 @shared_task
+def enqueue_follow_ups() -> None:
+    if enqueued := queue.enqueue_follow_ups():
+        log.info("follow-ups enqueued", reminders=enqueued)
+
+
+@shared_task
 def dispatch_reminders() -> None:
     dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)
+
+
+@shared_task
+def check_engine() -> None:
+    check = record_check()
+    log.info("engine checked", seconds=check.seconds, violations=sum(check.violations.values()))

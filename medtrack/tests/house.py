@@ -131,6 +131,10 @@ class House:
             cursor = connection.execute(sql.encode(), params)
             return cursor.fetchall() if cursor.description else []
 
+    def violations(self) -> list[dict[str, Any]]:
+        """What the engine did that it must not; ask when it is quiet."""
+        return self.rows("SELECT invariant, detail, count(*) FROM engine_violations GROUP BY 1, 2")
+
     def pushes(self) -> list[dict[str, Any]]:
         """The messages that FCM accepted, in order."""
         return [line["message"] for line in self.fcm.ledger() if line["status"] == 200]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dosing.actions.doses import take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import Medication
+from medtrack.common.ids import uuid7
 from medtrack.tests.builders import device_of, dose_due
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -35,6 +36,7 @@ def house(ana: Credentials, ben: Credentials) -> None:
         device=DeviceToken.objects.get(),
         outcome="accepted",
         message_id="1",
+        claimed_at=NOW,
     )
 
 
@@ -85,13 +87,22 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "device_tokens_are_printable_ascii": update(DeviceToken, token="a\nb"),
     "device_tokens_revoked_have_a_reason": update(DeviceToken, revoked_at=NOW),
     "notification_logs_once_per_dose_and_step": copy(NotificationLog),
-    "notification_logs_status_is_known": update(NotificationLog, status="lost"),
-    "notification_logs_moot_and_dead_have_a_reason": update(NotificationLog, status="dead"),
-    "notification_logs_accepted_have_their_time": update(NotificationLog, status="accepted"),
+    "notification_logs_kind_is_known": update(NotificationLog, kind="chat"),
+    "notification_logs_are_about_a_dose_or_test_a_device": update(NotificationLog, dose=None),
+    "notification_logs_closed_have_their_time": update(NotificationLog, closed_at=NOW),
+    "notification_logs_status_is_known": update(NotificationLog, status="lost", closed_at=NOW),
+    "notification_logs_moot_and_dead_have_a_reason": update(NotificationLog, status="dead", closed_at=NOW),
+    "notification_logs_accepted_have_their_time": update(NotificationLog, status="accepted", closed_at=NOW),
     "notification_logs_only_queued_are_leased": update(NotificationLog, lease_until=NOW),
     "notification_logs_expire_after_their_time": update(NotificationLog, expires_at=NOW - timedelta(days=1)),
     "push_deliveries_once_per_reminder_and_device": copy(PushDelivery),
-    "push_deliveries_outcome_is_known": update(PushDelivery, outcome="lost"),
+    "push_deliveries_outcome_is_known": lambda: PushDelivery.objects.create(
+        notification=NotificationLog.objects.get(),
+        device_id=uuid7(),
+        outcome="lost",
+        error_code="?",
+        claimed_at=NOW,
+    ),
     "push_deliveries_say_which_message_or_which_error": update(PushDelivery, message_id=""),
 }
 
@@ -110,6 +121,25 @@ def test_dose_events_are_append_only(house: None, change: str) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(change)
+
+
+@pytest.mark.parametrize("fate", ["accepted", "moot", "dead"])
+@pytest.mark.parametrize("change", ["queued", "accepted", "moot", "dead"])
+def test_no_reminder_leaves_a_final_state(house: None, fate: str, change: str) -> None:
+    closed = {"reason": "expired", "sent_at": NOW, "closed_at": NOW}
+    NotificationLog.objects.update(status=fate, **closed)
+    attempt = {"status": change, "closed_at": None if change == "queued" else NOW}
+    if change == fate:
+        NotificationLog.objects.update(**attempt)
+        return
+    with pytest.raises(IntegrityError, match="is final"), transaction.atomic():
+        NotificationLog.objects.update(**attempt)
+
+
+def test_no_delivery_leaves_a_final_state(house: None) -> None:
+    for outcome in ("retry", "dead"):
+        with pytest.raises(IntegrityError, match="is final"), transaction.atomic():
+            PushDelivery.objects.update(outcome=outcome, error_code="UNREGISTERED")
 
 
 def test_every_constraint_is_broken_once() -> None:
@@ -135,4 +165,5 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "device_tokens",
         "notification_logs",
         "push_deliveries",
+        "engine_checks",
     }

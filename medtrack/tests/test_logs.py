@@ -16,15 +16,17 @@ from users.actions import Credentials
 def test_an_error_of_the_database_is_logged_without_the_row(
     ana: Credentials, log_format: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    medication_of(ana.user, "Canary")
+    medication_of(ana.user, "Canary", memo="a line\nCanary\n\nCanary")
     logging.config.dictConfig(logging_config(log_format))
     try:
         for log in (structlog.get_logger("ours"), logging.getLogger("django.request")):
             try:
                 with transaction.atomic():
                     Medication.objects.update(color_tag="green")
-            except IntegrityError:
+            except IntegrityError as error:
                 log.exception("broken")
+                for said in (f"Task failed: {error!r}", f"Task failed: {error}"):
+                    log.error(said)
     finally:
         logging.config.dictConfig(settings.LOGGING)
     written = capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 
 from medtrack.tests.builders import PASSWORD
 from medtrack.tests.house import House, eventually
+from medtrack.tests.ledger import Comparison, compare
 
 
 @pytest.fixture
@@ -70,3 +71,6 @@ def test_from_signing_up_to_the_push_the_answer_and_no_follow_up(house: House) -
     follow_up = house.pushes()[1]
     assert (follow_up["data"]["kind"], follow_up["data"]["dose_ids"]) == ("follow_up", open_["id"])
     assert house.rows("SELECT count(*) FROM dose_events")[0]["count"] == 1
+    eventually(lambda: not house.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
+    assert house.violations() == []
+    assert compare(house.fcm.ledger(), house.rows) == Comparison([], [], 0, [], [])

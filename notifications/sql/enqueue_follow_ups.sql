@@ -13,7 +13,8 @@ WITH open AS MATERIALIZED (
       AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), next AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag, last.snooze_count,
-           last.sent_at IS NULL AND (last.reason = 'expired' OR last.status = 'queued') AS is_overdue, given.step + 1 AS step, open.answer_by,
+           last.sent_at IS NULL AND (last.reason = 'expired' OR last.status = 'queued') AS is_overdue,
+           given.step + 1 AS step, open.answer_by,
            (
                SELECT count(DISTINCT (n.tag, n.kind, n.step)) FROM notification_logs n
                WHERE n.user_id = last.user_id AND n.send_at > statement_timestamp() - interval '1 hour'

@@ -33,8 +33,13 @@ def deliver() -> list[Push]:
     return pushes
 
 
-def enqueue_and_deliver() -> list[Push]:
+def enqueue() -> None:
     queue.enqueue()
+    queue.enqueue_follow_ups()
+
+
+def enqueue_and_deliver() -> list[Push]:
+    enqueue()
     return deliver()
 
 
@@ -102,7 +107,7 @@ def test_follow_ups_go_on_after_it(dose: DoseLog) -> None:
 def test_a_dose_snoozed_before_its_time_is_reminded_of_once_at_the_end(ana: Credentials) -> None:
     device_of(ana.user)
     dose = dose_due(ana.user, timezone.now() + MINUTE)
-    queue.enqueue()
+    enqueue()
     snooze(dose)
     later(2)
     assert enqueue_and_deliver() == []
@@ -114,7 +119,7 @@ def test_a_dose_snoozed_before_its_time_is_reminded_of_once_at_the_end(ana: Cred
 def test_a_dose_snoozed_again_is_reminded_of_at_the_last_end_only(dose: DoseLog) -> None:
     enqueue_and_deliver()
     snooze(dose, 1)
-    queue.enqueue()
+    enqueue()
     snooze(dose, 30)
     later(2)
     assert enqueue_and_deliver() == []
@@ -127,7 +132,7 @@ def test_a_snooze_that_ended_while_nothing_ran_says_why_nothing_came(dose: DoseL
     enqueue_and_deliver()
     snooze(dose)
     later(60)
-    queue.enqueue()
+    enqueue()
     assert rows("snoozed") == [("moot", "expired")]
 
 
@@ -161,7 +166,7 @@ def test_quiet_hours_hold_a_follow_up_until_they_end(dose: DoseLog) -> None:
     enqueue_and_deliver()
     later(10)
     end = quiet_now(ends_in=timedelta(hours=1))
-    queue.enqueue()
+    enqueue()
     queue.hold(claim().pushes)
     (row,) = NotificationLog.objects.filter(kind="follow_up")
     assert (row.status, row.reason, row.send_at, row.attempts, row.lease_token) == (
@@ -183,7 +188,7 @@ def test_a_follow_up_that_would_come_after_the_answer_window_is_given_up(dose: D
     enqueue_and_deliver()
     later(10)
     quiet_now(ends_in=timedelta(hours=5))
-    queue.enqueue()
+    enqueue()
     queue.hold([push for push in claim().pushes if push.held_until])
     assert rows("follow_up") == [("moot", "quiet_hours")]
 
@@ -192,7 +197,7 @@ def test_a_held_follow_up_is_moot_once_the_dose_is_answered(dose: DoseLog) -> No
     enqueue_and_deliver()
     later(10)
     quiet_now(ends_in=timedelta(hours=1))
-    queue.enqueue()
+    enqueue()
     queue.hold(claim().pushes)
     take_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
     later(61)
@@ -225,6 +230,14 @@ def test_nobody_is_pushed_to_without_end(ana: Credentials) -> None:
     later(15)
     assert len(enqueue_and_deliver()) == queue.MAX_PUSHES_BESIDES_DUE
     assert rows("follow_up").count(("moot", "too_many_pushes")) == 5
+
+
+def test_the_end_of_a_snooze_is_not_followed_up_as_well_whoever_comes_first(dose: DoseLog) -> None:
+    enqueue_and_deliver()
+    snooze(dose)
+    later(15)
+    queue.enqueue_follow_ups()
+    assert [push.kind for push in deliver()] == ["snoozed"]
 
 
 # Withdrawals
@@ -273,7 +286,7 @@ def test_a_reopened_dose_is_not_withdrawn_and_what_it_shows_next_is(dose: DoseLo
 
     enqueue_and_deliver()
     answer()
-    queue.enqueue()
+    enqueue()
     undo_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
     assert deliver() == []
     assert rows("withdraw") == [("moot", "reopened")]
@@ -284,7 +297,7 @@ def test_a_reopened_dose_is_not_withdrawn_and_what_it_shows_next_is(dose: DoseLo
 
 
 def test_a_phone_that_never_showed_it_needs_no_withdrawal(dose: DoseLog, tablet: Session) -> None:
-    queue.enqueue()
+    enqueue()
     (push,) = claim().pushes
     first, second = push.devices
     gone = Outcome(Verdict.REVOKE, "UNREGISTERED")

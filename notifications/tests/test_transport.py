@@ -13,11 +13,14 @@ import google.auth._helpers
 import google.oauth2.credentials
 import pytest
 from firebase_admin import credentials, messaging
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from structlog.testing import capture_logs
 
 from notifications.fcm_standin.faults import KINDS
 from notifications.fcm_standin.identity import CERTIFICATE, ensure_certificate
 from notifications.fcm_standin.process import FcmStandin
+from notifications.tests.http2_server import Http2Server, accept
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
 from notifications.transports.outcomes import Outcome, Verdict
@@ -215,15 +218,17 @@ def test_one_token_is_fetched_for_all_requests_that_fcm_refused_with_the_old_one
     assert max(recorded(fcm, 401).values()) == 1
 
 
+@pytest.mark.parametrize("then", ["wrong", "stale"])
 def test_requests_are_not_sent_for_ever_with_tokens_that_fcm_refuses(
-    fcm: FcmStandin, transport: FcmTransport
+    fcm: FcmStandin, transport: FcmTransport, then: str
 ) -> None:
     outcomes(transport, ["before"])
-    fetches = count_fetches(transport, then="wrong")
+    fetches = count_fetches(transport, then=then)
     transport._token._credential.token = "stale"
     assert verdicts(outcomes(transport, range(100))) == {(Verdict.REFUSED, "HTTP_401"): 100}
-    assert verdicts(outcomes(transport, range(100))) == {(RETRY, "HTTP_401"): 100}
+    assert verdicts(outcomes(transport, range(100, 200))) == {(Verdict.REFUSED, "HTTP_401"): 100}
     assert len(fetches) == 1
+    assert recorded(fcm, 401) == {str(n): 2 if n < 100 else 1 for n in range(200)}
 
 
 def count_fetches(transport: FcmTransport, then: str = "") -> list[float]:
@@ -311,6 +316,7 @@ def test_what_was_in_flight_when_it_was_closed_does_not_haunt_it(
     fcm.set_latency(0.5)
     submit(transport, range(150))
     wait_until(lambda: len(fcm.ledger()) == 150, transport)
+    submit(transport, ["waiting"])
     transport.close()
     assert (transport.pending, transport.turn(1.0)) == (0, [])
     fcm.set_latency(0)
@@ -378,7 +384,7 @@ def test_neither_message_nor_token_goes_to_a_server_with_another_certificate(
     assert "secret" not in str(logs)
 
 
-class Static(credentials.Base):
+class Static(credentials.Base):  # type: ignore[misc]
     """An access token that is what it is."""
 
     def __init__(self, token: str) -> None:
@@ -386,3 +392,89 @@ class Static(credentials.Base):
 
     def get_credential(self) -> google.oauth2.credentials.Credentials:
         return google.oauth2.credentials.Credentials(self._token)
+
+
+def transport_to_server(server: Http2Server) -> FcmTransport:
+    return FcmTransport(
+        Static("token"), project_id="p", endpoint=server.url, ca_file=str(server.ca_file), timeout=TIMEOUT
+    )
+
+
+def test_bodies_larger_than_every_window_arrive_whole(tmp_path: Path) -> None:
+    received = []
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        received.append(content)
+        accept(connection, stream)
+        return True
+
+    sent = [body(key, "x" * size) for key, size in enumerate([0, 4_000, 16_384, 65_535, 300_000] * 10)]
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        for key, content in enumerate(sent):
+            transport.submit(key, content, latest=time.monotonic() + PATIENCE)
+        assert verdicts(dict(answers(transport))) == {(ACCEPTED, ""): 50}
+        assert sorted(received) == sorted(sent)
+        transport.close()
+
+
+@pytest.mark.parametrize("is_goodbye", [True, False])
+def test_a_refused_stream_is_told_and_the_next_request_gets_through(tmp_path: Path, is_goodbye: bool) -> None:
+    processed = Counter[bytes]()
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        if b"refused" in content:
+            if is_goodbye:
+                connection.close_connection(last_stream_id=max(0, stream - 2))
+            else:
+                connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+            return True
+        processed[content] += 1
+        accept(connection, stream)
+        return True
+
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        assert verdicts(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
+        assert verdicts(outcomes(transport, ["refused"])) == {(RETRY, "NO_ANSWER"): 1}
+        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+        assert set(processed.values()) == {1}
+        transport.close()
+
+
+def test_a_connection_that_is_closed_every_few_requests_costs_no_answer(tmp_path: Path) -> None:
+    processed = Counter[bytes]()
+    chance = Random(3)
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        processed[content] += 1
+        if chance.random() < 0.03:
+            return False
+        accept(connection, stream)
+        return True
+
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        received = outcomes(transport, range(1000))
+        assert set(verdicts(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
+        for key, outcome in received.items():
+            assert processed[body(key)] <= 1
+            assert processed[body(key)] == 1 or outcome.verdict is not ACCEPTED
+            assert processed[body(key)] == 0 or outcome.verdict is not UNSENT
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [("Sat, 01 Jan 2124 00:00:00 GMT", 3600, 10**7), ("Wed, 01 Jan 2020 00:00:00 GMT", 0, 0), ("soon", 0, 0)],
+)
+def test_retry_after_as_a_date_is_told_in_seconds(tmp_path: Path, value: str, least: int, most: int) -> None:
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        accept(connection, stream, ("retry-after", value), status=503)
+        return True
+
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        wait = outcomes(transport, ["asked"])["asked"].retry_after
+        assert least <= (wait.total_seconds() if wait else 0) <= most
+        transport.close()

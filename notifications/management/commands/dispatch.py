@@ -1,6 +1,7 @@
 """`manage.py dispatch`: the reminder tasks in the foreground, without Celery and Redis."""
 
 import signal
+import time
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -17,6 +18,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--forever", action="store_true", help="go on until stopped")
+
+    _enqueue_at = _follow_up_at = 0.0
 
     def handle(self, *args: Any, forever: bool, **options: Any) -> None:
         transport = dispatcher.transport()
@@ -35,9 +38,20 @@ class Command(BaseCommand):
             self._once(transport, stop, always_say=True)
 
     def _once(self, transport: FcmTransport, stop: Event, *, always_say: bool = False) -> None:
-        enqueued = queue.enqueue()
+        enqueued = self._enqueue()
         tally = dispatcher.dispatch(
             transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1), stop=stop
         )
         if enqueued or tally.examined or always_say:
             self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")
+
+    def _enqueue(self) -> int:
+        """As often as beat does it."""
+        now, enqueued = time.monotonic(), 0
+        if now >= self._enqueue_at:
+            self._enqueue_at = now + 10
+            enqueued += queue.enqueue()
+        if now >= self._follow_up_at:
+            self._follow_up_at = now + 30
+            enqueued += queue.enqueue_follow_ups()
+        return enqueued
