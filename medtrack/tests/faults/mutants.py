@@ -56,7 +56,7 @@ MUTANTS = {
     ),
     "no lease": Mutant(
         (Edit(_CLAIM, "statement_timestamp() + %(lease)s", "statement_timestamp() + 0 * %(lease)s"),),
-        ("SIGKILL while FCM thinks",),
+        ("SIGKILL after_send",),
     ),
     "no expiry": Mutant(
         (

@@ -12,6 +12,7 @@ from medtrack.tests.ledger import compare
 ENDS = """
     SELECT n.status, n.reason, count(*) FROM notification_logs n WHERE n.status <> 'accepted' GROUP BY 1, 2
 """
+VIOLATIONS = "SELECT invariant, detail, count(*) FROM engine_violations GROUP BY 1, 2"
 UNTOLD = """
     SELECT count(*) FROM dose_logs d
     WHERE d.status = 'pending' AND d.due_at <= clock_timestamp() AND d.answer_by > clock_timestamp()
@@ -69,6 +70,7 @@ def _judge(name: str, stage: Stage) -> Report:
         ("handed over after its expiry", found.late),
     ):
         complaints += [f"{what}: {name}" for name in names]
+    complaints += [" ".join(map(str, row.values())) for row in stage.rows(VIOLATIONS)]
     return Report(name, lost, found.repeats, len(stage.may_repeat), stage.recovery_seconds, complaints)
 
 

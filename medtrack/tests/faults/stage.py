@@ -52,7 +52,7 @@ LONGEST_PAUSE = (
     "FROM notification_logs WHERE retry_at > now()"
 )
 END_LEASES = f"UPDATE notification_logs SET lease_until = now() WHERE {OF_THE_GONE}"
-SESSIONS = "SELECT FROM pg_stat_activity WHERE application_name = %s"
+SESSIONS = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s"
 LEFT_OVER = """
     SELECT n.id::text AS id FROM notification_logs n JOIN fault_leases l USING (lease_token) WHERE l.worker = %s
 """
