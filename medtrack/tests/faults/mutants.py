@@ -1,0 +1,125 @@
+"""`script/mutants`: the engine with one promise taken out, which the fault suite must notice; never in the checkout."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+RED = "RED"
+ROW = "{:<20} {:<44} {:>9}"
+NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__", "bench", "docs")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In a file of the checkout, `old`, which is there exactly once, becomes `new`."""
+
+    path: str
+    old: str
+    new: str
+
+    def apply(self, tree: Path) -> None:
+        """Raises ValueError when the engine was rewritten and this edit with its meaning has to be found anew."""
+        file = tree / self.path
+        text = file.read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.path} has {text.count(self.old)} times: {self.old}")
+        file.write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`faults` are those that would suffice to notice it."""
+
+    edits: tuple[Edit, ...]
+    faults: tuple[str, ...]
+
+
+_DISPATCHER = "notifications/dispatcher.py"
+_CLAIM = "notifications/sql/claim.sql"
+_MARK_FIRST = """            for flight in {order.key[0] for order in list(self._ready)[:granted]}:
+                taken = dict.fromkeys(flight.push.devices, Outcome(Verdict.ACCEPTED, message_id="0"))
+                queue.mark([Result(flight.push, taken, None)])
+"""
+_BEFORE_SEND = '            reach("before_send")\n'
+
+MUTANTS = {
+    "mark first": Mutant(
+        (Edit(_DISPATCHER, _BEFORE_SEND, _MARK_FIRST + _BEFORE_SEND),),
+        ("SIGKILL before_send",),
+    ),
+    "no lease": Mutant(
+        (Edit(_CLAIM, "statement_timestamp() + %(lease)s", "statement_timestamp() + 0 * %(lease)s"),),
+        ("SIGKILL after_send",),
+    ),
+    "no expiry": Mutant(
+        (
+            Edit(_CLAIM, "WHEN n.expires_at <= statement_timestamp() THEN", "WHEN false THEN"),
+            Edit(
+                _DISPATCHER,
+                "latest = min(flight.lease_end, started + push.expires_at - claim.claimed_at)",
+                "latest = flight.lease_end",
+            ),
+        ),
+        ("a backlog of two hours",),
+    ),
+    "no fence": Mutant(
+        (Edit("notifications/sql/mark.sql", "AND n.lease_token = r.lease_token ", ""),),
+        ("SIGSTOP before the mark, past the lease",),
+    ),
+    "answers abandoned": Mutant(
+        (Edit(_DISPATCHER, "                self._try_to_claim()\n", "                self._claim()\n"),),
+        ("PostgreSQL restarted before the next claim",),
+    ),
+}
+
+
+def main() -> int:
+    print(ROW.format("mutant", "caught by", "seconds"), flush=True)
+    every = tuple(dict.fromkeys(name for mutant in MUTANTS.values() for name in mutant.faults))
+    is_good = not _try("none", Mutant((), every))
+    for name, mutant in MUTANTS.items():
+        is_good &= bool(_try(name, mutant))
+    print("Every mutant was caught." if is_good else "The suite notices too little, or too much.")
+    return 0 if is_good else 1
+
+
+@contextmanager
+def mutated(mutant: Mutant) -> Iterator[Path]:
+    """A copy of the checkout with the mutant's edits."""
+    with tempfile.TemporaryDirectory(prefix="medtrack-mutant-") as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+        for edit in mutant.edits:
+            edit.apply(tree)
+        yield tree
+
+
+def _try(name: str, mutant: Mutant) -> list[str]:
+    """The faults that were not survived as promised."""
+    started = time.monotonic()
+    with mutated(mutant) as tree:
+        command = [sys.executable, "-m", "medtrack.tests.faults", *mutant.faults]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    red = [fault for fault in mutant.faults for line in done.stdout.splitlines() if _is_red(line, fault)]
+    if done.returncode != (1 if red else 0) or done.stdout.count("faults, ") != 1:
+        raise SystemExit(
+            f"The faults did not run with mutant {name!r}:\n{done.stdout}\n{done.stderr[-4000:]}"
+        )
+    seconds = time.monotonic() - started
+    print(ROW.format(name, ", ".join(red) or "nothing", f"{seconds:.1f} s"), flush=True)
+    return red
+
+
+def _is_red(line: str, fault: str) -> bool:
+    return line.startswith(f"{fault} ") and line.endswith(RED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
