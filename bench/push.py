@@ -1,11 +1,12 @@
 """Handing messages to FCM: MedTrack's transport against firebase-admin and fcm-django, without and with latency.
 
     .venv/bin/python bench/push.py [--messages 4000] [--all] [--rounds 3] [--latency 0 100] [--standin]
+        [--contenders medtrack medtrack_encoded]
 
 Every contender is a process of its own against the same server, nginx with TLS and HTTP/2 (bench/nginx.py says what to
 install); they take turns in every round. MedTrack sends 20,000 messages a round, the others 4,000, because they need
 ten seconds for them, or 20,000 with --all; all send 1,000 before the clock starts. Prints medians of messages per
-second, CPU per message and peak memory, and the medians of the rounds' ratios. With --standin the server is the
+second, CPU per message (the server's beside it) and peak memory, and the medians of the rounds' ratios. With --standin the server is the
 stand-in, which is the limit itself at some 6,000 messages/s.
 fcm-django comes from: .venv/bin/pip install --no-deps --target var/peers -r bench/peers/requirements.txt
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 import google.auth.transport.requests
+import psutil
 import requests
 from firebase_admin import credentials
 from nginx import PROJECT, nginx
@@ -39,6 +41,7 @@ CONTENDERS = {
     OURS_ENCODED: "MedTrack submit, encoded before",
 }
 OUR_MESSAGES = 20_000
+WARM_UP = 1_000
 # Of the length that Google's have; nginx takes any.
 TOKEN = "ya29." + "x" * 1019
 
@@ -46,17 +49,19 @@ Figures = dict[str, float]
 
 
 @contextmanager
-def server(latency_ms: int, is_standin: bool) -> Iterator[dict[str, str]]:
-    """What the contenders have to know of it, as environment."""
+def server(latency_ms: int, is_standin: bool) -> Iterator[tuple[dict[str, str], psutil.Process]]:
+    """What the contenders have to know of it, as environment, and its process."""
     with tempfile.TemporaryDirectory() as directory:
         if not is_standin:
             with nginx(Path(directory), latency_ms=latency_ms) as running:
-                yield environment(running.url, running.ca_file, PROJECT, TOKEN)
+                known = environment(running.url, running.ca_file, PROJECT, TOKEN)
+                yield known, psutil.Process(running.pid)
             return
         with FcmStandin.start(Path(directory)) as standin:
             standin.set_latency(latency_ms / 1000)
             project = standin.service_account["project_id"]
-            yield environment(standin.url, str(standin.certificate_file), project, token_of(standin))
+            known = environment(standin.url, str(standin.certificate_file), project, token_of(standin))
+            yield known, psutil.Process(standin.process.pid)
 
 
 def environment(url: str, ca_file: str, project: str, token: str) -> dict[str, str]:
@@ -78,39 +83,51 @@ def token_of(standin: FcmStandin) -> str:
     return str(credential.token)
 
 
-def run(name: str, messages: int, known: dict[str, str]) -> Figures:
-    command = [sys.executable, str(ROOT / "bench" / "push_contenders.py"), name, str(messages)]
+def cpu_of(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
+def run(name: str, messages: int, known: dict[str, str], process: psutil.Process) -> Figures:
+    before = cpu_of(process)
+    command = [sys.executable, str(ROOT / "bench" / "push_contenders.py"), name, str(messages), str(WARM_UP)]
     done = subprocess.run(
         command, env=known, stdout=subprocess.PIPE, check=True, text=True, preexec_fn=die_with_parent
     )
     figures = json.loads(done.stdout.splitlines()[-1])
     rate = messages / figures["seconds"]
     print(f"  {CONTENDERS[name]:<32}{messages:>7,} messages {rate:>9,.0f}/s", flush=True)
-    return {"rate": rate, "cpu": figures["cpu"] * 1000 / messages, "memory": figures["memory"]}
+    return {
+        "rate": rate,
+        "cpu": figures["cpu"] * 1000 / messages,
+        "server": (cpu_of(process) - before) * 1000 / (messages + min(messages, WARM_UP)),
+        "memory": figures["memory"],
+    }
 
 
 def compare(latency_ms: int, names: list[str], options: argparse.Namespace) -> None:
     print(f"{latency_ms} ms latency", flush=True)
     rounds: list[dict[str, Figures]] = []
-    with server(latency_ms, options.standin) as known:
+    with server(latency_ms, options.standin) as (known, process):
         for _ in range(options.rounds):
             counts = {name: OUR_MESSAGES if name.startswith(OURS) else options.messages for name in names}
-            rounds.append({name: run(name, counts[name], known) for name in names})
+            rounds.append({name: run(name, counts[name], known, process) for name in names})
     table(latency_ms, names, counts, rounds)
 
 
 def table(
     latency_ms: int, names: list[str], counts: dict[str, int], rounds: list[dict[str, Figures]]
 ) -> None:
-    print(
-        f"\n{f'medians at {latency_ms} ms':<32}{'messages':>9}{'messages/s':>12}{'CPU ms each':>13}{'peak MB':>9}"
-    )
+    title = f"medians at {latency_ms} ms"
+    print(f"\n{title:<32}{'messages':>9}{'messages/s':>12}{'CPU ms each':>13}{'server':>9}{'peak MB':>9}")
     for name in names:
-        rate, cpu, memory = (
-            median(figures[name][key] for figures in rounds) for key in ("rate", "cpu", "memory")
+        rate, cpu, served, memory = (
+            median(figures[name][key] for figures in rounds) for key in ("rate", "cpu", "server", "memory")
         )
-        print(f"{CONTENDERS[name]:<32}{counts[name]:>9,}{rate:>12,.0f}{cpu:>13.3f}{memory:>9.0f}")
-    for ours in (OURS, OURS_ENCODED):
+        print(
+            f"{CONTENDERS[name]:<32}{counts[name]:>9,}{rate:>12,.0f}{cpu:>13.3f}{served:>9.3f}{memory:>9.0f}"
+        )
+    for ours in (name for name in names if name.startswith(OURS)):
         for peer in names:
             if not peer.startswith(OURS):
                 faster = median(figures[ours]["rate"] / figures[peer]["rate"] for figures in rounds)
@@ -119,9 +136,8 @@ def table(
     print(flush=True)
 
 
-def contenders() -> list[str]:
-    names = list(CONTENDERS)
-    if not (PEERS / "fcm_django").exists():
+def contenders(names: list[str]) -> list[str]:
+    if "fcm_django" in names and not (PEERS / "fcm_django").exists():
         names.remove("fcm_django")
         print(f"without fcm-django: {(__doc__ or '').strip().splitlines()[-1]}")
     return names
@@ -136,6 +152,7 @@ def options() -> argparse.Namespace:
         "--all", action="store_const", const=OUR_MESSAGES, dest="messages", help="20,000 of each"
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--latency", type=int, nargs="+", default=[0, 100], help="milliseconds")
     parser.add_argument("--standin", action="store_true", help="the stand-in instead of nginx")
     return parser.parse_args()
@@ -143,6 +160,6 @@ def options() -> argparse.Namespace:
 
 if __name__ == "__main__":
     chosen = options()
-    names = contenders()
+    names = contenders(chosen.contenders)
     for latency_ms in chosen.latency:
         compare(latency_ms, names, chosen)

@@ -21,7 +21,6 @@ from notifications.transports.fcm import FcmTransport
 URL, PROJECT = os.environ["BENCH_URL"], os.environ["BENCH_PROJECT"]
 FCM = "https://fcm.googleapis.com"
 CHUNK = 500  # as many as send_each takes
-WARM_UP = 1_000
 
 Job = Callable[[int], int]  # sends so many and says how many were accepted
 
@@ -148,8 +147,8 @@ def our_transport() -> FcmTransport:
 CONTENDERS = {f.__name__: f for f in (send_each, send_each_async, fcm_django, medtrack, medtrack_encoded)}
 
 
-def measure(job: Job, count: int) -> dict[str, Any]:
-    job(min(count, WARM_UP))
+def measure(job: Job, count: int, warm_up: int) -> dict[str, Any]:
+    job(min(count, warm_up))
     started, cpu = time.perf_counter(), time.process_time()
     accepted = job(count)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -160,5 +159,5 @@ def measure(job: Job, count: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    name, count = sys.argv[1], int(sys.argv[2])
-    print(json.dumps(measure(CONTENDERS[name](count), count)))
+    name, count, warm_up = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    print(json.dumps(measure(CONTENDERS[name](count), count, warm_up)))

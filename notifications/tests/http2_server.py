@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -24,13 +24,22 @@ def accept(connection: H2Connection, stream: int, *headers: tuple[str, str], sta
 
 
 class Http2Server:
-    def __init__(self, directory: Path, script: Script) -> None:
+    """`begin` may say more before the first request; `protocols` are those it takes to by ALPN."""
+
+    def __init__(
+        self,
+        directory: Path,
+        script: Script,
+        begin: Callable[[H2Connection], None] = lambda _: None,
+        protocols: Sequence[str] = ("h2",),
+    ) -> None:
         ensure_certificate(directory)
         self.ca_file = directory / CERTIFICATE
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(directory / CERTIFICATE, directory / PRIVATE_KEY)
-        self._tls.set_alpn_protocols(["h2"])
+        self._tls.set_alpn_protocols(list(protocols))
         self._script = script
+        self._begin = begin
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
 
@@ -51,6 +60,7 @@ class Http2Server:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with self._tls.wrap_socket(client, server_side=True) as secure:
                 self._talk(secure)
@@ -60,6 +70,7 @@ class Http2Server:
     def _talk(self, secure: ssl.SSLSocket) -> None:
         connection = H2Connection(H2Configuration(client_side=False))
         connection.initiate_connection()
+        self._begin(connection)
         bodies: dict[int, bytes] = {}
         secure.sendall(connection.data_to_send())
         while data := secure.recv(65_536):

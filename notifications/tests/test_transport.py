@@ -15,6 +15,7 @@ import pytest
 from firebase_admin import credentials, messaging
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from structlog.testing import capture_logs
 
 from notifications.fcm_standin.faults import KINDS
@@ -137,7 +138,6 @@ def test_more_than_there_are_streams_wait_their_turn(
     assert (transport.pending, transport.free_streams) == (50, 0)
     assert len(dict(answers(transport))) == 50
     assert (transport.pending, transport.free_streams) == (0, 3)
-    assert len(transport._idle) == 3
 
 
 def test_a_turn_waits_no_longer_than_it_may(fcm: FcmStandin, transport: FcmTransport) -> None:
@@ -181,7 +181,7 @@ def test_every_fault_of_the_stand_in_is_tried_below() -> None:
 def test_a_fault_is_told_and_nothing_is_sent_twice_behind_our_back(
     fcm: FcmStandin, transport: FcmTransport, fault: str
 ) -> None:
-    outcomes(transport, ["warm"])  # on a connection that was used before, libcurl would like to try again
+    outcomes(transport, ["warm"])  # on a connection that was used before, a client is tempted to try again
     fcm.arm(fault, token="struck")
     submit(transport, ["struck"], "struck")
     submit(transport, range(20))
@@ -419,7 +419,9 @@ def test_bodies_larger_than_every_window_arrive_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_goodbye", [True, False])
-def test_a_refused_stream_is_told_and_the_next_request_gets_through(tmp_path: Path, is_goodbye: bool) -> None:
+def test_a_stream_refused_for_ever_is_told_and_the_next_request_gets_through(
+    tmp_path: Path, is_goodbye: bool
+) -> None:
     processed = Counter[bytes]()
 
     def script(connection: H2Connection, stream: int, content: bytes) -> bool:
@@ -436,9 +438,98 @@ def test_a_refused_stream_is_told_and_the_next_request_gets_through(tmp_path: Pa
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
         assert verdicts(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
-        assert verdicts(outcomes(transport, ["refused"])) == {(RETRY, "NO_ANSWER"): 1}
+        assert verdicts(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
         assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
         assert set(processed.values()) == {1}
+        transport.close()
+
+
+@pytest.mark.parametrize("is_goodbye", [True, False])
+def test_what_the_server_says_it_never_processed_is_sent_again_at_once(
+    tmp_path: Path, is_goodbye: bool
+) -> None:
+    processed = Counter[bytes]()
+    refused = set()
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        if b"refused" in content and content not in refused:
+            refused.add(content)
+            if is_goodbye:
+                connection.close_connection(last_stream_id=stream - 2)
+            else:
+                connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+            return True
+        processed[content] += 1
+        accept(connection, stream)
+        return True
+
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        outcomes(transport, ["warm"])
+        assert verdicts(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
+        assert refused
+        assert set(processed.values()) == {1}
+        transport.close()
+
+
+def test_a_server_that_falls_silent_is_left(tmp_path: Path) -> None:
+    connections = []
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        if connection not in connections:
+            connections.append(connection)
+        if len(connections) > 1:
+            accept(connection, stream)
+        return True
+
+    with Http2Server(tmp_path, script) as server:
+        transport = transport_to_server(server)
+        assert verdicts(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
+        assert verdicts(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
+        transport.close()
+
+
+@pytest.mark.parametrize(("most", "table", "window"), [(1, 0, 1), (0, 4096, 65_535), (7, 200, 100)])
+def test_what_the_server_allows_is_kept_to(tmp_path: Path, most: int, table: int, window: int) -> None:
+    received = Counter[bytes]()
+
+    def begin(connection: H2Connection) -> None:
+        connection.update_settings(
+            {
+                SettingCodes.MAX_CONCURRENT_STREAMS: most,
+                SettingCodes.HEADER_TABLE_SIZE: table,
+                SettingCodes.INITIAL_WINDOW_SIZE: window,
+            }
+        )
+
+    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
+        received[content] += 1
+        accept(connection, stream)
+        return True
+
+    with Http2Server(tmp_path, script, begin) as server:
+        transport = transport_to_server(server)
+        for key in range(30):
+            transport.submit(key, body(key), latest=time.monotonic() + (PATIENCE if most else 1.0))
+        expected = {(ACCEPTED, ""): 30} if most else {(UNSENT, "TOO_LATE"): 30}
+        assert verdicts(dict(answers(transport))) == expected
+        assert received == ({body(key): 1 for key in range(30)} if most else {})
+        transport.close()
+
+
+def test_a_connection_that_the_server_closed_meanwhile_costs_no_answer(mortal: FcmStandin) -> None:
+    transport = transport_to(mortal)
+    outcomes(transport, ["before"])
+    mortal.kill()
+    with FcmStandin.start(mortal.directory, port=mortal.port):
+        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+    transport.close()
+
+
+def test_a_port_where_nobody_speaks_http2_is_no_connection(tmp_path: Path) -> None:
+    with Http2Server(tmp_path, lambda *_: True, protocols=["http/1.1"]) as server:
+        transport = transport_to_server(server)
+        assert verdicts(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
         transport.close()
 
 

@@ -1,4 +1,4 @@
-"""FCM HTTP v1 over libcurl: firebase-admin's messages and credentials, one HTTP/2 request per message.
+"""FCM HTTP v1: firebase-admin's messages and credentials, one HTTP/2 request per message.
 
 firebase-admin's own sender is not used because it spends a thread per message and retries inside the call.
 """
@@ -6,25 +6,28 @@ firebase-admin's own sender is not used because it spends a thread per message a
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import certifi
-import pycurl
 import structlog
 from firebase_admin import credentials, messaging
 
 from notifications.transports.access_token import AccessToken
 from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
-from notifications.transports.network import Landed, Network
+from notifications.transports.header_blocks import Headers
+from notifications.transports.http2 import Landed
+from notifications.transports.network import Network
 from notifications.transports.outcomes import Outcome, Verdict
 
 # FCM allows a hundred streams a connection, so this many messages in each time that an answer takes.
 CONNECTIONS = 20
 STREAMS = CONNECTIONS * 100
-UPLOAD_BUFFER = 16_384  # the least; libcurl's 64 KB for each handle are 80 MB more
 WAIT_FOR_TOKEN = 0.01
+LOOK_AT_WAITING = 1.0
+LONGEST_RETRY_AFTER = 6 * 3600
 
 TOO_LATE = Outcome(Verdict.UNSENT, "TOO_LATE", pause=timedelta(seconds=1))
 NO_ACCESS_TOKEN = Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE)
@@ -33,32 +36,16 @@ NO_ANSWER = Outcome(Verdict.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
 
 log = structlog.get_logger(__name__)
 
+Answers = list[tuple[Any, Outcome]]
+
 
 class _Request(NamedTuple):
     key: Any
     body: bytes
     latest: float
-    is_second: bool = False
-
-
-_NOTHING = _Request(None, b"", 0.0)
-
-
-@dataclass(eq=False, slots=True)
-class _Stream:
-    """A libcurl handle, used for one request after another, and what goes through it now."""
-
-    handle: Any
-    token: str = ""
-    request: _Request = _NOTHING
-    sent: int = 0
-    chunks: list[bytes] = field(default_factory=list)
-
-    def read(self, size: int) -> bytes:
-        """What libcurl sends next. It cannot rewind, so it never sends a message twice on its own account."""
-        piece = self.request.body[self.sent : self.sent + size]
-        self.sent += len(piece)
-        return piece
+    token: str = ""  # that it was sent with
+    was_refused: bool = False  # by FCM because of its token
+    was_untouched: bool = False  # by a server that closed
 
 
 class FcmTransport:
@@ -75,17 +62,20 @@ class FcmTransport:
     ) -> None:
         self.timeout = timeout
         self._url = f"{endpoint}/v1/projects/{project_id}/messages:send"
-        self._ca_file = ca_file or certifi.where()
         self._token = AccessToken(credential, ca_file=ca_file)
-        self._network = Network(connections=CONNECTIONS)
+        self._network = Network(
+            endpoint, ca_file=ca_file or certifi.where(), connections=CONNECTIONS, timeout=timeout
+        )
         self._waiting: deque[_Request] = deque()
-        self._flying: dict[Any, _Stream] = {}
-        self._idle: list[_Stream] = []
+        self._look_at = 0.0
+        self._flying = 0
+        self._headers: Headers = ()
+        self._headers_token = ""
 
     @property
     def pending(self) -> int:
         """Requests without an answer."""
-        return len(self._waiting) + len(self._flying)
+        return len(self._waiting) + self._flying
 
     @property
     def free_streams(self) -> int:
@@ -99,16 +89,15 @@ class FcmTransport:
     def turn(self, wait: float) -> list[tuple[Any, Outcome]]:
         """Moves the network until there is an answer, at most `wait` seconds; gives all answers there are, by key."""
         deadline = time.monotonic() + wait
-        answers = self._take_off()
-        while self.pending:
-            left = 0.0 if answers else deadline - time.monotonic()
-            landed = self._network.turn(max(0.0, min(left, self._patience())))
-            answers += self._land(landed)
+        answers: Answers = []
+        left = 0.0  # at first only what is there, a server's goodbye among it
+        while True:
+            answers += self._land(self._network.receive(left))
             answers += self._take_off()
-            if answers or left <= 0:
-                break
-        self._network.push()
-        return answers
+            self._network.send()
+            left = min(deadline - time.monotonic(), self._patience())
+            if answers or left <= 0 or not self.pending:
+                return answers
 
     def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
         """One outcome per message, in order, once all are there."""
@@ -127,96 +116,116 @@ class FcmTransport:
 
     def close(self) -> None:
         """Forgets every request without an answer and hangs up; what is submitted afterwards begins anew."""
-        for stream in (*self._flying.values(), *self._idle):
-            stream.handle.close()
         self._network.close()
-        self._network = Network(connections=CONNECTIONS)
         self._waiting.clear()
-        self._flying.clear()
-        self._idle.clear()
+        self._flying = 0
 
     def _patience(self) -> float:
         """Nothing on the network tells that the token has come."""
         return WAIT_FOR_TOKEN if self._waiting and self._token.is_being_fetched else 1.0
 
-    def _take_off(self) -> list[tuple[Any, Outcome]]:
+    def _take_off(self) -> Answers:
         """Starts as many requests as there are streams; gives those that will not start."""
-        answers: list[tuple[Any, Outcome]] = []
-        if not self._waiting or len(self._flying) >= STREAMS:
-            return answers
-        token = self._token.get()
+        if not self._waiting:
+            return []
+        if error := self._network.why_unreachable():
+            return self._give_up_all(error)
         now = time.monotonic()
+        token = self._token.get()
         if not token:
-            return self._give_up(now)
-        while self._waiting and len(self._flying) < STREAMS:
-            request = self._waiting.popleft()
-            if now < request.latest:
-                self._start(request, token)
-            else:
-                answers.append((request.key, TOO_LATE))
+            return self._wait_for_token(now)
+        answers = self._start(token, now)
+        if self._waiting and self._flying < STREAMS:
+            self._network.reach(min(len(self._waiting), STREAMS - self._flying))
+        if self._waiting and now >= self._look_at:
+            self._look_at = now + LOOK_AT_WAITING
+            answers += self._too_late(now)
         return answers
 
-    def _give_up(self, now: float) -> list[tuple[Any, Outcome]]:
-        """Without a token: all, or while one is being fetched those for which it comes too late."""
+    def _start(self, token: str, now: float) -> Answers:
+        answers: Answers = []
+        headers = self._headers_with(token)
+        while self._waiting and self._flying < STREAMS:
+            request = self._waiting[0]
+            if now >= request.latest:
+                answers.append((request.key, TOO_LATE))
+            elif self._network.start(headers, request.body, request._replace(token=token), now):
+                self._flying += 1
+            else:
+                break
+            self._waiting.popleft()
+        return answers
+
+    def _headers_with(self, token: str) -> Headers:
+        if token != self._headers_token:
+            url = urlsplit(self._url)
+            self._headers_token = token
+            self._headers = (
+                (b":method", b"POST"),
+                (b":scheme", b"https"),
+                (b":authority", url.netloc.encode()),
+                (b":path", url.path.encode()),
+                (b"content-type", b"application/json; charset=UTF-8"),
+                (b"authorization", b"Bearer " + token.encode()),
+            )
+        return self._headers
+
+    def _give_up_all(self, error: str) -> Answers:
+        log.warning("no connection to FCM", requests=len(self._waiting), error=error)
         waiting, self._waiting = self._waiting, deque()
-        if not self._token.is_being_fetched:
-            return [(request.key, NO_ACCESS_TOKEN) for request in waiting]
-        self._waiting.extend(request for request in waiting if now < request.latest)
+        return [(request.key, NO_CONNECTION) for request in waiting]
+
+    def _wait_for_token(self, now: float) -> Answers:
+        """All, or while a token is being fetched those for which it comes too late."""
+        if self._token.is_being_fetched:
+            return self._too_late(now)
+        waiting, self._waiting = self._waiting, deque()
+        return [(request.key, NO_ACCESS_TOKEN) for request in waiting]
+
+    def _too_late(self, now: float) -> Answers:
+        waiting = self._waiting
+        self._waiting = deque(request for request in waiting if now < request.latest)
         return [(request.key, TOO_LATE) for request in waiting if now >= request.latest]
 
-    def _start(self, request: _Request, token: str) -> None:
-        stream = self._idle.pop() if self._idle else self._new_stream()
-        handle = stream.handle
-        stream.request, stream.sent = request, 0
-        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        if stream.token != token:
-            stream.token = token
-            header = [f"Authorization: Bearer {token}", "Content-Type: application/json; charset=UTF-8"]
-            handle.setopt(pycurl.HTTPHEADER, header)
-        self._flying[handle] = stream
-        self._network.start(handle)
-
-    def _new_stream(self) -> _Stream:
-        handle = pycurl.Curl()
-        stream = _Stream(handle)
-        handle.setopt(pycurl.URL, self._url)
-        handle.setopt(pycurl.POST, 1)
-        handle.setopt(pycurl.READFUNCTION, stream.read)
-        handle.setopt(pycurl.WRITEFUNCTION, stream.chunks.append)
-        handle.setopt(pycurl.UPLOAD_BUFFERSIZE, UPLOAD_BUFFER)
-        handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        handle.setopt(pycurl.PIPEWAIT, 1)
-        handle.setopt(pycurl.CAINFO, self._ca_file)
-        handle.setopt(pycurl.NOSIGNAL, 1)
-        handle.setopt(pycurl.TIMEOUT_MS, int(self.timeout * 1000))
-        return stream
-
-    def _land(self, landed: Sequence[Landed]) -> list[tuple[Any, Outcome]]:
-        answers = []
+    def _land(self, landed: Sequence[Landed]) -> Answers:
+        answers: Answers = []
         unanswered = []
-        for handle, error in landed:
-            stream = self._flying.pop(handle)
-            outcome = _outcome(stream, error)
-            if error:
-                unanswered.append(error)
-            stream.chunks.clear()
-            self._idle.append(stream)
-            request = stream.request
-            if self._is_sent_again(outcome, request, stream.token):
-                self._waiting.append(request._replace(is_second=True))
+        self._flying -= len(landed)
+        for one in landed:
+            outcome = _outcome(one)
+            if again := self._again(one, outcome):
+                self._waiting.append(again)
             else:
-                answers.append((request.key, outcome))
+                answers.append((one.request.key, outcome))
+                if one.error:
+                    unanswered.append(one.error)
         if unanswered:
             log.warning("no answer from FCM", requests=len(unanswered), error=unanswered[0])
         return answers
 
-    def _is_sent_again(self, outcome: Outcome, request: _Request, token: str) -> bool:
-        return is_credential_refused(outcome) and not request.is_second and self._token.refuse(token)
+    def _again(self, landed: Landed, outcome: Outcome) -> _Request | None:
+        """Once for each of the two reasons for which FCM can not have acted on a request."""
+        request: _Request = landed.request
+        if landed.is_untouched and not request.was_untouched:
+            return request._replace(was_untouched=True)
+        if is_credential_refused(outcome) and not request.was_refused and self._token.refuse(request.token):
+            return request._replace(was_refused=True)
+        return None
 
 
-def _outcome(stream: _Stream, error: str) -> Outcome:
-    if error:
-        return NO_ANSWER if stream.sent else NO_CONNECTION
-    status = stream.handle.getinfo(pycurl.RESPONSE_CODE)
-    retry_after = stream.handle.getinfo(pycurl.RETRY_AFTER) if status != 200 else 0
-    return read_answer(status, b"".join(stream.chunks), retry_after=retry_after)
+def _outcome(landed: Landed) -> Outcome:
+    if landed.error:
+        return NO_CONNECTION if landed.is_untouched else NO_ANSWER
+    retry_after = _seconds(landed.retry_after) if landed.retry_after else 0
+    return read_answer(landed.status, landed.body, retry_after=retry_after)
+
+
+def _seconds(retry_after: str) -> int:
+    """A number or a date; 0 if it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(int(retry_after[:9]), LONGEST_RETRY_AFTER)
+    try:
+        left = parsedate_to_datetime(retry_after).astimezone(UTC) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        return 0
+    return max(0, min(int(left.total_seconds()), LONGEST_RETRY_AFTER))

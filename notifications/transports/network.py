@@ -1,105 +1,280 @@
-"""libcurl's transfers moved by epoll: many requests over few HTTP/2 connections in one thread. Knows nothing of FCM."""
+"""HTTP/2 over TLS to one server: many requests over few connections, moved by epoll in one thread.
 
+Connecting, name look-up and handshake included, is done by other threads. Knows nothing of FCM.
+"""
+
+import os
 import select
+import socket
+import ssl
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any, NamedTuple
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
 
-import pycurl
+from notifications.transports.header_blocks import Headers
+from notifications.transports.http2 import Connection, Landed
+
+CONNECT_TIMEOUT = 5.0
+PAUSE_AFTER_FAILURE = 1.0
+STREAMS = 100  # that a connection usually has
+# An idle connection that is older may have been forgotten on the way without a word.
+IDLE = 60.0
+CHUNK = 262_144
 
 
-class Landed(NamedTuple):
-    """A transfer that has ended; `error` is libcurl's sentence when it failed."""
+class Link:
+    """A connection and its TLS, which works in memory: a turn costs one call of the kernel each way."""
 
-    handle: Any
-    error: str
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext) -> None:
+        """Waits until the server has told its limits; OSError if that does not succeed."""
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        self.connection = Connection()
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._unsent = b""
+        self._is_over = False
+        self.socket = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._shake_hands(deadline)
+            self.heard_at = time.monotonic()
+            self.socket.setblocking(False)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    @property
+    def is_stuck(self) -> bool:
+        """The kernel takes no more for now."""
+        return bool(self._unsent)
+
+    @property
+    def free(self) -> int:
+        return 0 if self._unsent else self.connection.free
+
+    def send(self) -> None:
+        """What the connection has to say, all of it in one piece."""
+        if plain := self.connection.take():
+            view = memoryview(plain)
+            while view:
+                view = view[self._tls.write(view) :]
+        if self._outgoing.pending or self._unsent:
+            out = self._unsent + self._outgoing.read()
+            try:
+                sent = self.socket.send(out)
+            except BlockingIOError:
+                sent = 0
+            self._unsent = out[sent:]
+
+    def receive(self) -> list[Landed]:
+        """What has arrived; when the connection has ended, its `error` says so."""
+        try:
+            data = self.socket.recv(CHUNK)
+            if not data:
+                raise ConnectionError("connection closed")
+            self.heard_at = time.monotonic()
+            self._incoming.write(data)
+            landed = self.connection.receive(b"".join(self._plain()))
+            return landed + self.connection.lose("connection closed") if self._is_over else landed
+        except BlockingIOError:
+            return []
+        except OSError as error:  # of TLS as well
+            return self.connection.lose(str(error))
+
+    def _plain(self) -> list[bytes]:
+        pieces = []
+        while self._incoming.pending:
+            try:
+                plain = self._tls.read(CHUNK)
+            except ssl.SSLWantReadError:
+                break
+            if not plain:  # the server's last word; what came before it still counts
+                self._incoming.read()
+                self._is_over = True
+            pieces.append(plain)
+        return pieces
+
+    def _shake_hands(self, deadline: float) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._exchange(deadline)
+        if self._tls.selected_alpn_protocol() != "h2":
+            raise ConnectionError("the server does not speak HTTP/2")
+        self._tls.write(self.connection.take())
+        while not self.connection.is_ready:
+            self.connection.receive(b"".join(self._plain()))
+            if self.connection.error:
+                raise ConnectionError(self.connection.error)
+            if not self.connection.is_ready:
+                self._exchange(deadline)
+
+    def _exchange(self, deadline: float) -> None:
+        self.socket.settimeout(max(0.001, deadline - time.monotonic()))
+        self.socket.sendall(self._outgoing.read())
+        data = self.socket.recv(CHUNK)
+        if not data:
+            raise ConnectionError("connection closed")
+        self._incoming.write(data)
 
 
 class Network:
-    """One libcurl multi handle. What it was given it holds until it has landed or `close` is called."""
+    """What it was given lands exactly once, unless `close` is called before."""
 
-    def __init__(self, *, connections: int) -> None:
+    def __init__(self, url: str, *, ca_file: str, connections: int, timeout: float) -> None:
+        parts = urlsplit(url)
+        self._address = parts.hostname or "", parts.port or 443
+        self._connections = connections
+        self._timeout = timeout
+        self._tls = ssl.create_default_context(cafile=ca_file)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.set_alpn_protocols(["h2"])
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="connect")
         self._epoll = select.epoll()
-        self._watched: set[int] = set()
-        self._alarm: float | None = None
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
-        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, connections)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, connections)
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_alarm)
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._connecting: list[Future[Link]] = []
+        self._links: dict[int, Link] = {}
+        weakref.finalize(self, _leave, self._bell, self._connecting, self._links)
+        self._talking: set[Link] = set()
+        self._filling: Link | None = None
+        self._landed: list[Landed] = []
+        self._error = ""
+        self._failed_at = self._look_at = float("-inf")
 
-    def start(self, handle: Any) -> None:
-        """The request leaves with the next `push` or `turn`."""
-        self._multi.add_handle(handle)
+    def start(self, headers: Headers, body: bytes, request: Any, now: float) -> bool:
+        """The request leaves with the next `send`. False if there is no free stream."""
+        link = self._filling
+        if link is None or link.free <= 0:
+            link = self._filling = next((link for link in self._links.values() if link.free > 0), None)
+            if link is None:
+                return False
+            self._talking.add(link)
+        link.connection.start(headers, body, request, now)
+        return True
 
-    def push(self) -> None:
-        """Does what is due by libcurl's clock, the requests just started among it, without waiting."""
-        while self._alarm is not None and self._alarm <= time.monotonic():
-            self._alarm = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+    def reach(self, requests: int) -> None:
+        """Begins as many connections as so many requests without a free stream need."""
+        if self._links and time.monotonic() < self._failed_at + PAUSE_AFTER_FAILURE:
+            return
+        room = self._connections - len(self._links) - len(self._connecting)
+        for _ in range(min(room, -(-requests // STREAMS) - len(self._connecting))):
+            connecting = self._threads.submit(Link, *self._address, self._tls)
+            self._connecting.append(connecting)
+            connecting.add_done_callback(self._ring)
 
-    def turn(self, wait: float) -> list[Landed]:
-        """Waits for the network up to `wait` seconds, reads what is there and gives what has landed."""
-        self.push()
-        landed = list(self._landed())
-        if landed:
-            wait = 0.0
-        elif self._alarm is not None:
-            wait = min(wait, max(0.0, self._alarm - time.monotonic()))
-        for descriptor, events in self._epoll.poll(wait):
-            if descriptor in self._watched:
-                self._multi.socket_action(descriptor, _curl_events(events))
-        self.push()
-        landed.extend(self._landed())
+    def why_unreachable(self) -> str:
+        """Once: why the last attempt failed, when there is no connection to hope for."""
+        if self._error and (
+            self._connecting or any(not n.connection.is_leaving for n in self._links.values())
+        ):
+            return ""
+        error, self._error = self._error, ""
+        return error
+
+    def send(self) -> None:
+        """What was started since the last time, in one piece for each connection."""
+        for link in self._talking:
+            self._flush(link)
+        self._talking.clear()
+        self._filling = None
+
+    def receive(self, wait: float) -> list[Landed]:
+        """What has landed; waits for the network up to `wait` seconds, not always so long."""
+        landed, self._landed = self._landed, []
+        now = time.monotonic()
+        wait = 0.0 if landed else max(0.0, min(wait, self._look_at - now))
+        for descriptor, _ in self._epoll.poll(wait):
+            if descriptor == self._bell:
+                self._welcome()
+            elif link := self._links.get(descriptor):
+                landed += link.receive()
+                self._flush(link)
+        now = time.monotonic()
+        if now >= self._look_at:
+            landed += self._look(now)
         return landed
 
     def close(self) -> None:
-        """Ends every connection. A handle that has not landed is to be closed before."""
-        self._multi.close()
-        self._epoll.close()
+        """Hangs up and forgets what is in flight; can be used again."""
+        for connecting in self._connecting:
+            connecting.cancel()
+            connecting.add_done_callback(_discard)
+        self._connecting.clear()
+        for link in list(self._links.values()):
+            self._drop(link)
+        self._landed.clear()
+        self._error = ""
 
-    def _landed(self) -> Iterator[Landed]:
-        more = True
-        while more:
-            more, done, failed = self._multi.info_read()
-            for handle in done:
-                self._multi.remove_handle(handle)
-                yield Landed(handle, "")
-            for handle, _code, error in failed:
-                self._multi.remove_handle(handle)
-                yield Landed(handle, error or "unknown error")
+    def _ring(self, _: Future[Link]) -> None:
+        os.eventfd_write(self._bell, 1)
 
-    def _watch(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
-        if what == pycurl.POLL_REMOVE:
-            self._watched.discard(descriptor)
-            with suppress(OSError):  # closing it has taken it off already
-                self._epoll.unregister(descriptor)
-            return
-        events = _EPOLL_EVENTS[what]
+    def _welcome(self) -> None:
+        os.eventfd_read(self._bell)
+        for connecting in [future for future in self._connecting if future.done()]:
+            self._connecting.remove(connecting)
+            try:
+                link = connecting.result()
+            except OSError as error:
+                self._error, self._failed_at = str(error) or type(error).__name__, time.monotonic()
+                continue
+            self._error = ""
+            self._links[link.socket.fileno()] = link
+            self._epoll.register(link.socket, select.EPOLLIN)
+
+    def _flush(self, link: Link) -> None:
+        """Sends what it has to say, answers to the server's own questions among it; closes it when it has ended."""
+        was_stuck = link.is_stuck
         try:
-            self._epoll.modify(descriptor, events)
-        except FileNotFoundError:
-            self._epoll.register(descriptor, events)
-        self._watched.add(descriptor)
+            link.send()
+        except OSError as error:
+            self._landed += link.connection.lose(str(error))
+        if link.connection.is_over:
+            self._drop(link)
+        elif link.is_stuck != was_stuck:
+            self._epoll.modify(link.socket, _EVENTS[link.is_stuck])
 
-    def _set_alarm(self, milliseconds: int) -> None:
-        self._alarm = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+    def _drop(self, link: Link) -> None:
+        if self._links.pop(link.socket.fileno(), None):
+            self._epoll.unregister(link.socket)
+            link.socket.close()
+        if self._filling is link:
+            self._filling = None
+
+    def _look(self, now: float) -> list[Landed]:
+        """Gives up what has waited too long, and connections on which nobody seems to be there any more."""
+        landed: list[Landed] = []
+        for link in list(self._links.values()):
+            late = link.connection.expire(now - self._timeout)
+            landed += late
+            if late and link.heard_at < now - self._timeout:
+                landed += link.connection.lose("nothing heard")
+            elif not link.connection.streams and link.heard_at < now - IDLE:
+                link.connection.lose("idle")
+            self._flush(link)
+        oldest = (link.connection.oldest for link in self._links.values())
+        self._look_at = min(
+            [now + 1.0, *(started + self._timeout for started in oldest if started is not None)]
+        )
+        return landed
 
 
-_EPOLL_EVENTS = {
-    pycurl.POLL_NONE: 0,
-    pycurl.POLL_IN: select.EPOLLIN,
-    pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
-}
+_EVENTS = {False: select.EPOLLIN, True: select.EPOLLIN | select.EPOLLOUT}
 
 
-def _curl_events(events: int) -> int:
-    selected = pycurl.CSELECT_IN if events & (select.EPOLLIN | select.EPOLLHUP) else 0
-    if events & select.EPOLLOUT:
-        selected |= pycurl.CSELECT_OUT
-    if events & select.EPOLLERR:
-        selected |= pycurl.CSELECT_ERR
-    return int(selected)
+def _leave(bell: int, connecting: list[Future[Link]], links: dict[int, Link]) -> None:
+    """A network that nobody closed is collected."""
+    for link in links.values():
+        link.socket.close()
+    for future in connecting:
+        future.add_done_callback(_discard)
+    os.close(bell)
+
+
+def _discard(connecting: Future[Link]) -> None:
+    if not connecting.cancelled() and not connecting.exception():
+        connecting.result().socket.close()
