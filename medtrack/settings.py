@@ -88,6 +88,8 @@ TEMPLATES = [
 required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL")
 _pool_size: int = env.int("DATABASE_POOL_SIZE", default=0)
+# A database that restarted leaves dead connections behind; nobody's request is to find out.
+_database["CONN_HEALTH_CHECKS"] = True
 _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 if _pool_size:
     _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 3}
