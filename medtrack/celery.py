@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
         ("settle doses", "dosing.tasks.settle_doses", 60.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
+        ("mark silent devices", "notifications.tasks.mark_silent_devices", 3600.0),
     )
 }
 

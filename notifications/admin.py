@@ -9,7 +9,17 @@ class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
     extra = 0
     max_num = 0
     can_delete = False
-    fields = readonly_fields = ("device", "outcome", "message_id", "error_code", "attempts", "answered_at")
+    fields = readonly_fields = (
+        "device",
+        "outcome",
+        "message_id",
+        "error_code",
+        "attempts",
+        "answered_at",
+        "arrived_at",
+        "shown_at",
+        "opened_at",
+    )
 
 
 @admin.register(NotificationLog)
@@ -26,8 +36,16 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
     """The token itself is a secret of the phone and stays out of sight."""
 
-    list_display = ("user", "platform", "app_version", "last_seen_at", "revoked_at", "revoke_reason")
-    list_filter = ("platform", "revoke_reason")
+    list_display = (
+        "user",
+        "platform",
+        "app_version",
+        "last_seen_at",
+        "silent_since",
+        "revoked_at",
+        "revoke_reason",
+    )
+    list_filter = ("platform", ("silent_since", admin.EmptyFieldListFilter), "revoke_reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id")
     exclude = ("token",)

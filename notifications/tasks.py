@@ -3,7 +3,9 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
+from medtrack.common.clock import database_now
 from notifications import dispatcher, queue
+from notifications.silence import mark_silent
 
 log = structlog.get_logger(__name__)
 
@@ -19,3 +21,9 @@ def enqueue_reminders() -> None:
 @shared_task
 def dispatch_reminders() -> None:
     dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)
+
+
+@shared_task
+def mark_silent_devices() -> None:
+    if silent := mark_silent(now=database_now()):
+        log.info("devices silent", devices=silent)
