@@ -150,6 +150,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "DoseStatus": "dosing.status.DoseStatus",
         "PushState": "notifications.actions.PushState",
+        "TraceCode": "notifications.explanations.Code",
+        "VerdictCode": "notifications.explanations.VerdictCode",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

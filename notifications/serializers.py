@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from medtrack.common.fields import InstantField, WallTimeField
 from notifications.actions import PushState
+from notifications.explanations import Code, VerdictCode
 from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken, NotificationLog
 from users.models import User
 from users.serializers import FollowUpCapField, FollowUpIntervalField
@@ -86,3 +87,27 @@ class NotificationSettingsOutput(serializers.ModelSerializer[User]):
         model = User
         fields = ["quiet_hours", "private_push_text", "follow_up_interval_minutes", "follow_up_cap"]
         read_only_fields = fields
+
+
+class VerdictOutput(serializers.Serializer[Any]):
+    code = serializers.ChoiceField([code.value for code in VerdictCode])
+    reason = serializers.CharField(help_text="Why, in one word or in FCM's own error code; may be empty.")
+    detail = serializers.CharField(help_text="In the caller's language.")
+
+
+class DecisionOutput(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    code = serializers.ChoiceField([code.value for code in Code])
+    notification_id = serializers.UUIDField(allow_null=True)
+    kind = serializers.ChoiceField(NotificationLog.Kind.choices, allow_null=True)
+    step = serializers.IntegerField(allow_null=True)
+    device_id = serializers.UUIDField(allow_null=True)
+    attempt = serializers.IntegerField(allow_null=True)
+    reason = serializers.CharField(help_text="A word of ours or FCM's own error code; may be empty.")
+    detail = serializers.CharField(help_text="In the caller's language.")
+
+
+class TraceOutput(serializers.Serializer[Any]):
+    dose_id = serializers.UUIDField()
+    verdict = VerdictOutput(help_text="Why did no reminder come, or how far did one come?")
+    decisions = DecisionOutput(many=True)

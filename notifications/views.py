@@ -13,6 +13,7 @@ from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
 from notifications import actions
 from notifications.actions import PushState
+from notifications.histories import history_of
 from notifications.models import DeviceToken
 from notifications.querysets import DeviceTokenQuerySet
 from notifications.serializers import (
@@ -23,7 +24,9 @@ from notifications.serializers import (
     NotificationSettingsInput,
     NotificationSettingsOutput,
     TestPushOutput,
+    TraceOutput,
 )
+from notifications.trace import trace
 from users.authentication import caller, caller_session
 
 
@@ -72,6 +75,17 @@ class TestDevice(APIView):
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device=_device(request, device_id), now=database_now())
         return Response(TestPushOutput(test).data, status=status.HTTP_202_ACCEPTED)
+
+
+class TraceDose(APIView):
+    @extend_schema(
+        operation_id="traceDose",
+        responses=TraceOutput,
+        description="Every decision about the dose's reminders, in order: why one came, or why none did.",
+    )
+    def get(self, request: Request, dose_id: UUID) -> Response:
+        history = history_of(dose_id, visible_to=caller(request), now=database_now())
+        return Response(TraceOutput(trace(history)).data)
 
 
 class AcknowledgeNotification(APIView):
