@@ -152,6 +152,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "DoseStatus": "dosing.status.DoseStatus",
+        "PushState": "notifications.actions.PushState",
+        "TraceCode": "notifications.explanations.Code",
+        "VerdictCode": "notifications.explanations.VerdictCode",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

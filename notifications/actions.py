@@ -1,12 +1,73 @@
-"""Writes to devices. What is sent to them is the queue's and the dispatcher's."""
+"""Writes to devices, and what devices say of their pushes. Sending is the queue's and the dispatcher's.
 
-from datetime import datetime
-from typing import Any
+Instants are of PostgreSQL's clock, by which the engine judges them.
+"""
 
-from django.db.models import Case, F, Value, When
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, TypedDict
+from uuid import UUID
 
-from notifications.models import DeviceToken
+from django.db import transaction
+from django.db.models import F, Min, QuerySet, Value
+from django.db.models.functions import Coalesce, Greatest
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import Throttled
+
+from dosing.actions.doses import refuse_future
+from dosing.actions.schedules import update_profile
+from medtrack.common.ids import uuid7
+from medtrack.common.problems import Conflict
+from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.models import Session, User
+
+TEST_LIFETIME = timedelta(minutes=5)
+MAX_TESTS = 5
+TESTS_WITHIN = timedelta(hours=1)
+
+
+class DeviceRevoked(Conflict):
+    default_detail = _("Nothing is sent to this device any more. Sign in on it again.")
+
+
+class NotSentYet(Conflict):
+    default_detail = _("This push is just being sent. Say it again in a few seconds.")
+
+
+class TooManyTests(Throttled):
+    default_detail = _("This device had enough test pushes for now. Try again later.")
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(detail=str(self.default_detail))
+        self.wait = max(wait.total_seconds(), 1)
+
+
+class PushState(StrEnum):
+    """How far a push came on the phone; each implies those before it."""
+
+    ARRIVED = "arrived"
+    SHOWN = "shown"
+    OPENED = "opened"
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """What a phone has said of a push so far."""
+
+    notification_id: UUID
+    arrived_at: datetime | None
+    shown_at: datetime | None
+    opened_at: datetime | None
+
+
+class QuietHours(TypedDict):
+    """Wall clock times in the person's zone."""
+
+    start_time: time
+    end_time: time
 
 
 def register_device(
@@ -20,18 +81,107 @@ def register_device(
         "user": by,
         "session": session,
         "last_seen_at": now,
+        "silent_since": None,
         "revoked_at": None,
         "revoke_reason": "",
         **fields,
     }
-    since = Case(When(user=by, then=F("owned_since")), default=Value(now))
-    device, created = DeviceToken.objects.update_or_create(
-        token=token, defaults=mine | {"owned_since": since}, create_defaults=mine | {"owned_since": now}
-    )
-    device.refresh_from_db(fields=["owned_since"])
+    with transaction.atomic():
+        # Whoever registers the phone at the same moment waits, and then sees whose it has become.
+        device, created = DeviceToken.objects.select_for_update(no_key=True).get_or_create(
+            token=token, defaults=mine | {"owned_since": now}
+        )
+        if not created:
+            if device.user_id != by.id:
+                mine["owned_since"] = now
+            for name, value in mine.items():
+                setattr(device, name, value)
+            device.save(update_fields=mine)
     return device, created
 
 
 def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> None:
     """Nothing is pushed to this install any more, until it registers again."""
     DeviceToken.objects.filter(id=device.id, revoked_at=None).update(revoked_at=now, revoke_reason=reason)
+
+
+@transaction.atomic
+def send_test_push(*, device: DeviceToken, now: datetime) -> NotificationLog:
+    """A push to this device alone, on its way with the next claim. Raises DeviceRevoked and TooManyTests."""
+    # Tests of one device take turns, so that none is counted out of the limit.
+    locked = DeviceToken.objects.select_for_update(of=("self",), no_key=True).select_related("session")
+    device = get_object_or_404(locked, id=device.id, user_id=device.user_id)
+    if not device.is_reachable:
+        raise DeviceRevoked
+    recent = NotificationLog.objects.filter(
+        user_id=device.user_id, device=device, kind=NotificationLog.Kind.TEST, send_at__gt=now - TESTS_WITHIN
+    )
+    sent_at = list(recent.order_by("send_at").values_list("send_at", flat=True))
+    if len(sent_at) >= MAX_TESTS:
+        raise TooManyTests(sent_at[-MAX_TESTS] + TESTS_WITHIN - now)
+    id = uuid7()
+    return NotificationLog.objects.create(
+        id=id,
+        user_id=device.user_id,
+        device=device,
+        kind=NotificationLog.Kind.TEST,
+        tag=id,
+        send_at=now,
+        expires_at=now + TEST_LIFETIME,
+    )
+
+
+@transaction.atomic
+def acknowledge(
+    *,
+    notification_id: UUID,
+    state: PushState,
+    by: User,
+    session: Session,
+    now: datetime,
+    occurred_at: datetime | None = None,
+) -> Acknowledgement:
+    """Records that the push arrived, was shown or was opened on the session's phone; the first word counts.
+
+    A push stands for all reminders with its tag, kind and step. Raises ValidationError, NotSentYet and Http404.
+    """
+    refuse_future("occurred_at", occurred_at or now, now=now)
+    named = get_object_or_404(NotificationLog, id=notification_id, user=by)
+    deliveries = _deliveries_of_push(named, session)
+    # A phone's clock may be wrong, but nothing arrives before it is sent.
+    at = Greatest("claimed_at", Value(min(occurred_at or now, now)))
+    implied = list(PushState)[: list(PushState).index(state) + 1]
+    if not deliveries.update(**{f"{name}_at": Coalesce(F(f"{name}_at"), at) for name in implied}):
+        raise NotSentYet if _is_on_its_way(named, session) else Http404
+    silent = DeviceToken.objects.filter(silent_since__isnull=False)
+    silent.filter(id__in=deliveries.values("device_id")).update(silent_since=None)
+    said = deliveries.aggregate(**{f"{name}_at": Min(f"{name}_at") for name in PushState})
+    return Acknowledgement(named.id, **said)
+
+
+def replace_settings(
+    *, user: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any
+) -> User:
+    """The person with these reminder preferences instead of the former ones."""
+    quiet = {
+        "quiet_hours_start_time": quiet_hours and quiet_hours["start_time"],
+        "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
+    }
+    return update_profile(user=user, changes=preferences | quiet, now=now)[0]
+
+
+def _deliveries_of_push(named: NotificationLog, session: Session) -> QuerySet[PushDelivery]:
+    push = NotificationLog.objects.filter(
+        tag=named.tag, kind=named.kind, step=named.step, user_id=named.user_id
+    )
+    mine = DeviceToken.objects.filter(session=session, user_id=named.user_id)
+    return PushDelivery.objects.filter(notification__in=push, device__in=mine)
+
+
+def _is_on_its_way(named: NotificationLog, session: Session) -> bool:
+    """A phone can be faster than the mark that records FCM's answer."""
+    return (
+        named.status == NotificationLog.Status.QUEUED
+        and named.attempts > 0
+        and DeviceToken.objects.filter(session=session, user_id=named.user_id, revoked_at=None).exists()
+    )

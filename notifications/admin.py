@@ -1,7 +1,17 @@
+from typing import Any
+from uuid import UUID
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 
 from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.common.clock import database_now
+from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
+from notifications.trace import trace
 
 
 class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
@@ -9,7 +19,17 @@ class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
     extra = 0
     max_num = 0
     can_delete = False
-    fields = readonly_fields = ("device", "outcome", "message_id", "error_code", "attempts", "answered_at")
+    fields = readonly_fields = (
+        "device",
+        "outcome",
+        "message_id",
+        "error_code",
+        "attempts",
+        "answered_at",
+        "arrived_at",
+        "shown_at",
+        "opened_at",
+    )
 
 
 @admin.register(NotificationLog)
@@ -21,13 +41,44 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     ordering = ("-id",)
     inlines = (PushDeliveryInline,)
 
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(self.dose_trace)
+        return [path("dose/<uuid:dose_id>/", page, name="notifications_dose_trace"), *super().get_urls()]
+
+    def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
+        """Why a reminder of this dose came or did not, also when the dose itself is gone."""
+        if not (self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")):
+            raise PermissionDenied
+        history = history_of(dose_id, now=database_now())
+        told = trace(history)
+        devices = {device.id: device for device in history.devices}
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "history": history,
+            "verdict": told.verdict,
+            "decisions": [
+                (decision, decision.device_id and devices.get(decision.device_id))
+                for decision in told.decisions
+            ],
+        }
+        return TemplateResponse(request, "admin/notifications/dose_trace.html", context)
+
 
 @admin.register(DeviceToken)
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
     """The token itself is a secret of the phone and stays out of sight."""
 
-    list_display = ("user", "platform", "app_version", "last_seen_at", "revoked_at", "revoke_reason")
-    list_filter = ("platform", "revoke_reason")
+    list_display = (
+        "user",
+        "platform",
+        "app_version",
+        "last_seen_at",
+        "silent_since",
+        "revoked_at",
+        "revoke_reason",
+    )
+    list_filter = ("platform", ("silent_since", admin.EmptyFieldListFilter), "revoke_reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id")
     exclude = ("token",)

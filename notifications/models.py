@@ -62,6 +62,11 @@ class DeviceToken(models.Model):
     def __str__(self) -> str:
         return f"{self.get_platform_display()} {self.device_id or self.id}"
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether pushes go to it: nobody removed it, and whoever signed in on it still is."""
+        return self.revoked_at is None and (self.session is None or self.session.revoked_at is None)
+
 
 class NotificationLog(models.Model):
     """One reminder: a push intent for one dose, kind and step. A test push has no dose.

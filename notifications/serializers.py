@@ -2,7 +2,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken
+from medtrack.common.fields import InstantField, WallTimeField
+from notifications.actions import PushState
+from notifications.explanations import Code, VerdictCode
+from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken, NotificationLog
+from users.models import User
+from users.serializers import FollowUpCapField, FollowUpIntervalField
 
 
 class DeviceInput(serializers.Serializer[Any]):
@@ -21,8 +26,88 @@ class DeviceOutput(serializers.ModelSerializer[DeviceToken]):
             "device_id",
             "app_version",
             "last_seen_at",
+            "silent_since",
             "revoked_at",
             "revoke_reason",
             "created_at",
         ]
         read_only_fields = fields
+
+
+class TestPushOutput(serializers.ModelSerializer[NotificationLog]):
+    class Meta:
+        model = NotificationLog
+        fields = ["id", "kind", "status", "send_at", "expires_at"]
+        read_only_fields = fields
+
+
+class AcknowledgementInput(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(
+        [state.value for state in PushState],
+        help_text="`opened` implies `shown`, and `shown` implies `arrived`, unless said before.",
+    )
+    occurred_at = InstantField(required=False, help_text="Now by default.")
+
+
+class AcknowledgementOutput(serializers.Serializer[Any]):
+    notification_id = serializers.UUIDField()
+    arrived_at = serializers.DateTimeField(allow_null=True)
+    shown_at = serializers.DateTimeField(allow_null=True)
+    opened_at = serializers.DateTimeField(allow_null=True)
+
+
+class QuietHoursInput(serializers.Serializer[Any]):
+    """Wall clock in the person's zone; an end before the start is on the next day, equal ends are the whole day."""
+
+    start_time = WallTimeField()
+    end_time = WallTimeField()
+
+
+class QuietHoursOutput(serializers.Serializer[Any]):
+    start_time = WallTimeField(source="quiet_hours_start_time")
+    end_time = WallTimeField(source="quiet_hours_end_time")
+
+    def get_attribute(self, user: User) -> User | None:
+        return None if user.quiet_hours_start_time is None else user
+
+
+class NotificationSettingsInput(serializers.Serializer[Any]):
+    quiet_hours = QuietHoursInput(
+        allow_null=True, help_text="When follow-ups wait; what falls due never does. Null for never."
+    )
+    private_push_text = serializers.BooleanField(help_text="Whether pushes hide the medicine's name.")
+    follow_up_interval_minutes = FollowUpIntervalField()
+    follow_up_cap = FollowUpCapField()
+
+
+class NotificationSettingsOutput(serializers.ModelSerializer[User]):
+    quiet_hours = QuietHoursOutput(allow_null=True)
+
+    class Meta:
+        model = User
+        fields = ["quiet_hours", "private_push_text", "follow_up_interval_minutes", "follow_up_cap"]
+        read_only_fields = fields
+
+
+class VerdictOutput(serializers.Serializer[Any]):
+    code = serializers.ChoiceField([code.value for code in VerdictCode])
+    reason = serializers.CharField(help_text="Why, in one word or in FCM's own error code; may be empty.")
+    detail = serializers.CharField(help_text="In the caller's language.")
+
+
+class DecisionOutput(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    code = serializers.ChoiceField([code.value for code in Code])
+    notification_id = serializers.UUIDField(allow_null=True)
+    kind = serializers.ChoiceField(NotificationLog.Kind.choices, allow_null=True)
+    step = serializers.IntegerField(allow_null=True)
+    device_id = serializers.UUIDField(allow_null=True)
+    attempt = serializers.IntegerField(allow_null=True)
+    reason = serializers.CharField(help_text="A word of ours or FCM's own error code; may be empty.")
+    detail = serializers.CharField(help_text="In the caller's language.")
+
+
+class TraceOutput(serializers.Serializer[Any]):
+    dose_id = serializers.UUIDField()
+    verdict = VerdictOutput(help_text="Why did no reminder come, or how far did one come?")
+    decisions = DecisionOutput(many=True)

@@ -3,7 +3,9 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
+from medtrack.common.clock import database_now
 from notifications import dispatcher, queue
+from notifications.silence import mark_silent
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -32,3 +34,9 @@ def dispatch_reminders() -> None:
 def check_engine() -> None:
     check = record_check()
     log.info("engine checked", seconds=check.seconds, violations=sum(check.violations.values()))
+
+
+@shared_task
+def mark_silent_devices() -> None:
+    if silent := mark_silent(now=database_now()):
+        log.info("devices silent", devices=silent)

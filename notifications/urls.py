@@ -6,4 +6,8 @@ from notifications import views
 urlpatterns = [
     path("devices", views.Devices.as_view()),
     path("devices/<id:device_id>", views.DeviceDetail.as_view()),
+    path("devices/<id:device_id>/test", views.TestDevice.as_view()),
+    path("doses/<id:dose_id>/trace", views.TraceDose.as_view()),
+    path("notifications/settings", views.NotificationSettings.as_view()),
+    path("notifications/<id:notification_id>/ack", views.AcknowledgeNotification.as_view()),
 ]

@@ -1,7 +1,6 @@
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
@@ -13,9 +12,21 @@ from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import validated
 from notifications import actions
+from notifications.actions import PushState
+from notifications.histories import history_of
 from notifications.models import DeviceToken
 from notifications.querysets import DeviceTokenQuerySet
-from notifications.serializers import DeviceInput, DeviceOutput
+from notifications.serializers import (
+    AcknowledgementInput,
+    AcknowledgementOutput,
+    DeviceInput,
+    DeviceOutput,
+    NotificationSettingsInput,
+    NotificationSettingsOutput,
+    TestPushOutput,
+    TraceOutput,
+)
+from notifications.trace import trace
 from users.authentication import caller, caller_session
 
 
@@ -49,6 +60,73 @@ class Devices(ListAPIView[DeviceToken]):
 class DeviceDetail(APIView):
     @extend_schema(operation_id="removeDevice", responses={204: None})
     def delete(self, request: Request, device_id: UUID) -> Response:
-        device = get_object_or_404(DeviceToken.objects.visible_to(caller(request)), id=device_id)
-        actions.revoke_device(device=device, reason="removed_by_owner", now=timezone.now())
+        device = _device(request, device_id)
+        actions.revoke_device(device=device, reason="removed_by_owner", now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TestDevice(APIView):
+    @extend_schema(
+        operation_id="testDevice",
+        request=None,
+        responses={202: TestPushOutput},
+        description="Sends a test push to this device alone, at most five an hour.",
+    )
+    def post(self, request: Request, device_id: UUID) -> Response:
+        test = actions.send_test_push(device=_device(request, device_id), now=database_now())
+        return Response(TestPushOutput(test).data, status=status.HTTP_202_ACCEPTED)
+
+
+class TraceDose(APIView):
+    @extend_schema(
+        operation_id="traceDose",
+        responses=TraceOutput,
+        description="Every decision about the dose's reminders, in order: why one came, or why none did.",
+    )
+    def get(self, request: Request, dose_id: UUID) -> Response:
+        history = history_of(dose_id, visible_to=caller(request), now=database_now())
+        return Response(TraceOutput(trace(history)).data)
+
+
+class AcknowledgeNotification(APIView):
+    @extend_schema(
+        operation_id="acknowledgeNotification",
+        request=AcknowledgementInput,
+        responses=AcknowledgementOutput,
+        description=(
+            "The phone of this session says how far a push came. The id is the `notification_id` of the push's data. "
+            "The first word about each state counts; a repeat is the same answer."
+        ),
+    )
+    def post(self, request: Request, notification_id: UUID) -> Response:
+        said = validated(AcknowledgementInput, request)
+        acknowledgement = actions.acknowledge(
+            notification_id=notification_id,
+            state=PushState(said["state"]),
+            occurred_at=said.get("occurred_at"),
+            by=caller(request),
+            session=caller_session(request),
+            now=database_now(),
+        )
+        return Response(AcknowledgementOutput(acknowledgement).data)
+
+
+class NotificationSettings(APIView):
+    @extend_schema(operation_id="getNotificationSettings", responses=NotificationSettingsOutput)
+    def get(self, request: Request) -> Response:
+        return Response(NotificationSettingsOutput(caller(request)).data)
+
+    @extend_schema(
+        operation_id="replaceNotificationSettings",
+        request=NotificationSettingsInput,
+        responses=NotificationSettingsOutput,
+    )
+    def put(self, request: Request) -> Response:
+        settings = validated(NotificationSettingsInput, request)
+        user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
+        return Response(NotificationSettingsOutput(user).data)
+
+
+def _device(request: Request, device_id: UUID) -> DeviceToken:
+    device: DeviceToken = get_object_or_404(DeviceToken.objects.visible_to(caller(request)), id=device_id)
+    return device

@@ -16,6 +16,20 @@ class EmailField(serializers.EmailField):
         return str(User.objects.normalize_email(super().to_internal_value(data)))
 
 
+class FollowUpIntervalField(serializers.IntegerField):
+    """Minutes between a reminder and the next one while nobody answers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=5, max_value=240, **kwargs)
+
+
+class FollowUpCapField(serializers.IntegerField):
+    """How many reminders follow the first one at most."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=0, max_value=10, **kwargs)
+
+
 class SignUpInput(serializers.Serializer[Any]):
     email = EmailField(max_length=254)
     password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
@@ -68,8 +82,8 @@ class ProfileInput(serializers.Serializer[Any]):
     timezone = ZoneField(required=False)
     language = serializers.ChoiceField(settings.LANGUAGES, required=False)
     private_push_text = serializers.BooleanField(required=False)
-    follow_up_interval_minutes = serializers.IntegerField(min_value=5, max_value=240, required=False)
-    follow_up_cap = serializers.IntegerField(min_value=0, max_value=10, required=False)
+    follow_up_interval_minutes = FollowUpIntervalField(required=False)
+    follow_up_cap = FollowUpCapField(required=False)
     week_start = serializers.IntegerField(min_value=1, max_value=7, required=False)
 
 

@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from medtrack.common.clock import database_now
 from medtrack.common.requests import validated
 from users import actions
 from users.authentication import AUTHENTICATE_HEADER, caller, caller_session
@@ -51,7 +52,7 @@ class Refresh(PublicView):
 class LogOut(APIView):
     @extend_schema(operation_id="logOut", tags=["auth"], request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        actions.log_out(session=caller_session(request), now=timezone.now())
+        actions.log_out(session=caller_session(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -18,6 +18,9 @@ GETTEXT = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy"}
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z%]|\{\w*\}")
 LANGUAGES = [code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 
+IN_TEMPLATE = re.compile(r'(?:\btranslate |\b_\()"([^"]+)"')
+OF_DJANGO = {("Home",)}
+
 Message = tuple[str, ...]
 
 
@@ -44,12 +47,17 @@ def messages_in(source: str) -> Iterator[Message]:
 @pytest.fixture(scope="module")
 def messages() -> set[Message]:
     sources = (path for app in APPS for path in (ROOT / app).rglob("*.py"))
-    return {
+    templates = (path for app in APPS for path in (ROOT / app).rglob("*.html"))
+    in_code = {
         message
         for path in sources
         if "tests" not in path.parts
         for message in messages_in(path.read_text(encoding="utf-8"))
     }
+    in_templates = {
+        (message,) for path in templates for message in IN_TEMPLATE.findall(path.read_text(encoding="utf-8"))
+    }
+    return in_code | in_templates - OF_DJANGO
 
 
 def test_the_languages_are_korean_and_japanese_beside_english():
@@ -59,6 +67,7 @@ def test_the_languages_are_korean_and_japanese_beside_english():
 def test_the_search_finds_every_kind_of_call():
     source = "_('a'); gettext('b'); x.y(gettext_lazy('c' 'd')); ngettext('one', 'many', n); other('e')"
     assert set(messages_in(source)) == {("a",), ("b",), ("cd",), ("one", "many")}
+    assert IN_TEMPLATE.findall('{% translate "a" %} {{ _("b")|capfirst }} {% url "c" %}') == ["a", "b"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

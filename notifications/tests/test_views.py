@@ -1,11 +1,16 @@
 import random
+from typing import Any
 
 import pytest
+from django.db import OperationalError, transaction
+from django.utils import timezone
 
 from medtrack.tests.api import Client
-from medtrack.tests.builders import device_of
+from medtrack.tests.builders import device_of, person
+from medtrack.tests.workers import in_another_worker
+from notifications.actions import replace_settings
 from notifications.models import DeviceToken
-from users.actions import Credentials
+from users.actions import Credentials, take_turn
 
 PHONE = {"token": "phone-1", "platform": "android", "app_version": "1.2.3"}
 
@@ -63,3 +68,76 @@ def test_a_device_that_makes_no_sense_is_refused_by_field(
 def test_the_longest_token_fits_the_unique_index(as_ana: Client) -> None:
     random_text = "".join(chr(33 + byte % 94) for byte in random.Random(7).randbytes(2048))
     assert as_ana.post("/api/v1/devices", PHONE | {"token": random_text}, format="json").status_code == 201
+
+
+SETTINGS = {
+    "quiet_hours": {"start_time": "22:00", "end_time": "07:30"},
+    "private_push_text": False,
+    "follow_up_interval_minutes": 20,
+    "follow_up_cap": 1,
+}
+
+
+def replace(client: Client, settings: object) -> Any:
+    return client.put("/api/v1/notifications/settings", settings, format="json")
+
+
+def test_the_settings_are_those_of_the_profile_until_they_are_replaced(as_ana: Client) -> None:
+    assert as_ana.get("/api/v1/notifications/settings").json() == {
+        "quiet_hours": None,
+        "private_push_text": True,
+        "follow_up_interval_minutes": 10,
+        "follow_up_cap": 3,
+    }
+    answer = replace(as_ana, SETTINGS)
+    assert (answer.status_code, answer.json()) == (200, SETTINGS)
+    assert as_ana.get("/api/v1/notifications/settings").json() == SETTINGS
+    assert as_ana.get("/api/v1/me").json()["follow_up_cap"] == 1
+    assert replace(as_ana, SETTINGS | {"quiet_hours": None}).json()["quiet_hours"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"quiet_hours": {"start_time": "22:00"}}, "quiet_hours.end_time"),
+        ({"quiet_hours": {"start_time": "22:00", "end_time": "7"}}, "quiet_hours.end_time"),
+        ({"quiet_hours": {"start_time": "22:00:30", "end_time": "07:00"}}, "quiet_hours.start_time"),
+        ({"quiet_hours": {"start_time": None, "end_time": "07:00"}}, "quiet_hours.start_time"),
+        ({"quiet_hours": "never"}, "quiet_hours"),
+        ({"private_push_text": "perhaps"}, "private_push_text"),
+        ({"private_push_text": None}, "private_push_text"),
+        ({"follow_up_interval_minutes": 4}, "follow_up_interval_minutes"),
+        ({"follow_up_interval_minutes": 241}, "follow_up_interval_minutes"),
+        ({"follow_up_cap": -1}, "follow_up_cap"),
+        ({"follow_up_cap": 11}, "follow_up_cap"),
+        ({"follow_up_cap": 10**30}, "follow_up_cap"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_field(
+    as_ana: Client, change: dict[str, Any], field: str
+) -> None:
+    answer = replace(as_ana, SETTINGS | change)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("field", SETTINGS)
+def test_settings_are_replaced_as_a_whole(as_ana: Client, field: str) -> None:
+    answer = replace(as_ana, {name: value for name, value in SETTINGS.items() if name != field})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+
+
+def test_settings_are_ones_own(as_ana: Client, as_cleo: Client, as_nobody: Client) -> None:
+    replace(as_ana, SETTINGS)
+    assert as_cleo.get("/api/v1/notifications/settings").json()["follow_up_cap"] == 3
+    assert as_nobody.get("/api/v1/notifications/settings").status_code == 401
+    assert replace(as_nobody, SETTINGS).status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_settings_take_turns_with_other_changes_of_the_profile() -> None:
+    ana = person("Ana").user
+    with transaction.atomic():
+        take_turn(ana.id)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            in_another_worker(lambda: replace_settings(user=ana, now=timezone.now(), quiet_hours=None))

@@ -1,0 +1,164 @@
+"""The words of a trace: its codes, which stay as they are, and what they mean in the reader's language."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class Code(StrEnum):
+    """One decision about a dose's reminders, or something that led to one."""
+
+    PLANNED = "planned"
+    SNOOZED = "snoozed"
+    ANSWERED = "answered"
+    REOPENED = "reopened"
+    MISSED = "missed"
+    ENQUEUED = "enqueued"
+    GROUPED_WITH = "grouped_with"
+    HELD = "held_by_quiet_hours"
+    CLAIMED = "claimed"
+    LEASE_LOST = "lease_lost"
+    UNSENT = "unsent"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    WILL_RETRY = "will_retry"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a code
+    MOOT = "moot"
+    DEAD = "dead"
+    WITHDRAWN = "withdrawn"
+    ARRIVED = "arrived"
+    SHOWN = "shown"
+    OPENED = "opened"
+
+
+class VerdictCode(StrEnum):
+    """Why no reminder came, or how far one came."""
+
+    AS_NEEDED = "as_needed"
+    PLANNED_TOO_LATE = "planned_too_late"
+    REMINDERS_DISABLED = "reminders_disabled"
+    ANSWERED_BEFORE_DUE = "answered_before_due"
+    NO_LONGER_WANTED = "no_longer_wanted"
+    NOT_DUE_YET = "not_due_yet"
+    SNOOZED = "snoozed"
+    WAITING_TO_BE_ENQUEUED = "waiting_to_be_enqueued"
+    NEVER_ENQUEUED = "never_enqueued"
+    WAITING_TO_BE_SENT = "waiting_to_be_sent"
+    ON_ITS_WAY = "on_its_way"
+    HELD = "held"
+    RETRYING = "retrying"
+    NOT_DELIVERED = "not_delivered"
+    HANDED_OVER = "handed_over"
+    DELIVERED = "delivered"
+
+
+class Reason(StrEnum):
+    """Why the engine lets a reminder be. What else is a reason is FCM's or the transport's own code."""
+
+    EXPIRED = "expired"
+    ANSWERED = "answered"
+    MISSED = "missed"
+    SNOOZED = "snoozed"
+    SNOOZED_AGAIN = "snoozed_again"
+    MEDICATION_PAUSED = "medication_paused"
+    MEDICATION_ENDED = "medication_ended"
+    SCHEDULE_ENDED = "schedule_ended"
+    REMINDER_DISABLED = "reminder_disabled"
+    USER_INACTIVE = "user_inactive"
+    NO_DEVICE = "no_device"
+    DOSE_REMOVED = "dose_removed"
+    QUIET_HOURS = "quiet_hours"
+    TOO_MANY_PUSHES = "too_many_pushes"
+    REOPENED = "reopened"
+
+
+_CODES: dict[Code, Promise] = {
+    Code.PLANNED: _("The dose was planned for %(time)s."),
+    Code.SNOOZED: _("The dose was put off by %(minutes)s minutes."),
+    Code.ANSWERED: _("The dose was answered."),
+    Code.REOPENED: _("The answer was taken back: the dose is open again."),
+    Code.MISSED: _("Nobody answered in time: the dose counts as missed."),
+    Code.ENQUEUED: _("A reminder was put into the queue."),
+    Code.GROUPED_WITH: _("It is one push together with %(count)s other doses."),
+    Code.HELD: _("It waits for the end of the quiet hours at %(time)s."),
+    Code.CLAIMED: _("A worker took it to send it."),
+    Code.LEASE_LOST: _("The worker that had it left no answer: it stopped, or nothing could be sent."),
+    Code.UNSENT: _("Nothing was sent this time."),
+    Code.ACCEPTED: _("FCM accepted it for this device."),
+    Code.REFUSED: _("FCM did not accept it for this device."),
+    Code.WILL_RETRY: _("It is to be sent again at %(time)s."),
+    Code.TOKEN_REVOKED: _("This device stopped receiving pushes."),
+    Code.MOOT: _("Nothing more is sent."),
+    Code.DEAD: _("It was given up."),
+    Code.WITHDRAWN: _("The answered reminder was taken off this device."),
+    Code.ARRIVED: _("The device says that it arrived."),
+    Code.SHOWN: _("The device says that it was shown."),
+    Code.OPENED: _("The device says that it was opened."),
+}
+
+_VERDICTS: dict[VerdictCode, Promise] = {
+    VerdictCode.AS_NEEDED: _("This was taken as needed, and nobody is reminded of that."),
+    VerdictCode.PLANNED_TOO_LATE: _("When the dose was planned, its time had passed long ago."),
+    VerdictCode.REMINDERS_DISABLED: _("Reminders are turned off for this schedule."),
+    VerdictCode.ANSWERED_BEFORE_DUE: _("The dose was answered before it was due."),
+    VerdictCode.NO_LONGER_WANTED: _("Nobody waits for this dose any more."),
+    VerdictCode.NOT_DUE_YET: _("The reminder's time has not come yet: %(time)s."),
+    VerdictCode.SNOOZED: _("The dose was put off: the reminder comes at %(time)s."),
+    VerdictCode.WAITING_TO_BE_ENQUEUED: _("The dose is due, and its reminder is about to be made."),
+    VerdictCode.NEVER_ENQUEUED: _("The reminder engine did not run while a reminder would have helped."),
+    VerdictCode.WAITING_TO_BE_SENT: _("The reminder waits for a worker to send it."),
+    VerdictCode.ON_ITS_WAY: _("The reminder is being sent at this moment."),
+    VerdictCode.HELD: _("The reminder waits for the end of the quiet hours at %(time)s."),
+    VerdictCode.RETRYING: _("The reminder could not be handed over yet and is sent again."),
+    VerdictCode.NOT_DELIVERED: _("No reminder was handed over."),
+    VerdictCode.HANDED_OVER: _("FCM accepted the reminder; the device has not said that it arrived."),
+    VerdictCode.DELIVERED: _("The reminder arrived: the device says so."),
+}
+
+REASONS: dict[str, Promise] = {
+    Reason.EXPIRED: _("Its time to be useful had passed."),
+    Reason.ANSWERED: _("The dose had been answered."),
+    Reason.MISSED: _("The dose counted as missed."),
+    Reason.SNOOZED: _("The dose had been put off."),
+    Reason.SNOOZED_AGAIN: _("The dose had been put off again, or no longer."),
+    Reason.MEDICATION_PAUSED: _("The medication was paused."),
+    Reason.MEDICATION_ENDED: _("The medication had ended."),
+    Reason.SCHEDULE_ENDED: _("The schedule had ended."),
+    Reason.REMINDER_DISABLED: _("Reminders were turned off for the schedule."),
+    Reason.USER_INACTIVE: _("The person's account was not active."),
+    Reason.NO_DEVICE: _("No signed-in device was left to send it to."),
+    Reason.DOSE_REMOVED: _("The dose is gone: its schedule was changed."),
+    Reason.QUIET_HOURS: _("The quiet hours last longer than the dose can be answered."),
+    Reason.TOO_MANY_PUSHES: _("The person had enough pushes for one hour."),
+    Reason.REOPENED: _("The dose was open again."),
+    "taken": _("It was taken."),
+    "skipped": _("It was skipped."),
+    "signed_out": _("Its session was ended."),
+    "removed_by_owner": _("Its owner removed it."),
+    "NO_ANSWER": _("No answer came from FCM; it may have arrived."),
+    "NO_ACCESS_TOKEN": _("FCM gave us no access token."),
+    "STOPPED": _("FCM refused the whole project at that time."),
+    "TOO_LATE": _("There was no time left to wait for an answer."),
+    "UNSENDABLE": _("The message could not be written."),
+    "UNREGISTERED": _("The app was removed from the device, or its token ran out (UNREGISTERED)."),
+}
+_ANSWER = _("FCM's answer was %(reason)s.")
+
+# Where the quiet hours are the decision themselves, their reason would be another.
+_SPEAKS_FOR_ITSELF = {
+    Code.HELD,
+    VerdictCode.HELD,
+    VerdictCode.REMINDERS_DISABLED,
+    VerdictCode.ANSWERED_BEFORE_DUE,
+}
+
+
+def explain(code: Code | VerdictCode, reason: str, details: Mapping[str, str]) -> str:
+    """A sentence, and one more for the reason, in the language that is active; `details` fill the gaps."""
+    sentence = str(_CODES[code] if isinstance(code, Code) else _VERDICTS[code]) % details
+    if not reason or code in _SPEAKS_FOR_ITSELF:
+        return sentence
+    why = str(REASONS.get(reason, _ANSWER)) % {"reason": reason}
+    return f"{sentence} {why}"

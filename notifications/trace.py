@@ -1,0 +1,368 @@
+"""Why a reminder came or did not: the story of one dose, read off its rows. Pure: nothing is stored for it.
+
+A trace says what the rows say. The row of a reminder knows its last claim only; the claims before that one are
+known by the answers that they left.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from operator import attrgetter
+from typing import NamedTuple
+from uuid import UUID
+
+from dosing.models import DoseEvent, DoseLog
+from dosing.planning import ANSWER_WINDOW
+from dosing.status import DoseStatus, EventAction
+from notifications.explanations import Code, Reason, VerdictCode, explain
+from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from users.models import User
+
+Kind = NotificationLog.Kind
+Status = NotificationLog.Status
+
+# Enqueueing writes both times of a follow-up from clocks that are read a moment apart.
+_SAME_TIME = timedelta(seconds=1)
+_EVENTS = {
+    EventAction.TAKEN: Code.ANSWERED,
+    EventAction.SKIPPED: Code.ANSWERED,
+    EventAction.REOPENED: Code.REOPENED,
+    EventAction.SNOOZED: Code.SNOOZED,
+}
+_UNWANTED = {
+    Reason.MEDICATION_PAUSED,
+    Reason.MEDICATION_ENDED,
+    Reason.SCHEDULE_ENDED,
+    Reason.USER_INACTIVE,
+    Reason.DOSE_REMOVED,
+}
+# How a reminder ends when nothing is wrong: another one of the dose explains more.
+_USUAL = {
+    Reason.ANSWERED,
+    Reason.MISSED,
+    Reason.SNOOZED,
+    Reason.SNOOZED_AGAIN,
+    Reason.QUIET_HOURS,
+    Reason.TOO_MANY_PUSHES,
+}
+
+
+@dataclass(frozen=True)
+class History:
+    """All rows that tell of one dose's reminders, as they are at `now`.
+
+    `dose` comes with schedule, medication and person; it is None when a changed schedule took it away.
+    `reminders` are its own and the withdrawals of what stood for it, `companions` counts the other doses of the
+    same push, `devices` are the person's, with their sessions.
+    """
+
+    dose_id: UUID
+    dose: DoseLog | None
+    user: User
+    events: Sequence[DoseEvent]
+    reminders: Sequence[NotificationLog]
+    companions: Mapping[UUID, int]
+    deliveries: Mapping[UUID, Sequence[PushDelivery]]
+    devices: Sequence[DeviceToken]
+    now: datetime
+
+    def wall_clock(self, at: datetime) -> str:
+        """The instant as the person's clock shows it."""
+        local = at.astimezone(self.user.zone)
+        return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    code: VerdictCode
+    reason: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def detail(self) -> str:
+        return explain(self.code, self.reason, self.details)
+
+
+@dataclass(frozen=True)
+class Decision:
+    at: datetime
+    code: Code
+    notification_id: UUID | None = None
+    kind: str | None = None
+    step: int | None = None
+    device_id: UUID | None = None
+    attempt: int | None = None
+    reason: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def detail(self) -> str:
+        return explain(self.code, self.reason, self.details)
+
+    def get_kind_display(self) -> str:
+        return str(Kind(self.kind).label) if self.kind else ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    dose_id: UUID
+    verdict: Verdict
+    decisions: list[Decision]
+
+
+class _Answer(NamedTuple):
+    """What FCM said of one attempt for one device; without an error it accepted."""
+
+    claimed_at: datetime
+    answered_at: datetime
+    error_code: str
+    device_id: UUID
+
+
+def trace(history: History) -> Trace:
+    """The dose's story in order of time, and its verdict."""
+    told = [*_of_dose(history), *_of_devices(history)]
+    for reminder in history.reminders:
+        told += _of_reminder(history, reminder)
+    return Trace(history.dose_id, _verdict(history), sorted(told, key=attrgetter("at")))
+
+
+def _of_dose(history: History) -> Iterator[Decision]:
+    dose = history.dose
+    if dose is None:
+        return
+    if dose.due_at is not None:
+        yield Decision(dose.created_at, Code.PLANNED, details={"time": history.wall_clock(dose.due_at)})
+    for event in history.events:
+        if code := _EVENTS.get(EventAction(event.action)):
+            reason = event.action if code is Code.ANSWERED else ""
+            minutes = str(event.payload.get("minutes", ""))
+            yield Decision(event.recorded_at, code, reason=reason, details={"minutes": minutes})
+    if dose.status == DoseStatus.MISSED and dose.answer_by is not None:
+        yield Decision(max(dose.answer_by, dose.created_at), Code.MISSED)
+
+
+def _of_devices(history: History) -> Iterator[Decision]:
+    """Which phones were lost while the dose mattered."""
+    if history.dose is None or history.dose.due_at is None:
+        return
+    until = history.dose.answer_by or history.dose.due_at + ANSWER_WINDOW
+    for device in history.devices:
+        session = device.session
+        if device.revoked_at is not None:
+            at, reason = device.revoked_at, device.revoke_reason
+        elif session is not None and session.revoked_at is not None:
+            at, reason = session.revoked_at, "signed_out"
+        else:
+            continue
+        if history.dose.created_at <= at <= until:
+            yield Decision(at, Code.TOKEN_REVOKED, device_id=device.id, reason=reason)
+
+
+def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decision]:
+    decision = partial(Decision, notification_id=reminder.id, kind=reminder.kind, step=reminder.step)
+    yield decision(reminder.created_at, Code.ENQUEUED)
+    if count := history.companions.get(reminder.id):
+        yield decision(reminder.created_at, Code.GROUPED_WITH, details={"count": str(count)})
+    if _was_held(reminder):
+        until = {"time": history.wall_clock(reminder.send_at)}
+        yield decision(reminder.created_at, Code.HELD, reason=Reason.QUIET_HOURS, details=until)
+    deliveries = history.deliveries.get(reminder.id, ())
+    yield from _of_attempts(history, reminder, deliveries, decision)
+    if reminder.closed_at is not None and reminder.status == Status.DEAD:
+        yield decision(reminder.closed_at, Code.DEAD, reason=reminder.reason)
+    elif reminder.closed_at is not None and reminder.reason in set(Reason):  # some phones may have it
+        yield decision(reminder.closed_at, Code.MOOT, reason=reminder.reason)
+    for delivery in deliveries:
+        for code in (Code.ARRIVED, Code.SHOWN, Code.OPENED):
+            if at := getattr(delivery, f"{code}_at"):
+                yield decision(at, code, device_id=delivery.device_id)
+
+
+def _was_held(reminder: NotificationLog) -> bool:
+    """A follow-up is enqueued for at once; one for later was put off until the quiet hours end."""
+    is_later = reminder.send_at > reminder.created_at + _SAME_TIME
+    return reminder.kind == Kind.FOLLOW_UP and is_later
+
+
+def _of_attempts(
+    history: History,
+    reminder: NotificationLog,
+    deliveries: Sequence[PushDelivery],
+    decision: "partial[Decision]",
+) -> Iterator[Decision]:
+    answers = [answer for delivery in deliveries for answer in _answers(delivery)]
+    answered = {answer.claimed_at for answer in answers}
+    claims = sorted(answered | ({reminder.claimed_at} if reminder.claimed_at else set()))
+    attempts = dict(zip(claims, range(1, len(claims) + 1), strict=True))
+    if reminder.claimed_at:
+        attempts[reminder.claimed_at] = reminder.attempts
+    # Of claims that left no answer, all but the last have left no time either.
+    for attempt in range(len(claims), reminder.attempts):
+        yield decision(claims[-1] if claims else reminder.created_at, Code.LEASE_LOST, attempt=attempt)
+    for claimed_at, attempt in attempts.items():
+        yield decision(claimed_at, Code.CLAIMED, attempt=attempt)
+        if claimed_at not in answered:
+            yield from _of_unanswered(history, reminder, claimed_at, partial(decision, attempt=attempt))
+    taken = Code.WITHDRAWN if reminder.kind == Kind.WITHDRAW else Code.ACCEPTED
+    for answer in answers:
+        yield decision(
+            answer.answered_at,
+            Code.REFUSED if answer.error_code else taken,
+            device_id=answer.device_id,
+            attempt=attempts[answer.claimed_at],
+            reason=answer.error_code,
+        )
+    if reminder.retry_at is not None:
+        at = max((answer.answered_at for answer in answers), default=reminder.created_at)
+        yield decision(
+            max(at, reminder.claimed_at or at),
+            Code.WILL_RETRY,
+            reason=reminder.reason,
+            details={"time": history.wall_clock(reminder.retry_at)},
+        )
+
+
+def _answers(delivery: PushDelivery) -> Iterator[_Answer]:
+    for earlier in delivery.earlier:
+        claimed_at, answered_at = (
+            datetime.fromisoformat(earlier[name]) for name in ("claimed_at", "answered_at")
+        )
+        yield _Answer(claimed_at, answered_at, earlier["error_code"], delivery.device_id)
+    error_code = "" if delivery.outcome == PushDelivery.Outcome.ACCEPTED else delivery.error_code
+    yield _Answer(delivery.claimed_at, delivery.answered_at, error_code, delivery.device_id)
+
+
+def _of_unanswered(
+    history: History, reminder: NotificationLog, claimed_at: datetime, decision: "partial[Decision]"
+) -> Iterator[Decision]:
+    if reminder.retry_at is not None:
+        yield decision(claimed_at, Code.UNSENT, reason=reminder.reason)
+    elif reminder.lease_until is None or reminder.lease_until <= history.now:
+        yield decision(reminder.lease_until or claimed_at, Code.LEASE_LOST)
+
+
+def _verdict(history: History) -> Verdict:
+    reminders = [reminder for reminder in history.reminders if reminder.kind != Kind.WITHDRAW]
+    deliveries = [delivery for reminder in reminders for delivery in history.deliveries.get(reminder.id, ())]
+    if any(delivery.arrived_at for delivery in deliveries):
+        return Verdict(VerdictCode.DELIVERED)
+    if any(reminder.sent_at for reminder in reminders):
+        return Verdict(VerdictCode.HANDED_OVER)
+    queued = [reminder for reminder in reminders if reminder.status == Status.QUEUED]
+    if queued:
+        return _of_queued(history, min(queued, key=attrgetter("send_at")))
+    if reminders:
+        return _of_closed(history, reminders)
+    return (
+        _without_reminder(history, history.dose) if history.dose else _because(history, Reason.DOSE_REMOVED)
+    )
+
+
+def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
+    """What the next claim is going to find."""
+    now, time = history.now, {"time": history.wall_clock(reminder.send_at)}
+    if reminder.lease_until is not None and reminder.lease_until > now:
+        return Verdict(VerdictCode.ON_ITS_WAY)
+    if reminder.expires_at <= now:
+        return _undelivered(history, reminder, Reason.EXPIRED)
+    if obstacle := _obstacle(history):
+        return _because(history, obstacle)
+    if snoozed := _snoozed(history):
+        return snoozed
+    if reminder.send_at > now:
+        is_held = _was_held(reminder)
+        code = VerdictCode.HELD if is_held else VerdictCode.NOT_DUE_YET
+        return Verdict(code, Reason.QUIET_HOURS if is_held else "", time)
+    if not any(device.is_reachable for device in history.devices):
+        return _because(history, Reason.NO_DEVICE)
+    if reminder.attempts:
+        return Verdict(VerdictCode.RETRYING, "" if reminder.reason in set(Reason) else reminder.reason)
+    return Verdict(VerdictCode.WAITING_TO_BE_SENT)
+
+
+def _of_closed(history: History, reminders: Sequence[NotificationLog]) -> Verdict:
+    telling = [reminder for reminder in reminders if reminder.reason not in _USUAL]
+    if not telling and (snoozed := _snoozed(history)):
+        return snoozed
+    last = max(telling or reminders, key=attrgetter("send_at", "step"))
+    return _undelivered(history, last, last.reason)
+
+
+def _undelivered(history: History, reminder: NotificationLog, reason: str) -> Verdict:
+    """What FCM said last, if it was ever asked, explains more than that the time ran out meanwhile."""
+    refusals = [
+        answer for delivery in history.deliveries.get(reminder.id, ()) for answer in _answers(delivery)
+    ]
+    if refusals:
+        return Verdict(VerdictCode.NOT_DELIVERED, max(refusals, key=attrgetter("answered_at")).error_code)
+    return _because(history, reason)
+
+
+def _without_reminder(history: History, dose: DoseLog) -> Verdict:
+    if dose.schedule is None or dose.due_at is None:
+        return Verdict(VerdictCode.AS_NEEDED)
+    window_end = dose.answer_by or dose.due_at + ANSWER_WINDOW
+    if dose.created_at >= window_end:
+        return Verdict(VerdictCode.PLANNED_TOO_LATE)
+    if _was_answered_before_due(history):
+        return Verdict(VerdictCode.ANSWERED_BEFORE_DUE)
+    if not dose.schedule.reminder_enabled:
+        return Verdict(VerdictCode.REMINDERS_DISABLED)
+    if dose.status == DoseStatus.PENDING and window_end > history.now and (obstacle := _obstacle(history)):
+        return _because(history, obstacle)
+    if dose.status == DoseStatus.PENDING and dose.answer_by is None:
+        return Verdict(VerdictCode.NO_LONGER_WANTED)
+    if dose.due_at > history.now:
+        return Verdict(VerdictCode.NOT_DUE_YET, details={"time": history.wall_clock(dose.due_at)})
+    if dose.status == DoseStatus.PENDING and window_end > history.now:
+        return Verdict(VerdictCode.WAITING_TO_BE_ENQUEUED)
+    return Verdict(VerdictCode.NEVER_ENQUEUED)
+
+
+def _because(history: History, reason: str) -> Verdict:
+    if reason in _UNWANTED:
+        return Verdict(VerdictCode.NO_LONGER_WANTED, reason)
+    if reason == Reason.REMINDER_DISABLED:
+        return Verdict(VerdictCode.REMINDERS_DISABLED, reason)
+    if reason == Reason.ANSWERED and _was_answered_before_due(history):
+        return Verdict(VerdictCode.ANSWERED_BEFORE_DUE, reason)
+    return Verdict(VerdictCode.NOT_DELIVERED, reason)
+
+
+def _obstacle(history: History) -> Reason | None:
+    """What stands in the way of a reminder now, in the order in which a claim looks for it."""
+    dose, user = history.dose, history.user
+    if not user.is_active or user.deleted_at is not None:
+        return Reason.USER_INACTIVE
+    if dose is None:
+        return Reason.DOSE_REMOVED
+    medication, schedule = dose.medication, dose.schedule
+    obstacles = (
+        (dose.status == DoseStatus.MISSED, Reason.MISSED),
+        (dose.status != DoseStatus.PENDING, Reason.ANSWERED),
+        (medication.deleted_at is not None or not medication.is_active, Reason.MEDICATION_ENDED),
+        (medication.paused_at is not None, Reason.MEDICATION_PAUSED),
+        (
+            schedule is None or schedule.deleted_at is not None or not schedule.is_active,
+            Reason.SCHEDULE_ENDED,
+        ),
+        (schedule is not None and not schedule.reminder_enabled, Reason.REMINDER_DISABLED),
+    )
+    return next((reason for is_so, reason in obstacles if is_so), None)
+
+
+def _snoozed(history: History) -> Verdict | None:
+    until = history.dose and history.dose.snoozed_until
+    if not until or until <= history.now:
+        return None
+    return Verdict(VerdictCode.SNOOZED, details={"time": history.wall_clock(until)})
+
+
+def _was_answered_before_due(history: History) -> bool:
+    dose = history.dose
+    if dose is None or dose.due_at is None or dose.status not in (DoseStatus.TAKEN, DoseStatus.SKIPPED):
+        return False
+    answers = [event for event in history.events if _EVENTS.get(EventAction(event.action)) is Code.ANSWERED]
+    return bool(answers) and answers[-1].recorded_at <= dose.due_at
