@@ -65,7 +65,7 @@ class DeviceToken(models.Model):
     @property
     def is_reachable(self) -> bool:
         """Whether pushes go to it: nobody removed it, and whoever signed in on it still is."""
-        return self.revoked_at is None and (self.session is None or self.session.revoked_at is None)
+        return self.revoked_at is None and self.session is not None and self.session.revoked_at is None
 
 
 class NotificationLog(models.Model):

@@ -281,7 +281,8 @@ def mark(results: Sequence[Result]) -> Marked:
         "message_ids": _column(outcome.message_id for _, _, outcome in deliveries),
         "error_codes": _column(outcome.code for _, _, outcome in deliveries),
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
         _execute(cursor, _MARK, params)
         held, slowest = cursor.fetchone()
     return Marked(lost=len(reminders) - held, slowest=slowest)

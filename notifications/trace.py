@@ -252,7 +252,8 @@ def _verdict(history: History) -> Verdict:
         return Verdict(VerdictCode.HANDED_OVER)
     queued = [reminder for reminder in reminders if reminder.status == Status.QUEUED]
     if queued:
-        return _of_queued(history, min(queued, key=attrgetter("send_at")))
+        # The last one: what expired before it is only not claimed yet.
+        return _of_queued(history, max(queued, key=attrgetter("send_at", "step")))
     if reminders:
         return _of_closed(history, reminders)
     return (

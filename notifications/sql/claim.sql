@@ -1,7 +1,8 @@
 -- Earliest expiry first. The first queued row of each push decides who has the push: SKIP LOCKED on it alone cannot
 -- split a push. Dose, schedule, medicine, person and devices are read here and nowhere earlier, so nothing needs
--- cancelling. `status || ''` keeps the planner from looking a tag up in the queue's own index: its statistics come
--- from quiet hours, when the queue is empty, and at the full hour that index holds everything.
+-- cancelling. `status || ''` and its like leave the planner no index but the tag's to find a push's rows by: its
+-- statistics come from quiet hours, when the queue is empty, and at the full hour every other index holds everything.
+-- A sign-in is looked up in a subquery of its own so that it cannot be joined the other way round.
 
 WITH first AS MATERIALIZED (
     SELECT n.tag, n.kind, n.step
@@ -12,7 +13,8 @@ WITH first AS MATERIALIZED (
       AND (n.retry_at IS NULL OR n.retry_at <= statement_timestamp())
       AND NOT EXISTS (
           SELECT FROM notification_logs e
-          WHERE e.tag = n.tag AND e.kind = n.kind AND e.step = n.step AND e.status || '' = 'queued' AND e.id < n.id
+          WHERE e.tag = n.tag AND e.kind || '' = n.kind AND e.step + 0 = n.step AND e.status || '' = 'queued'
+            AND e.id::text < n.id::text
       )
     ORDER BY n.expires_at, n.id
     LIMIT %(limit)s
@@ -39,7 +41,7 @@ WITH first AS MATERIALIZED (
             WHEN t.tokens IS NULL THEN 'no_device'
         END AS obstacle
     FROM first f
-    JOIN notification_logs n USING (tag, kind, step)
+    JOIN notification_logs n ON n.tag = f.tag AND n.kind || '' = f.kind AND n.step + 0 = f.step
     LEFT JOIN users u ON u.id = n.user_id
     LEFT JOIN dose_logs d ON d.id = n.dose_id
     LEFT JOIN medications m ON m.id = d.medication_id
@@ -50,8 +52,9 @@ WITH first AS MATERIALIZED (
     ) q ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(t.id::text) AS device_ids, array_agg(t.token) AS tokens
-        FROM device_tokens t JOIN sessions a ON a.id = t.session_id
-        WHERE t.user_id = n.user_id AND t.revoked_at IS NULL AND a.revoked_at IS NULL
+        FROM device_tokens t
+        WHERE t.user_id = n.user_id AND t.revoked_at IS NULL
+          AND (SELECT a.revoked_at IS NULL FROM sessions a WHERE a.id = t.session_id)
           AND (n.device_id IS NULL OR t.id = n.device_id)
           AND (n.attempts = 0 OR NOT EXISTS (
               SELECT FROM push_deliveries p

@@ -1,6 +1,6 @@
 -- The fence: nothing is written for a push whose lease another worker took over. An answer before the last one is
 -- kept with the delivery, for the trace. Arrays come as one text each (`queue._column`), and
--- an array of one empty text comes as none: hence the coalesces.
+-- an array of one empty text comes as none: hence the coalesces. `status || ''`: see the claim.
 
 WITH held AS (
     UPDATE notification_logs n
@@ -16,7 +16,7 @@ WITH held AS (
         string_to_array(%(fates)s, e'\x1f'), string_to_array(%(reasons)s, e'\x1f'),
         string_to_array(%(accepted)s, e'\x1f')::bool[], string_to_array(%(retries)s, e'\x1f', '')::float8[]
     ) AS r (id, lease_token, fate, reason, is_accepted, retry_after)
-    WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status = 'queued'
+    WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
     RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
 ), delivered AS (
     INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at)

@@ -247,7 +247,7 @@ def follow_up_in_quiet_hours(dose: DoseLog, *, hours: int) -> None:
         "quiet_hours_end_time": now + timedelta(hours=hours),
     }
     User.objects.update(follow_up_cap=1, **{name: at.time() for name, at in quiet.items()})
-    queue.enqueue()
+    queue.enqueue_follow_ups()
 
 
 def test_a_follow_up_waits_for_the_end_of_the_quiet_hours(dose: DoseLog) -> None:
@@ -255,6 +255,14 @@ def test_a_follow_up_waits_for_the_end_of_the_quiet_hours(dose: DoseLog) -> None
     queue.hold(claim().pushes)
     assert verdict_of(dose) == ("held", "quiet_hours")
     assert decisions_of(dose)[-1] == ("held_by_quiet_hours", "quiet_hours")
+
+
+def test_a_follow_up_on_its_way_says_more_than_what_expired_before_it(dose: DoseLog) -> None:
+    queue.enqueue()
+    later(31)
+    User.objects.update(follow_up_cap=1)
+    queue.enqueue_follow_ups()
+    assert verdict_of(dose) == ("waiting_to_be_sent", "")
 
 
 def test_a_follow_up_that_quiet_hours_outlast_is_moot_and_the_first_reminder_says_more(dose: DoseLog) -> None:
@@ -265,9 +273,7 @@ def test_a_follow_up_that_quiet_hours_outlast_is_moot_and_the_first_reminder_say
 
 
 def test_what_is_too_much_for_one_hour_says_so(dose: DoseLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _sql, params in queue._ENQUEUE:
-        if "cap" in params:
-            monkeypatch.setitem(params, "cap", 0)
+    monkeypatch.setitem(queue._FOLLOW_UPS[1], "cap", 0)
     follow_up_in_quiet_hours(dose, hours=1)
     assert ("moot", "too_many_pushes") in decisions_of(dose)
     assert verdict_of(dose) == ("not_delivered", "no_device")
@@ -555,7 +561,7 @@ def test_a_long_story_takes_as_many_queries_as_a_short_one(ana: Credentials, dos
     send(ACCEPTED)
     for _ in range(3):
         later(11)
-        queue.enqueue()
+        queue.enqueue_follow_ups()
         send(ACCEPTED)
     take(dose)
     queue.enqueue()

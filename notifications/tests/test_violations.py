@@ -71,6 +71,7 @@ def run_unguarded(sql: str, *params: Any) -> None:
 def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> list[queue.Push]:
     """What the dispatcher does, with this answer of FCM to everything."""
     queue.enqueue()
+    queue.enqueue_follow_ups()
     pushes = queue.claim(limit=100, lease=timedelta(seconds=25)).pushes
     held = [push for push in pushes if push.held_until]
     if held:
