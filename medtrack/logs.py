@@ -50,6 +50,8 @@ def logging_config(log_format: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stdout"], "level": "INFO"},
         "loggers": {
+            # In development Django would print its warnings a second time, past our formatter.
+            "django": {"handlers": []},
             # Every tick would otherwise be two lines; what a tick did is logged by the engine itself.
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
