@@ -12,6 +12,7 @@ from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.passing import pass_by
 from medtrack.tests.workers import closing, in_another_worker
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -283,16 +284,6 @@ def test_the_rest_of_a_push_goes_out_when_one_of_its_doses_is_answered(ana: Cred
     assert NotificationLog.objects.get(dose=taken).reason == "answered"
 
 
-def aged(minutes: int) -> None:
-    """As if everything had happened that much earlier."""
-    age = timedelta(minutes=minutes)
-    DoseLog.objects.update(due_at=F("due_at") - age, answer_by=F("answer_by") - age)
-    NotificationLog.objects.update(
-        send_at=F("send_at") - age, expires_at=F("expires_at") - age, sent_at=F("sent_at") - age
-    )
-    PushDelivery.objects.update(claimed_at=F("claimed_at") - age, answered_at=F("answered_at") - age)
-
-
 def follow_ups() -> list[NotificationLog]:
     queue.enqueue()
     queue.enqueue_follow_ups()
@@ -322,16 +313,16 @@ def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_othe
     first, second = push.devices
     result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
     queue.mark([result])
-    aged(10)
+    pass_by(10)
     assert [row.step for row in follow_ups()] == [1]
 
 
 def test_a_follow_up_waits_from_the_hand_over_and_not_from_the_due_time(dose: DoseLog) -> None:
     queue.enqueue()
-    aged(12)
+    pass_by(12)
     answer(claim(), ACCEPTED)
     assert follow_ups() == []
-    aged(10)
+    pass_by(10)
     assert [row.step for row in follow_ups()] == [1]
 
 
@@ -339,7 +330,7 @@ def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, do
     queue.enqueue()
     answer(claim(), ACCEPTED)
     snooze_dose(dose_id=dose.id, by=ana.user, now=timezone.now(), minutes=15)
-    aged(12)
+    pass_by(12)
     assert follow_ups() == []
     DoseLog.objects.update(snoozed_until=timezone.now())
     assert follow_ups() == []
@@ -349,7 +340,7 @@ def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, do
 def test_follow_ups_go_on_after_one_that_fcm_never_took(dose: DoseLog) -> None:
     queue.enqueue()
     answer(claim(), BUSY, retry_after=timedelta(0))
-    aged(31)
+    pass_by(31)
     claim()
     assert (reminder().status, reminder().reason) == ("dead", "expired")
     assert [row.status for row in follow_ups()] == ["queued"]
@@ -360,7 +351,7 @@ def test_a_dose_that_was_reopened_is_reminded_of_again(ana: Credentials, dose: D
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     claim()
     undo_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    aged(10)
+    pass_by(10)
     assert [row.status for row in follow_ups()] == ["queued"]
 
 
@@ -371,7 +362,7 @@ def test_a_follow_up_does_not_hide_another_that_is_on_its_way(ana: Credentials) 
     queue.enqueue()
     answer(claim(), ACCEPTED)
     take_dose(dose_id=second.id, by=ana.user, now=timezone.now())
-    aged(10)
+    pass_by(10)
     assert [row.dose_id for row in follow_ups()] == [first.id]
     undo_dose(dose_id=second.id, by=ana.user, now=timezone.now())
     tags = {row.tag for row in follow_ups()}
@@ -418,12 +409,12 @@ def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_
     answer(claim(), ACCEPTED)
     for step in (1, 2, 3):
         assert queue.enqueue_follow_ups() == 0
-        aged(10)
+        pass_by(10)
         assert [queue.enqueue_follow_ups(), queue.enqueue_follow_ups()] == [1, 0]
         (push,) = (claimed := claim()).pushes
         assert (push.kind, push.step) == ("follow_up", step)
         answer(claimed, ACCEPTED)
-    aged(10)
+    pass_by(10)
     assert queue.enqueue_follow_ups() == 0
     assert NotificationLog.objects.values("tag").distinct().count() == 1
 
@@ -432,7 +423,7 @@ def test_an_answered_dose_is_not_followed_up(ana: Credentials, dose: DoseLog) ->
     queue.enqueue()
     answer(claim(), ACCEPTED)
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    aged(10)
+    pass_by(10)
     assert follow_ups() == []
 
 

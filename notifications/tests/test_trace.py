@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
@@ -22,6 +21,7 @@ from medications.models import Medication
 from medtrack.common.clock import database_now
 from medtrack.tests.api import Client
 from medtrack.tests.builders import device_of, dose_due, medication_of, session_of
+from medtrack.tests.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
 from notifications.explanations import REASONS, Code, Reason, VerdictCode, explain
@@ -48,27 +48,6 @@ def send(outcome: Outcome, *, retry_after: timedelta | None = None) -> None:
     assert results
     queue.mark(results)
     queue.revoke_tokens(results)
-
-
-def later(minutes: float) -> None:
-    """As if everything so far had happened that much earlier."""
-    age = timedelta(minutes=minutes)
-    aged: dict[Any, tuple[str, ...]] = {
-        DoseLog: ("created_at", "due_at", "answer_by", "snoozed_until"),
-        NotificationLog: (
-            "created_at",
-            "send_at",
-            "expires_at",
-            "claimed_at",
-            "lease_until",
-            "retry_at",
-            "sent_at",
-            "closed_at",
-        ),
-        PushDelivery: ("claimed_at", "answered_at"),
-    }
-    for model, names in aged.items():
-        model.objects.update(**{name: F(name) - age for name in names})
 
 
 def told(dose_id: UUID) -> Trace:
@@ -101,7 +80,7 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "reminder_disabled": lambda dose: Schedule.objects.update(reminder_enabled=False),
     "user_inactive": lambda dose: User.objects.update(is_active=False),
     "snoozed": snooze,
-    "expired": lambda dose: later(31),
+    "expired": lambda dose: pass_by(31),
     "no_device": lambda dose: log_out(session=session_of(dose.user), now=timezone.now()),
 }
 UNWANTED = {"dose_removed", "medication_ended", "medication_paused", "schedule_ended", "user_inactive"}
@@ -190,7 +169,7 @@ def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose:
     send(Outcome(Verdict.RETRY, code), retry_after=timedelta(seconds=10))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("refused", code), ("will_retry", code)]
-    later(31)
+    pass_by(31)
     assert verdict_of(dose) == ("not_delivered", code)
     claim()
     assert verdict_of(dose) == ("not_delivered", code)
@@ -203,7 +182,7 @@ def test_what_could_not_even_be_sent_says_so(dose: DoseLog, code: str) -> None:
     send(Outcome(Verdict.UNSENT, code), retry_after=timedelta(seconds=60))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("unsent", code), ("will_retry", code)]
-    later(31)
+    pass_by(31)
     claim()
     assert verdict_of(dose) == ("not_delivered", "expired")
 
@@ -212,7 +191,7 @@ def test_a_worker_that_died_leaves_an_attempt_without_an_answer(dose: DoseLog) -
     queue.enqueue()
     claim()
     assert verdict_of(dose) == ("on_its_way", "")
-    later(1)
+    pass_by(1)
     assert verdict_of(dose) == ("retrying", "")
     assert decisions_of(dose)[-2:] == [("claimed", ""), ("lease_lost", "")]
     send(ACCEPTED)
@@ -227,7 +206,7 @@ def test_a_reminder_put_off_again_while_it_was_queued_says_so(dose: DoseLog) -> 
     snooze(dose, minutes=1)
     queue.enqueue()
     snooze(dose, minutes=30)
-    later(2)
+    pass_by(2)
     claim()
     assert ("moot", "snoozed_again") in decisions_of(dose)
     DoseLog.objects.update(snoozed_until=None)
@@ -240,7 +219,7 @@ def follow_up_in_quiet_hours(dose: DoseLog, *, hours: int) -> None:
     DeviceToken.objects.update(revoked_at=timezone.now(), revoke_reason="removed_by_owner")
     claim()
     device_of(dose.user)
-    later(11)
+    pass_by(11)
     now = timezone.now()
     quiet = {
         "quiet_hours_start_time": now - timedelta(hours=1),
@@ -259,7 +238,7 @@ def test_a_follow_up_waits_for_the_end_of_the_quiet_hours(dose: DoseLog) -> None
 
 def test_a_follow_up_on_its_way_says_more_than_what_expired_before_it(dose: DoseLog) -> None:
     queue.enqueue()
-    later(31)
+    pass_by(31)
     User.objects.update(follow_up_cap=1)
     queue.enqueue_follow_ups()
     assert verdict_of(dose) == ("waiting_to_be_sent", "")
@@ -287,7 +266,7 @@ def test_a_withdrawal_is_part_of_the_story_and_moot_when_the_dose_is_open_again(
     send(ACCEPTED)
     assert decisions_of(dose)[-1] == ("withdrawn", "")
     undo_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
-    later(2)
+    pass_by(2)
     NotificationLog.objects.filter(kind="due").update(sent_at=timezone.now())
     take(dose)
     queue.enqueue()
@@ -324,7 +303,7 @@ def answered_early(ana: User) -> DoseLog:
 
 def never_enqueued(ana: User) -> DoseLog:
     dose = due(ana)
-    later(300)
+    pass_by(300)
     settle(now=timezone.now())
     return dose
 
@@ -345,7 +324,7 @@ def paused(ana: User) -> DoseLog:
 
 def paused_and_resumed(ana: User) -> DoseLog:
     dose = paused(ana)
-    later(300)
+    pass_by(300)
     resume_medication(medication=dose.medication, now=timezone.now())
     return dose
 
@@ -424,7 +403,7 @@ def test_a_story_is_told_in_order_with_the_push_it_shares(ana: Credentials) -> N
     due_at = timezone.now() - timedelta(seconds=1)
     device = device_of(ana.user)
     doses = [dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin")]
-    later(1)
+    pass_by(1)
     queue.enqueue()
     send(BUSY, retry_after=NOW)
     send(ACCEPTED)
@@ -560,7 +539,7 @@ def test_a_long_story_takes_as_many_queries_as_a_short_one(ana: Credentials, dos
     queue.enqueue()
     send(ACCEPTED)
     for _ in range(3):
-        later(11)
+        pass_by(11)
         queue.enqueue_follow_ups()
         send(ACCEPTED)
     take(dose)

@@ -32,6 +32,7 @@ from medtrack.tests.builders import (
     schedule_at,
     session_of,
 )
+from medtrack.tests.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
@@ -81,34 +82,6 @@ def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -
     queue.mark(results)
     queue.revoke_tokens(results)
     return sent
-
-
-def pass_by(minutes: float) -> None:
-    """As if everything had happened that much earlier."""
-    age = timedelta(minutes=minutes)
-    DoseLog.objects.filter(due_at__lt=timezone.now() + timedelta(hours=1)).update(
-        due_at=F("due_at") - age,
-        answer_by=F("answer_by") - age,
-        snoozed_until=F("snoozed_until") - age,
-        created_at=F("created_at") - age,
-    )
-    NotificationLog.objects.update(
-        **{
-            name: F(name) - age
-            for name in (
-                *("send_at", "expires_at", "sent_at", "claimed_at", "closed_at"),
-                *("retry_at", "lease_until", "created_at"),
-            )
-        }
-    )
-    PushDelivery.objects.update(claimed_at=F("claimed_at") - age, answered_at=F("answered_at") - age)
-    DeviceToken.objects.update(
-        **{name: F(name) - age for name in ("created_at", "owned_since", "last_seen_at", "revoked_at")}
-    )
-    run("UPDATE sessions SET revoked_at = revoked_at - %s", age)
-    for table in ("schedules", "medications", "users"):
-        run(f"UPDATE {table} SET created_at = created_at - %s, updated_at = updated_at - %s", age, age)
-    run_unguarded("UPDATE dose_events SET recorded_at = recorded_at - %s", age)
 
 
 @pytest.fixture
