@@ -140,14 +140,9 @@ def _sql(name: str) -> str:
 
 _Statement = tuple[str, dict[str, Any]]
 
-_DUE: _Statement = (
-    _sql("enqueue_due"),
-    {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
-)
-_SNOOZED: _Statement = (
-    _sql("enqueue_snoozed"),
-    {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW},
-)
+_AHEAD = {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW}
+_DUE: _Statement = (_sql("enqueue_due"), _AHEAD)
+_SNOOZED: _Statement = (_sql("enqueue_snoozed"), _AHEAD)
 _WITHDRAWALS: _Statement = (
     _sql("enqueue_withdrawals"),
     {"lifetime": WITHDRAWAL_LIFETIME, "memory": WITHDRAWAL_MEMORY},

@@ -77,11 +77,6 @@ class FcmTransport:
         """Requests without an answer."""
         return len(self._waiting) + self._flying
 
-    @property
-    def free_streams(self) -> int:
-        """How many more requests would leave at once."""
-        return max(0, STREAMS - self.pending)
-
     def submit(self, key: Any, body: bytes, *, latest: float) -> None:
         """Queues one `messages:send`, complete as JSON. It begins before `latest` (monotonic) or never."""
         self._waiting.append(_Request(key, body, latest))
