@@ -24,7 +24,7 @@ from notifications.breaker import spare_tokens
 from notifications.fail_points import reach
 from notifications.messages import bodies
 from notifications.pacing import Pace
-from notifications.queue import Claim, Marked, Push, Result
+from notifications.queue import Marked, Push, Result
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import FcmTransport
@@ -154,13 +154,13 @@ class _Dispatch:
         self._tally.held += sum(len(push.notification_ids) for push in held)
         for push in claim.pushes:
             if not push.held_until:
-                self._prepare(push, claim, started)
+                self._prepare(push, started)
 
-    def _prepare(self, push: Push, claim: Claim, started: float) -> None:
+    def _prepare(self, push: Push, started: float) -> None:
         flight = _Flight(push, started + LEASE.total_seconds() - self._timeout)
-        latest = min(flight.lease_end, started + push.expires_at - claim.claimed_at)
+        latest = min(flight.lease_end, started + push.expires_at - push.claimed_at)
         try:
-            orders = [Order((flight, id), body, latest) for id, body in bodies(push, now=claim.claimed_at)]
+            orders = [Order((flight, id), body, latest) for id, body in bodies(push, now=push.claimed_at)]
         except Exception:  # one message that cannot be written must not hold up the others
             log.exception("push cannot be written", tag=push.tag)
             flight.outcomes = dict.fromkeys(push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))

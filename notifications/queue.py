@@ -83,14 +83,10 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one claim leased: `examined` reminders, of which `pushes` may be sent and the rest were moot.
-
-    `claimed_at` is PostgreSQL's clock, seconds since the epoch.
-    """
+    """What one claim leased: `examined` reminders, of which `pushes` may be sent and the rest were moot."""
 
     examined: int
     pushes: list[Push]
-    claimed_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +193,7 @@ def claim(*, limit: int, lease: timedelta) -> Claim:
         _execute(cursor, _CLAIM, {"limit": limit, "lease_token": lease_token, "lease": lease})
         rows = [_Row(*row) for row in cursor.fetchall()]
     pushes = _pushes(lease_token, (row for row in rows if row.obstacle is None))
-    return Claim(len(rows), pushes, rows[0].now if rows else 0.0)
+    return Claim(len(rows), pushes)
 
 
 def _pushes(lease_token: str, rows: Iterable["_Row"]) -> list[Push]:

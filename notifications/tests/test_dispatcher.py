@@ -212,7 +212,7 @@ def test_what_expired_since_its_claim_is_not_handed_over(
     def claim_slowly(**kwargs: Any) -> queue.Claim:
         claimed = claim(**kwargs)
         for push in claimed.pushes:
-            push.expires_at = claimed.claimed_at
+            push.expires_at = push.claimed_at
         return claimed
 
     monkeypatch.setattr(queue, "claim", claim_slowly)

@@ -63,7 +63,7 @@ MUTANTS = {
             Edit(_CLAIM, "WHEN n.expires_at <= statement_timestamp() THEN", "WHEN false THEN"),
             Edit(
                 _DISPATCHER,
-                "latest = min(flight.lease_end, started + push.expires_at - claim.claimed_at)",
+                "latest = min(flight.lease_end, started + push.expires_at - push.claimed_at)",
                 "latest = flight.lease_end",
             ),
         ),
