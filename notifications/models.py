@@ -134,6 +134,8 @@ class NotificationLog(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    # When the person read it in the inbox.
+    read_at = models.DateTimeField(null=True, blank=True)
     # When it left the queue for good.
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -1,4 +1,4 @@
-"""People, how an outside login recognises them, and the devices they are signed in on."""
+"""People, how an outside login recognises them, the devices they are signed in on, and what these said before."""
 
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -42,6 +42,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(_("e-mail"), null=True, blank=True)
+    email_verified_at = models.DateTimeField(_("e-mail verified at"), null=True, blank=True, editable=False)
     name = models.CharField(_("name"), max_length=100, blank=True)
     timezone = models.CharField(
         _("time zone"), max_length=64, default="Asia/Seoul", validators=[validate_zone]
@@ -123,12 +124,22 @@ class Identity(models.Model):
 
 
 class Session(models.Model):
-    """One signed-in device. The family stays; the refresh token in it works once and is replaced."""
+    """One signed-in device. The family stays; the refresh token in it works once and is replaced.
+
+    With an identity it is the session of an outside issuer, whose own tokens come and go; we have none for it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
     family = models.UUIDField(unique=True)
-    refresh_token_hash = models.BinaryField(max_length=32)
+    refresh_token_hash = models.BinaryField(max_length=32, null=True)
+    # The token before, for a client to which the answer with the new one was lost.
+    previous_token_hash = models.BinaryField(max_length=32, null=True)
+    identity = models.ForeignKey(
+        Identity, models.CASCADE, null=True, blank=True, db_index=False, related_name="sessions"
+    )
+    # The issuer's own name for the session.
+    outside_id = models.CharField(max_length=255, blank=True, db_default="")
     device_name = models.CharField(_("device"), max_length=100, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(_("last used at"), db_default=Now())
@@ -140,10 +151,53 @@ class Session(models.Model):
     class Meta:
         db_table = "sessions"
         constraints = [
+            models.UniqueConstraint(
+                fields=["identity", "outside_id"],
+                condition=Q(identity__isnull=False),
+                name="sessions_are_unique_by_identity_and_outside_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(identity=None, refresh_token_hash__isnull=False)
+                | Q(identity__isnull=False, refresh_token_hash=None),
+                name="sessions_have_our_tokens_or_an_outside_issuers",
+            ),
             models.CheckConstraint(
                 condition=Q(expires_at__gt=F("created_at")), name="sessions_expire_after_they_begin"
-            )
+            ),
         ]
 
     def __str__(self) -> str:
         return self.device_name or str(self.id)
+
+
+class IdempotencyKey(models.Model):
+    """What a client once asked for under an id that it made, where no other row remembers it."""
+
+    class Scope(models.TextChoices):
+        """What the id names: an object to create, or an event."""
+
+        MEDICATION = "medication"
+        SCHEDULE = "schedule"
+        INTAKE = "intake"
+        EVENT = "event"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    scope = models.CharField(max_length=16, choices=Scope)
+    key = models.UUIDField()
+    # Of what was asked for, so that something else under the same id is a conflict.
+    fingerprint = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "idempotency_keys"
+        constraints = [
+            models.UniqueConstraint(fields=["key", "scope"], name="idempotency_keys_are_unique_by_scope"),
+            models.CheckConstraint(
+                condition=Q(scope__in=["medication", "schedule", "intake", "event"]),
+                name="idempotency_keys_scope_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.key}"

@@ -17,7 +17,7 @@ from medtrack.tests.builders import device_of, dose_due
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import Credentials
-from users.models import Identity, Session, User
+from users.models import IdempotencyKey, Identity, Session, User
 
 NOW = timezone.now().replace(microsecond=0)
 OURS = ("users", "medications", "dosing", "notifications")
@@ -30,7 +30,11 @@ def house(ana: Credentials, ben: Credentials) -> None:
     dose = dose_due(ana.user, timezone.now() - timedelta(seconds=1))
     queue.enqueue()
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    Identity.objects.create(user=ana.user, issuer="https://issuer.example", subject="1")
+    identity = Identity.objects.create(user=ana.user, issuer="https://issuer.example", subject="1")
+    outside = {"identity": identity, "outside_id": "1"}
+    Session.objects.create(user=ana.user, family=uuid7(), expires_at=NOW + timedelta(days=1), **outside)
+    key = {"scope": "event", "key": uuid7(), "fingerprint": b"1"}
+    IdempotencyKey.objects.create(user=ana.user, **key)
     PushDelivery.objects.create(
         notification=NotificationLog.objects.get(),
         device=DeviceToken.objects.get(),
@@ -66,6 +70,12 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "users_follow_ups_are_bounded": update(User, follow_up_interval_minutes=0),
     "users_quiet_hours_have_both_ends": update(User, quiet_hours_start_time="22:00"),
     "identities_are_unique_by_issuer_and_subject": copy(Identity),
+    "sessions_are_unique_by_identity_and_outside_id": lambda: Session.objects.filter(
+        identity=None, user__name="Ana"
+    ).update(identity=Identity.objects.get(), outside_id="1", refresh_token_hash=None),
+    "sessions_have_our_tokens_or_an_outside_issuers": update(Session, refresh_token_hash=None),
+    "idempotency_keys_are_unique_by_scope": copy(IdempotencyKey),
+    "idempotency_keys_scope_is_known": update(IdempotencyKey, scope="chat"),
     "sessions_expire_after_they_begin": update(Session, expires_at=NOW - timedelta(days=1)),
     "medications_have_a_name": update(Medication, name=""),
     "medications_color_tag_is_hex": update(Medication, color_tag="green"),
@@ -166,4 +176,5 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "notification_logs",
         "push_deliveries",
         "engine_checks",
+        "idempotency_keys",
     }

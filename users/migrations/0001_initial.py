@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('email', models.EmailField(blank=True, max_length=254, null=True, verbose_name='e-mail')),
+                ('email_verified_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='e-mail verified at')),
                 ('name', models.CharField(blank=True, max_length=100, verbose_name='name')),
                 ('timezone', models.CharField(default='Asia/Seoul', max_length=64, validators=[users.models.validate_zone], verbose_name='time zone')),
                 ('language', models.CharField(choices=[('ko', 'Korean'), ('en', 'English'), ('ja', 'Japanese')], default='ko', max_length=8, verbose_name='language')),
@@ -50,6 +51,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='IdempotencyKey',
+            fields=[
+                ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('scope', models.CharField(choices=[('medication', 'Medication'), ('schedule', 'Schedule'), ('intake', 'Intake'), ('event', 'Event')], max_length=16)),
+                ('key', models.UUIDField()),
+                ('fingerprint', models.BinaryField(max_length=32)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'db_table': 'idempotency_keys',
+            },
+        ),
+        migrations.CreateModel(
             name='Identity',
             fields=[
                 ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
@@ -68,12 +83,15 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=medtrack.common.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('family', models.UUIDField(unique=True)),
-                ('refresh_token_hash', models.BinaryField(max_length=32)),
+                ('refresh_token_hash', models.BinaryField(max_length=32, null=True)),
+                ('previous_token_hash', models.BinaryField(max_length=32, null=True)),
+                ('outside_id', models.CharField(blank=True, db_default='', max_length=255)),
                 ('device_name', models.CharField(blank=True, max_length=100, verbose_name='device')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('last_used_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last used at')),
                 ('expires_at', models.DateTimeField(verbose_name='expires at')),
                 ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked at')),
+                ('identity', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to='users.identity')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -109,8 +127,24 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('quiet_hours_end_time', None), ('quiet_hours_start_time', None)), models.Q(('quiet_hours_end_time__isnull', False), ('quiet_hours_start_time__isnull', False)), _connector='OR'), name='users_quiet_hours_have_both_ends'),
         ),
         migrations.AddConstraint(
+            model_name='idempotencykey',
+            constraint=models.UniqueConstraint(fields=('key', 'scope'), name='idempotency_keys_are_unique_by_scope'),
+        ),
+        migrations.AddConstraint(
+            model_name='idempotencykey',
+            constraint=models.CheckConstraint(condition=models.Q(('scope__in', ['medication', 'schedule', 'intake', 'event'])), name='idempotency_keys_scope_is_known'),
+        ),
+        migrations.AddConstraint(
             model_name='identity',
             constraint=models.UniqueConstraint(fields=('issuer', 'subject'), name='identities_are_unique_by_issuer_and_subject'),
+        ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.UniqueConstraint(condition=models.Q(('identity__isnull', False)), fields=('identity', 'outside_id'), name='sessions_are_unique_by_identity_and_outside_id'),
+        ),
+        migrations.AddConstraint(
+            model_name='session',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('identity', None), ('refresh_token_hash__isnull', False)), models.Q(('identity__isnull', False), ('refresh_token_hash', None)), _connector='OR'), name='sessions_have_our_tokens_or_an_outside_issuers'),
         ),
         migrations.AddConstraint(
             model_name='session',
