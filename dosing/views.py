@@ -53,7 +53,7 @@ from medtrack.common.pagination import Pagination
 from medtrack.common.problems import field_error
 from medtrack.common.requests import queried, validated
 from users import views as user_views
-from users.authentication import TokenAuthentication, caller, caller_claims, caller_session
+from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
@@ -175,9 +175,7 @@ class SchedulePreview(APIView):
         return Response(PreviewOutput(answer).data)
 
 
-class Doses(APIView):
-    authentication_classes = (TokenAuthentication,)
-
+class Doses(SignatureOnly, APIView):
     @extend_schema(
         operation_id="listDoses",
         parameters=[OpenApiParameter("date", str, description="Local date, YYYY-MM-DD; today by default.")],
@@ -199,9 +197,7 @@ class Doses(APIView):
         )
 
 
-class TakeDose(APIView):
-    authentication_classes = (TokenAuthentication,)
-
+class TakeDose(SignatureOnly, APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
         said = validated(TakeInput, request)

@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "medtrack.common.pages.PageAuthentication",
     "medtrack.common.pages.PageMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "medtrack.common.revalidation.Revalidation",
 ]
 
 ROOT_URLCONF = "medtrack.urls"
@@ -155,6 +156,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "medtrack.common.schema.add_problem_responses",
+        "medtrack.common.schema.add_revalidation",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

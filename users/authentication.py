@@ -34,14 +34,17 @@ def caller_session(request: Request) -> Session:
 
 
 def caller_claims(request: Request) -> AccessClaims:
-    """For TokenAuthentication: who calls, if the session lives, which the caller of this has to find out."""
+    """With SignatureOnly: who calls if the session lives, which is still to be found out."""
     return cast(AccessClaims, request.auth)
 
 
-class TokenAuthentication(BaseAuthentication):
-    """By the signature alone. Only for views whose own statement looks at the session."""
+class BearerAuthentication(BaseAuthentication):
+    """By an access token whose session lives; with `checks_session=False` by the token's signature alone."""
 
-    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+    def __init__(self, *, checks_session: bool = True) -> None:
+        self.checks_session = checks_session
+
+    def authenticate(self, request: Request) -> tuple[User | AccessClaims, Session | AccessClaims] | None:
         scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -50,20 +53,20 @@ class TokenAuthentication(BaseAuthentication):
         except InvalidToken as error:
             raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
         structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
-        return claims, claims
+        if not self.checks_session:
+            return claims, claims
+        session = _living_session(request, claims)
+        return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
         return AUTHENTICATE_HEADER
 
 
-class BearerAuthentication(TokenAuthentication):
-    """By a token whose session lives."""
+class SignatureOnly:
+    """For views whose own statement looks at the session, or that ask for the caller."""
 
-    def authenticate(self, request: Request) -> tuple[User, Session] | None:
-        if (proven := super().authenticate(request)) is None:
-            return None
-        session = _living_session(request, proven[1])
-        return session.user, session
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return [BearerAuthentication(checks_session=False)]
 
 
 def _living_session(request: Request, claims: AccessClaims) -> Session:
@@ -87,8 +90,7 @@ def _names_a_language(request: Request) -> bool:
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = TokenAuthentication
-    match_subclasses = True
+    target_class = BearerAuthentication
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -131,7 +131,8 @@ def _outcome(take: Callable[[], Any]) -> tuple[Any, ...]:
 
 
 def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    doses, events = list(DoseLog.objects.values()), list(DoseEvent.objects.order_by("recorded_at").values())
+    doses: list[dict[str, Any]] = [dict(row) for row in DoseLog.objects.values()]
+    events: list[dict[str, Any]] = [dict(row) for row in DoseEvent.objects.order_by("recorded_at").values()]
     for row in events:
         del row["recorded_at"]
         row["id"] = row["id"].version  # ours are of version 7, a client's are its own
@@ -210,14 +211,14 @@ def test_a_dose_taken_twice_at_once_has_one_event(is_same_event: bool) -> None:
         connection.ensure_connection()
         start.wait()
         try:
-            return int(Client(ana).post(f"/api/v1/doses/{dose.id}/take", body, format="json").status_code)
+            return int(Client(ana).post(f"/api/v1/doses/{taken.id}/take", body, format="json").status_code)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(6) as pool:
         for number in range(6):
-            dose = dose_due(ana.user, NOW, medicine=f"Medicine {number}")
+            taken = dose_due(ana.user, NOW, medicine=f"Medicine {number}")
             id = uuid4()
             bodies = [{"event_id": str(id if is_same_event else uuid4())} for _ in range(6)]
             assert list(pool.map(take, bodies)) == [200] * 6
-            assert DoseEvent.objects.filter(dose=dose).count() == 1
+            assert DoseEvent.objects.filter(dose=taken).count() == 1
