@@ -137,6 +137,7 @@ class TakeInput(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     global pool
+    # As many connections as a MedTrack process has.
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=8, max_size=8) as pool:
         yield
 

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 from sqlalchemy import DateTime, ForeignKey, and_, func, make_url, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, joinedload, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, contains_eager, joinedload, mapped_column, relationship
 
 DAY, ON_TIME, CLOCK_SKEW = timedelta(days=1), timedelta(minutes=60), timedelta(minutes=5)
 MAX_DAYS = 400
@@ -200,6 +200,7 @@ class TakeInput(BaseModel):
 # Dependencies
 
 url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+asyncpg")
+# As many connections as a MedTrack process has.
 engine = create_async_engine(url, pool_size=8, max_overflow=0)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 app = FastAPI(title="A conventional peer")
@@ -217,7 +218,7 @@ async def current_login(claims: CurrentClaims, db: Database) -> Login:
     alive = (
         select(Login)
         .join(Login.user)
-        .options(joinedload(Login.user))
+        .options(contains_eager(Login.user))
         .where(Login.id == claims.session_id, Login.user_id == claims.user_id)
         .where(Login.revoked_at.is_(None), Login.expires_at > datetime.now(UTC))
         .where(User.is_active, User.deleted_at.is_(None))
@@ -237,7 +238,7 @@ CurrentLogin = Annotated[Login, Depends(current_login)]
 async def list_doses(db: Database, login: CurrentLogin, date: date) -> DayOutput:
     of_day = (
         select(Dose)
-        .options(joinedload(Dose.medication))
+        .options(joinedload(Dose.medication, innerjoin=True))
         .where(Dose.user_id == login.user_id, Dose.log_date == date)
         .where(or_(Dose.schedule_id.is_not(None), Dose.status != "pending"))
         .order_by(func.coalesce(Dose.due_at, Dose.taken_at), Dose.id)
@@ -269,7 +270,7 @@ async def take_dose(db: Database, login: CurrentLogin, dose_id: UUID, said: Take
     mine = (
         select(Dose)
         .join(Dose.medication)
-        .options(joinedload(Dose.medication))
+        .options(contains_eager(Dose.medication))
         .where(Dose.id == dose_id, Dose.user_id == login.user_id)
         .with_for_update(of=Dose)
     )
