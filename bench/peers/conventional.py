@@ -200,8 +200,8 @@ class TakeInput(BaseModel):
 # Dependencies
 
 url = make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+asyncpg")
-# As many connections as a MedTrack process has.
-engine = create_async_engine(url, pool_size=8, max_overflow=0)
+# A request holds its connection until it is answered; fewer than these made it wait at 64 connections.
+engine = create_async_engine(url, pool_size=20, max_overflow=0)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 app = FastAPI(title="A conventional peer")
 
