@@ -82,7 +82,7 @@ def server(name: str, directory: Path) -> Iterator[Server]:
 
 def ours(port: int) -> tuple[list[str], Path, dict[str, str]]:
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    known = {"PORT": str(port), "GUNICORN_CMD_ARGS": f"--bind {HOST}:{port}"}
+    known = {"GRANIAN_HOST": HOST, "GRANIAN_PORT": str(port)}
     return ["sh", "-c", f"exec {lines['web']}"], ROOT, known
 
 
