@@ -1,5 +1,6 @@
 """Bearer authentication for the API: a signed access token whose session has not been ended."""
 
+from datetime import datetime
 from typing import Any, cast
 
 import structlog
@@ -11,6 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from users.actions.identities import outside_session
 from users.models import Session, User
 from users.tokens import InvalidToken, read_access_token
 
@@ -33,23 +35,35 @@ def _names_a_language(request: Request) -> bool:
     return any(code in wanted for code, _name in settings.LANGUAGES)
 
 
+def _session(token: str, now: datetime) -> Session:
+    try:
+        claims = read_access_token(token)
+    except InvalidToken:
+        return _outside_session(token, now)
+    session = (
+        Session.objects.alive(now=now)
+        .select_related("user")
+        .filter(id=claims.session_id, user_id=claims.user_id)
+        .first()
+    )
+    if session is None:
+        raise AuthenticationFailed(_("This session has ended. Sign in again."))
+    return session
+
+
+def _outside_session(token: str, now: datetime) -> Session:
+    try:
+        return outside_session(token, now=now)
+    except InvalidToken as error:
+        raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
+
+
 class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
         scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        try:
-            claims = read_access_token(token.strip())
-        except InvalidToken as error:
-            raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
-        session = (
-            Session.objects.alive(now=timezone.now())
-            .select_related("user")
-            .filter(id=claims.session_id, user_id=claims.user_id)
-            .first()
-        )
-        if session is None:
-            raise AuthenticationFailed(_("This session has ended. Sign in again."))
+        session = _session(token.strip(), timezone.now())
         structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
         if not _names_a_language(request):
             translation.activate(session.user.language)
