@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.utils import translation
 from pytest_django import Settings
 
+from medtrack.celery import app
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
 from notifications.fcm_standin.process import FcmStandin
@@ -25,6 +27,12 @@ def _language() -> Iterator[None]:
     """A request leaves its language behind in the thread; the next test must not inherit it."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _throttles(settings: Settings) -> None:
+    """What one test counts in Redis must not be another's."""
+    settings.THROTTLE_PREFIX = f"throttle-{uuid4().hex}"
 
 
 @pytest.fixture
@@ -71,3 +79,12 @@ def fcm(fcm_process: FcmStandin) -> FcmStandin:
     ledger: Path = fcm_process.directory / "ledger.jsonl"
     ledger.write_text("")
     return fcm_process
+
+
+@pytest.fixture
+def mail_worker(settings: Settings) -> Iterator[None]:
+    """Mails are sent at once, into pytest's outbox."""
+    settings.EMAIL_URL, settings.APP_URL = "memorymail://", "https://app.example.org"
+    app.conf.task_always_eager = app.conf.task_eager_propagates = True
+    yield
+    app.conf.task_always_eager = app.conf.task_eager_propagates = False

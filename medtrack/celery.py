@@ -8,6 +8,8 @@ from celery import Celery
 from celery.schedules import crontab
 from celery.signals import setup_logging
 from django.conf import settings
+from django.dispatch import receiver
+from django_structlog.celery.signals import modify_context_before_task_publish
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
@@ -35,6 +37,13 @@ app.conf.beat_schedule["check engine"] = {
     "schedule": crontab(hour="3", minute="30"),
     "options": {"expires": 3600.0},
 }
+
+
+@receiver(modify_context_before_task_publish)
+def tell_the_broker_no_more_than_the_request(context: dict[str, Any], **_: Any) -> None:
+    """Who asked, and from which address, stays with us."""
+    for name in set(context) - {"request_id"}:
+        del context[name]
 
 
 @setup_logging.connect

@@ -1,8 +1,9 @@
 """All settings, from the environment; README.md has the table. A missing required value stops the start."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import django_stubs_ext
 import environ
@@ -11,12 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
+from medtrack.common.limits import Limit, with_changes
 from medtrack.logs import logging_config
+from users.issuers import Issuer, parse_issuers
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+T = TypeVar("T")
 
 
 def required(name: str, remedy: str) -> str:
@@ -24,6 +28,13 @@ def required(name: str, remedy: str) -> str:
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: {remedy}")
     return value
+
+
+def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
+    try:
+        return read(env.str(name, default=""))
+    except (ValueError, ImproperlyConfigured) as error:
+        raise ImproperlyConfigured(f"{name} cannot be understood: {error}; {remedy}") from error
 
 
 DEBUG: bool = env.bool("DEBUG", default=False)
@@ -112,8 +123,53 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# The longest life of a link in a mail; each kind has its own.
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=60)
+SOCIAL_ISSUERS = {
+    issuer.name: issuer
+    for issuer in (
+        Issuer(
+            name="google",
+            issuer="https://accounts.google.com",
+            aliases=("accounts.google.com",),
+            jwks_url="https://www.googleapis.com/oauth2/v3/certs",
+            audiences=tuple(env.list("GOOGLE_CLIENT_IDS", default=[])),
+        ),
+        Issuer(
+            name="apple",
+            issuer="https://appleid.apple.com",
+            jwks_url="https://appleid.apple.com/auth/keys",
+            audiences=tuple(env.list("APPLE_CLIENT_IDS", default=[])),
+        ),
+        Issuer(
+            name="kakao",
+            issuer="https://kauth.kakao.com",
+            jwks_url="https://kauth.kakao.com/.well-known/jwks.json",
+            audiences=tuple(env.list("KAKAO_CLIENT_IDS", default=[])),
+        ),
+    )
+}
+OUTSIDE_ISSUERS = understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
+# Generous by address: behind one of a mobile network are thousands of people.
+THROTTLES = understood(
+    "THROTTLES",
+    lambda text: with_changes(
+        {
+            "signup": Limit(60, 3600),
+            "login": Limit(200, 900),
+            "login_account": Limit(10, 900),
+            "refresh": Limit(3000, 600),
+            "social": Limit(200, 900),
+            "forgot": Limit(60, 3600),
+            "mail": Limit(5, 3600),
+        },
+        text,
+    ),
+    "write for example login_account=10/900, ten times in 15 minutes.",
+)
+THROTTLE_PREFIX = "throttle"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"
@@ -134,6 +190,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "medtrack.common.problems.exception_handler",
     "DATETIME_FORMAT": "iso-8601",
     "COERCE_DECIMAL_TO_STRING": True,
+    "NUM_PROXIES": env.int("PROXY_COUNT", default=1),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "MedTrack API",
@@ -171,11 +228,28 @@ REDIS_URL = required(
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
+# Mails have a worker of their own: a mail server that hangs must not hold up reminders.
+CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+
+# Mail. Without a server to send it by, or an app to lead to, the log says so for every mail.
+EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://" if DEBUG else "")
+_email: dict[str, Any] = understood(
+    "EMAIL_URL",
+    lambda text: env.email_url_config(text or "dummymail://"),
+    "write for example smtp+tls://user:password@mail.example.org:587.",
+)
+EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]
+EMAIL_HOST, EMAIL_PORT = _email["EMAIL_HOST"], _email["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"], _email["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _email.get("EMAIL_USE_TLS", False), _email.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="") or "MedTrack <medtrack@localhost>"
+APP_URL: str = env.str("APP_URL", default="http://localhost:8000" if DEBUG else "").rstrip("/")
 
 # Firebase Cloud Messaging. Endpoint, token URI and CA differ only for the local stand-in.
 FIREBASE_PROJECT_ID: str = env.str("FIREBASE_PROJECT_ID", default="")

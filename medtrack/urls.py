@@ -5,7 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from medtrack import docs, health, metrics
+from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
 
 handler400 = "medtrack.common.problems.bad_request"

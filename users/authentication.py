@@ -4,16 +4,17 @@ from typing import Any, cast
 
 import structlog
 from django.conf import settings
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from users.actions.identities import outside_session
 from users.living_sessions import living_session
 from users.models import Session, User
-from users.tokens import AccessClaims, InvalidToken, read_access_token
+from users.tokens import AccessClaims, InvalidToken, bearer_token, read_access_token
 
 AUTHENTICATE_HEADER = 'Bearer realm="medtrack"'
 
@@ -46,11 +47,10 @@ class BearerAuthentication(BaseAuthentication):
         self.checks_session = checks_session
 
     def authenticate(self, request: Request) -> tuple[User | AccessClaims, Session | AccessClaims] | None:
-        scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer":
+        if not (token := bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))):
             return None
         try:
-            claims = read_access_token(token.strip())
+            claims = _claims(token)
         except InvalidToken as error:
             raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
         structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
@@ -68,6 +68,15 @@ class SignatureOnly:
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [BearerAuthentication(checks_session=False)]
+
+
+def _claims(token: str) -> AccessClaims:
+    """Of our token, or of one by an outside issuer. Raises InvalidToken."""
+    try:
+        return read_access_token(token)
+    except InvalidToken:
+        session = outside_session(token, now=timezone.now())
+        return AccessClaims(session.user_id, session.id)
 
 
 def _living_session(request: Request, claims: AccessClaims) -> Session:

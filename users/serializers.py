@@ -1,12 +1,11 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from medtrack.common.fields import ZoneField
-from users.models import User
+from users.models import Session, User
+from users.password_rules import refuse_weak
 
 
 class EmailField(serializers.EmailField):
@@ -14,6 +13,13 @@ class EmailField(serializers.EmailField):
 
     def to_internal_value(self, data: Any) -> str:
         return str(User.objects.normalize_email(super().to_internal_value(data)))
+
+
+class PasswordField(serializers.CharField):
+    """Short enough that hashing it costs what any other costs."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=128, trim_whitespace=False, write_only=True, **kwargs)
 
 
 class FollowUpIntervalField(serializers.IntegerField):
@@ -32,30 +38,59 @@ class FollowUpCapField(serializers.IntegerField):
 
 class SignUpInput(serializers.Serializer[Any]):
     email = EmailField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    password = PasswordField()
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     timezone = ZoneField(default="Asia/Seoul")
     language = serializers.ChoiceField(settings.LANGUAGES, default="ko")
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        try:
-            validate_password(attrs["password"], User(email=attrs["email"], name=attrs["name"]))
-        except ValidationError as error:
-            raise serializers.ValidationError(
-                {"password": serializers.as_serializer_error(error)["non_field_errors"]}
-            ) from error
+        refuse_weak(attrs["password"], of=User(email=attrs["email"], name=attrs["name"]), field="password")
         return attrs
 
 
 class LogInInput(serializers.Serializer[Any]):
     email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    password = PasswordField()
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
 
 
 class RefreshInput(serializers.Serializer[Any]):
     refresh = serializers.CharField(max_length=256)
+
+
+class SocialInput(serializers.Serializer[Any]):
+    provider = serializers.ChoiceField(list(settings.SOCIAL_ISSUERS))
+    id_token = serializers.CharField(max_length=8192, write_only=True)
+    nonce = serializers.CharField(max_length=255, required=False, write_only=True)
+    device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class ForgotPasswordInput(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+
+
+class ResetPasswordInput(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=128, write_only=True)
+    password = PasswordField()
+
+
+class ChangePasswordInput(serializers.Serializer[Any]):
+    password = PasswordField(help_text="The one until now.")
+    new_password = PasswordField()
+
+
+class VerifyEmailInput(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=128, write_only=True)
+
+
+class SessionOutput(serializers.ModelSerializer[Session]):
+    is_current = serializers.BooleanField()
+
+    class Meta:
+        model = Session
+        fields = ["id", "device_name", "created_at", "last_used_at", "expires_at", "is_current"]
+        read_only_fields = fields
 
 
 class UserOutput(serializers.ModelSerializer[User]):
@@ -64,6 +99,7 @@ class UserOutput(serializers.ModelSerializer[User]):
         fields = [
             "id",
             "email",
+            "email_verified_at",
             "name",
             "timezone",
             "language",

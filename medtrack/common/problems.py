@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework import exceptions, status
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -36,6 +35,14 @@ class RequestTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = gettext_lazy("The request is larger than we accept.")
     default_code = "too_large"
+
+
+class Unavailable(exceptions.APIException):
+    """Something that this needs is away for the moment; each subclass is one documented `type`."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    wait = 5
 
 
 def field_error(field: str, detail: "StrOrPromise", *, code: str) -> exceptions.ValidationError:
@@ -65,7 +72,6 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
         exc = RequestTooLarge()
     if not isinstance(exc, exceptions.APIException):
         return None
-    set_rollback()
     return Response(_body(exc), status=exc.status_code, headers=_headers(exc))
 
 

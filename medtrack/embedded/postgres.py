@@ -32,7 +32,7 @@ FAST_AND_FORGETFUL = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "1GB",
-    "max_connections": "200",
+    "max_connections": "400",
 }
 
 

@@ -155,6 +155,7 @@ class House:
             "FCM_ENDPOINT": self.fcm.url,
             "FCM_CA_FILE": str(self.fcm.certificate_file),
             "MEDTRACK_VAR": str(self.directory),
+            "THROTTLES": "signup=100000/60,login=100000/60",
             "GRANIAN_PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
         }

@@ -50,6 +50,10 @@ def sentry() -> Iterator[SentrySink]:
 def house(tmp_path: Path, sentry: SentrySink) -> Iterator[House]:
     with House(tmp_path) as house:
         house.environment["SENTRY_DSN"] = sentry.dsn
+        house.environment |= {
+            "EMAIL_URL": f"filemail:///{tmp_path / 'mail'}",
+            "APP_URL": "https://app.example.org",
+        }
         yield house
 
 
@@ -60,8 +64,10 @@ def test_no_canary_is_heard_outside_the_database_and_fcm(house: House, sentry: S
     house.open()
     worker = house.start("worker")
     house.start("beat")
+    house.start("mailer")
     token = walk_to_the_phone(house)
     fail_in_every_way(house, token)
+    link = forget_the_password(house)
 
     house.fcm.arm("hang")
     make_due(house)
@@ -81,13 +87,16 @@ def test_no_canary_is_heard_outside_the_database_and_fcm(house: House, sentry: S
 
     heard = left_behind(house, eavesdropper, sentry)
     assert "dispatch_reminders" in heard["redis commands"]
+    assert "send_password_link" in heard["redis commands"]
     assert "POST /api/v1/medications" in heard["web.log"]
     assert "pushes not accepted" in heard["worker.log"]
     found = {
         (place, name) for place, text in heard.items() for name, canary in CANARIES.items() if canary in text
     }
     assert found == set()
-    assert not [place for place, text in heard.items() if token in text]
+    assert not [place for place, text in heard.items() if token in text or link in text]
+    assert "'ip'" not in heard["redis commands"]
+    assert '"ip"' not in heard["redis commands"]
 
 
 def walk_to_the_phone(house: House) -> str:
@@ -115,6 +124,19 @@ def walk_to_the_phone(house: House) -> str:
     return token
 
 
+def forget_the_password(house: House) -> str:
+    """The token of the link in the mail."""
+    house.api("POST", "auth/password/forgot", {"email": f"{CANARIES['mail']}@example.com"})
+
+    def token() -> str:
+        letters = "".join(path.read_text() for path in (house.directory / "mail").glob("*"))
+        assert not letters or f"{CANARIES['mail']}@example.com" in letters
+        found = re.search(r"password/reset\?token=(\S+)", letters)
+        return found[1] if found else ""
+
+    return eventually(token)
+
+
 def fail_in_every_way(house: House, token: str) -> None:
     """Bad input, a wrong password, a search, a foreign id, a full database: each with something of somebody's in it."""
     refused, nobody = CANARIES["refused"], "01900000-0000-7000-8000-000000000000"
@@ -127,6 +149,10 @@ def fail_in_every_way(house: House, token: str) -> None:
         ("GET", f"doses?date={refused}", None),
         ("PATCH", "me", {"timezone": refused, "name": CANARIES["person"]}),
         ("POST", "auth/refresh", {"refresh": refused}),
+        ("POST", "auth/social", {"provider": "google", "id_token": refused}),
+        ("POST", "auth/password/change", {"password": refused, "new_password": CANARIES["password"]}),
+        ("POST", "auth/password/reset", {"token": refused, "password": CANARIES["password"]}),
+        ("POST", "auth/email/verify", {"token": refused}),
     ]
     for method, path, body in requests:
         with pytest.raises(AssertionError, match=r'"status": ?4'):

@@ -1,9 +1,41 @@
-"""What beat ticks: every task of ours, and nothing that is not there."""
+"""What beat ticks, and what requests queue: every task of ours, and nothing that is not there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from celery import current_app
+from honcho.environ import parse_procfile
 
 from medtrack.celery import app
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def test_beat_ticks_every_task_and_no_other() -> None:
+
+MAILS = {"users.tasks.send_password_link", "users.tasks.send_email_link"}
+
+
+def test_beat_ticks_every_task_but_the_mails_that_people_ask_for() -> None:
     app.loader.import_default_modules()
     tasks = {name for name in app.tasks if not name.startswith("celery.")}
-    assert {entry["task"] for entry in app.conf.beat_schedule.values()} == tasks
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} == tasks - MAILS
+    assert tasks >= MAILS
+
+
+def test_mails_wait_in_a_queue_of_their_own_and_ticks_in_the_other() -> None:
+    def queue(task: str) -> str:
+        return str(app.amqp.router.route({}, task)["queue"].name)
+
+    ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert {queue(task) for task in MAILS} == {"mail"}
+    assert {queue(task) for task in ticked} == {"celery"}
+
+
+def test_every_thread_of_a_web_process_queues_with_our_application() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: str(current_app.main)).result() == "medtrack"
+
+
+def test_every_queue_has_its_process() -> None:
+    processes: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
+    assert "--queues" not in processes["worker"]
+    assert "--queues mail " in processes["mailer"]

@@ -10,7 +10,7 @@ import yaml
 from honcho.environ import parse_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESSES = ("web", "worker", "beat")
+PROCESSES = ("web", "worker", "mailer", "beat")
 
 
 def read(name: str) -> str:

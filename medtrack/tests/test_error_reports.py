@@ -22,7 +22,7 @@ def fail(**said):
     raise ValueError(f"canary-message {said}")
 
 body = {"email": "canary-mail@example.com", "password": "canary-password", "name": "canary-name"}
-with mock.patch("users.actions.sign_up", fail):
+with mock.patch("users.actions.accounts.sign_up", fail):
     client = Client(raise_request_exception=False, headers={"X-Canary": "canary-header"})
     client.cookies["canary-cookie"] = "canary-cookie"
     answer = client.post("/api/v1/auth/signup?q=canary-query", body, content_type="application/json")

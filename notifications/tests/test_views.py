@@ -1,4 +1,5 @@
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -6,11 +7,12 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from medtrack.tests.api import Client
-from medtrack.tests.builders import device_of, person
+from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
 from medtrack.tests.workers import in_another_worker
+from notifications import queue
 from notifications.actions import replace_settings
 from notifications.models import DeviceToken
-from users.actions import Credentials, take_turn
+from users.actions import Credentials, log_in, take_turn
 
 PHONE = {"token": "phone-1", "platform": "android", "app_version": "1.2.3"}
 
@@ -141,3 +143,13 @@ def test_settings_take_turns_with_other_changes_of_the_profile() -> None:
         take_turn(ana.id)
         with pytest.raises(OperationalError, match="lock timeout"):
             in_another_worker(lambda: replace_settings(user=ana, now=timezone.now(), quiet_hours=None))
+
+
+def test_nothing_is_pushed_to_a_device_whose_session_was_ended_from_another(ana: Credentials) -> None:
+    device_of(ana.user)
+    session = session_of(ana.user)
+    dose_due(ana.user, timezone.now() - timedelta(seconds=1))
+    queue.enqueue()
+    other = Client(log_in(email="ana@example.com", password=PASSWORD, now=timezone.now()))
+    assert other.delete(f"/api/v1/auth/sessions/{session.id}").status_code == 204
+    assert queue.claim(limit=10, lease=timedelta(seconds=25)).pushes == []

@@ -1,0 +1,67 @@
+"""Mails that a person asks for, and the e-mail that one of them confirms."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from celery import current_app
+from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
+
+from medtrack.common.ids import uuid7_text
+from medtrack.common.problems import Conflict, Unavailable
+from users import tasks
+from users.links import EmailLink, InvalidLink
+from users.models import User
+
+log = structlog.get_logger(__name__)
+
+# A link that could not be sent for so long is not waited for any more.
+_EXPIRES = 3600
+_BROKER = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0, "max_retries": 0}
+
+
+class MailUnavailable(Unavailable):
+    default_detail = _("We cannot send mails at the moment. Try again in a few minutes.")
+
+
+class NothingToVerify(Conflict):
+    default_detail = _("There is no e-mail address that waits to be confirmed.")
+
+
+def ask_for_password_link(*, email: str) -> None:
+    """A mail if the person exists, and the same work if not. Raises MailUnavailable."""
+    found = User.objects.active().with_email(email).values_list("id", flat=True).first()
+    _queue(tasks.send_password_link, str(found or uuid7_text()))
+
+
+def ask_for_email_link(*, user: User) -> None:
+    """Raises NothingToVerify and MailUnavailable."""
+    if not user.email or user.email_verified_at:
+        raise NothingToVerify
+    _queue(tasks.send_email_link, str(user.id))
+
+
+def greet(*, user: User) -> None:
+    """The first mail to somebody who just signed up. That succeeds without it, and it can be asked for again."""
+    try:
+        ask_for_email_link(user=user)
+    except MailUnavailable:
+        log.warning("a new person got no mail")
+
+
+def verify_email(*, token: str, now: datetime) -> None:
+    """The e-mail is the person's. Raises InvalidLink."""
+    user = EmailLink(now=now).user(token)
+    unverified = User.objects.filter(id=user.id, email=user.email, email_verified_at=None)
+    if not unverified.update(email_verified_at=now, updated_at=now):
+        raise InvalidLink
+
+
+def _queue(task: Any, user_id: str) -> None:
+    """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes."""
+    try:
+        with current_app.connection_for_write(transport_options=_BROKER) as connection:
+            task.apply_async((user_id,), connection=connection, retry=False, expires=_EXPIRES)
+    except OperationalError as error:
+        raise MailUnavailable from error

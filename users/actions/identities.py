@@ -1,0 +1,137 @@
+"""People whom others vouch for: recognised by issuer and subject, never by e-mail.
+
+Tokens are checked, and an issuer's keys fetched, before any transaction begins.
+"""
+
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import AuthenticationFailed
+
+from medtrack.common.problems import field_error
+from users.actions.sessions import Credentials, open_session
+from users.models import Identity, Session, User
+from users.outside_tokens import Claims, unverified_issuer, verified
+from users.tokens import InvalidToken
+
+# How often a session of an outside issuer is noted down as used.
+_NOTED_EVERY = timedelta(hours=1)
+
+
+class InvalidIdToken(AuthenticationFailed):
+    default_detail = _("The sign-in could not be confirmed. Try again.")
+    default_code = "invalid_id_token"
+
+
+def log_in_socially(
+    *, provider: str, id_token: str, now: datetime, device_name: str = "", nonce: str = ""
+) -> Credentials:
+    """A session for whom the provider vouches, at first use a new person.
+
+    Raises InvalidIdToken, IssuerUnavailable, and ValidationError for a provider that is not set up here.
+    """
+    issuer = settings.SOCIAL_ISSUERS[provider]
+    if not issuer.audiences:
+        raise field_error("provider", _("This way to sign in is not set up here."), code="not_set_up")
+    try:
+        claims = verified(id_token, issuer)
+    except InvalidToken as error:
+        raise InvalidIdToken from error
+    if nonce and not compare_digest(nonce.encode(), claims.nonce.encode()):
+        raise InvalidIdToken
+    user = _identity(claims, now).user
+    if not user.is_active or user.deleted_at:
+        raise InvalidIdToken
+    return open_session(user=user, device_name=device_name, now=now)
+
+
+def outside_session(token: str, *, now: datetime) -> Session:
+    """The session that an outside issuer's own access token belongs to, at first use a new one, with its person.
+
+    Raises InvalidToken and IssuerUnavailable.
+    """
+    issuer = settings.OUTSIDE_ISSUERS.get(unverified_issuer(token)) if settings.OUTSIDE_ISSUERS else None
+    if issuer is None:
+        raise InvalidToken
+    claims = verified(token, issuer)
+    session = _session(claims) or _first_session(claims, now)
+    if not claims.session:
+        session = _without_a_name(session, claims, now)
+    if session.revoked_at or not session.user.is_active or session.user.deleted_at:
+        raise InvalidToken
+    if session.last_used_at <= now - _NOTED_EVERY or session.expires_at <= now:
+        lasting = {"last_used_at": now, "expires_at": now + settings.REFRESH_TOKEN_LIFETIME}
+        Session.objects.filter(id=session.id, revoked_at=None).update(**lasting)
+    return session
+
+
+def _session(claims: Claims) -> Session | None:
+    return (
+        Session.objects.select_related("user")
+        .filter(identity__issuer=claims.issuer, identity__subject=claims.subject, outside_id=claims.session)
+        .first()
+    )
+
+
+def _first_session(claims: Claims, now: datetime) -> Session:
+    """Or that of whoever was faster: the unique index decides."""
+    identity = _identity(claims, now)
+    session, _created = Session.objects.select_related("user").get_or_create(
+        identity=identity,
+        outside_id=claims.session,
+        defaults={
+            "user": identity.user,
+            "family": uuid4(),
+            "device_name": claims.provider,
+            "created_at": now,
+            "last_used_at": now,
+            "expires_at": now + settings.REFRESH_TOKEN_LIFETIME,
+        },
+    )
+    return session
+
+
+def _without_a_name(session: Session, claims: Claims, now: datetime) -> Session:
+    """The session of tokens whose issuer does not name theirs. Any of them may belong to one that was ended after
+    it was issued, and is refused; a later one begins a session anew, so that nobody is signed out for ever.
+
+    The ended one stays as it is, under another name: its devices belong to it, and get nothing any more.
+    """
+    if Session.objects.filter(identity=session.identity_id, revoked_at__gte=claims.issued_at).exists():
+        raise InvalidToken
+    if not session.revoked_at:
+        return session
+    Session.objects.filter(id=session.id, outside_id="").update(outside_id=f"ended {session.id}")
+    return _first_session(claims, now)
+
+
+def _identity(claims: Claims, now: datetime) -> Identity:
+    """At first use with a new person. Of two at the same moment one makes it, and the other's attempt leaves nothing."""
+    known = Identity.objects.select_related("user").filter(issuer=claims.issuer, subject=claims.subject)
+    if found := known.first():
+        return found
+    try:
+        with transaction.atomic():
+            user = _new_person(claims, now)
+            return Identity.objects.create(user=user, issuer=claims.issuer, subject=claims.subject)
+    except IntegrityError as error:
+        if "identities_are_unique" in str(error):
+            return known.get()
+        raise
+
+
+def _new_person(claims: Claims, now: datetime) -> User:
+    """With the e-mail that the issuer has verified, unless somebody has it: that may be somebody else."""
+    profile = {"name": claims.name, "provider": claims.provider}
+    if claims.email:
+        try:
+            with transaction.atomic():
+                return User.objects.create_user(claims.email, email_verified_at=now, **profile)
+        except IntegrityError as error:
+            if "users_email_is_unique" not in str(error):
+                raise
+    return User.objects.create_user(None, **profile)

@@ -1,0 +1,114 @@
+"""Sessions: opened by signing in, carried on by refresh tokens, ended by their person.
+
+A refresh token is replaced by one conditional UPDATE, so one use wins.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import AuthenticationFailed
+
+from users.models import Session, User
+from users.querysets import SessionQuerySet
+from users.tokens import InvalidToken, RefreshToken, access_token, read_access_token
+
+# How long a client may ask again for an answer that the network lost.
+REPEAT_WITHIN = timedelta(seconds=30)
+
+
+class InvalidRefreshToken(AuthenticationFailed):
+    default_detail = _("The refresh token is not valid any more. Sign in again.")
+    default_code = "invalid_refresh_token"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a client holds after signing in; `expires_in` in seconds."""
+
+    user: User
+    access: str
+    refresh: str
+    expires_in: int
+
+
+def open_session(*, user: User, device_name: str, now: datetime) -> Credentials:
+    token = RefreshToken.new(uuid4())
+    session = Session.objects.create(
+        user=user,
+        family=token.family,
+        refresh_token_hash=token.digest,
+        device_name=device_name,
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+    )
+    return _credentials(session, token, now)
+
+
+def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credentials:
+    """The next pair of tokens. Raises InvalidRefreshToken; a token used before ends its whole session.
+
+    Except for whoever also holds an access token of the session, however old: for 30 s they are answered again,
+    because the first answer may have been lost. `now` is the database's.
+    """
+    try:
+        presented = RefreshToken.parse(refresh)
+    except InvalidToken as error:
+        raise InvalidRefreshToken from error
+    successor = presented.successor()
+    # No join here: PostgreSQL re-checks only this row's own columns when a concurrent use was faster.
+    alive: SessionQuerySet = Session.objects.filter(
+        family=presented.family, revoked_at=None, expires_at__gt=now
+    )
+    won = alive.filter(refresh_token_hash=presented.digest).update(
+        refresh_token_hash=successor.digest,
+        previous_token_hash=presented.digest,
+        last_used_at=now,
+        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+    )
+    if not won and not _asks_again(alive, presented, access, now):
+        alive.update(revoked_at=now)
+        raise InvalidRefreshToken
+    session = Session.objects.select_related("user").get(family=presented.family)
+    if not session.user.is_active or session.user.deleted_at:
+        raise InvalidRefreshToken
+    return _credentials(session, successor, now)
+
+
+def log_out(*, session: Session, now: datetime) -> None:
+    """Ends the session; reminders to its device stop because delivery looks at the session again."""
+    Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now)
+
+
+def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> None:
+    """All of this person's sessions, or all but one."""
+    ended = Session.objects.filter(user_id=user_id, revoked_at=None)
+    if keep:
+        ended = ended.exclude(id=keep)
+    ended.update(revoked_at=now)
+
+
+def _asks_again(alive: SessionQuerySet, presented: RefreshToken, access: str, now: datetime) -> bool:
+    """Whether the session itself presents the token before. Once its successor is used, that is the token before."""
+    try:
+        claims = read_access_token(access, even_expired=True)
+    except InvalidToken:
+        return False
+    return alive.filter(
+        id=claims.session_id,
+        user_id=claims.user_id,
+        previous_token_hash=presented.digest,
+        last_used_at__gte=now - REPEAT_WITHIN,
+    ).exists()
+
+
+def _credentials(session: Session, token: RefreshToken, now: datetime) -> Credentials:
+    return Credentials(
+        user=session.user,
+        access=access_token(user_id=session.user_id, session_id=session.id, now=now),
+        refresh=str(token),
+        expires_in=int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+    )

@@ -1,0 +1,94 @@
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from users.issuers import Issuer, parse_issuers
+
+SUPABASE = {
+    "name": "supabase",
+    "issuer": "https://ref.supabase.co/auth/v1",
+    "jwks_url": "https://ref.supabase.co/auth/v1/.well-known/jwks.json",
+    "audiences": ["authenticated"],
+    "session_claim": "session_id",
+}
+COGNITO = {
+    "name": "cognito",
+    "issuer": "https://cognito-idp.ap-northeast-2.amazonaws.com/pool",
+    "jwks_url": "https://cognito-idp.ap-northeast-2.amazonaws.com/pool/.well-known/jwks.json",
+    "claims": {"token_use": "access", "client_id": ["app-1", "app-2"]},
+    "algorithms": ["RS256"],
+    "session_claim": "origin_jti",
+}
+
+
+def test_issuers_are_found_by_what_their_tokens_say() -> None:
+    found = parse_issuers(json.dumps([SUPABASE, COGNITO]))
+    assert found[str(COGNITO["issuer"])] == Issuer(
+        name="cognito",
+        issuer=str(COGNITO["issuer"]),
+        jwks_url=str(COGNITO["jwks_url"]),
+        algorithms=("RS256",),
+        claims={"token_use": ("access",), "client_id": ("app-1", "app-2")},
+        session_claim="origin_jti",
+    )
+    assert found[str(SUPABASE["issuer"])].audiences == ("authenticated",)
+    assert parse_issuers(" ") == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("{", "Expecting"),
+        ("{}", "not a JSON list"),
+        ([7], "entry 1 is not an object"),
+        ([SUPABASE, SUPABASE], "named twice"),
+        ([SUPABASE | {"audience": "x"}], "unknown 'audience'"),
+        ([SUPABASE | {"name": ""}], "has no 'name'"),
+        ([SUPABASE | {"name": "x" * 33}], "longer than 32"),
+        ([SUPABASE | {"issuer": "medtrack"}], "not an https address"),
+        ([SUPABASE | {"jwks_url": "http://example.org/keys"}], "not an https address"),
+        ([SUPABASE | {"jwks_url": "file:///etc/passwd"}], "not an https address"),
+        ([SUPABASE | {"algorithms": ["HS256"]}], "algorithms of entry 1 are not among"),
+        ([SUPABASE | {"algorithms": ["none"]}], "algorithms of entry 1 are not among"),
+        ([SUPABASE | {"algorithms": []}], "algorithms of entry 1 are not among"),
+        ([SUPABASE | {"audiences": "authenticated"}], "audiences of entry 1 are not a list"),
+        ([SUPABASE | {"audiences": []}], "any token would do"),
+        ([SUPABASE, COGNITO | {"claims": {"token_use": "access"}}], "entry 2 has neither audiences"),
+        ([COGNITO | {"claims": {"client_id": []}}], "any token would do"),
+        ([COGNITO | {"claims": {"client_id": 7}}], "not a list of texts"),
+        ([COGNITO | {"claims": []}], "not an object"),
+        ([SUPABASE | {"session_claim": 7}], "has no 'session_claim'"),
+    ],
+)
+def test_what_cannot_be_understood_is_named(written: Any, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_issuers(written if isinstance(written, str) else json.dumps(written))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("OUTSIDE_ISSUERS", "{", "README.md has an example"),
+        ("THROTTLES", "login=often", "write for example login_account=10/900"),
+        ("THROTTLES", "logins=1/1", "write for example login_account=10/900"),
+        ("EMAIL_URL", "carrier-pigeon://loft", "write for example smtp"),
+        ("EMAIL_URL", "smtp://mail.example.org:port", "write for example smtp"),
+    ],
+)
+def test_a_setting_that_cannot_be_understood_stops_the_start_with_its_remedy(
+    name: str, value: str, remedy: str
+) -> None:
+    refused = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode != 0
+    assert f"{name} cannot be understood" in refused.stderr
+    assert remedy in refused.stderr

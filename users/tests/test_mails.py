@@ -1,0 +1,279 @@
+"""Links by mail: confirming an e-mail and choosing a new password, and what nobody learns by asking for one."""
+
+import json
+import re
+import socket
+import socketserver
+from base64 import b64decode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from email.message import Message
+from threading import Barrier, Thread
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from celery import current_app
+from celery.exceptions import Retry
+from django.core import mail
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.exceptions import ValidationError
+
+from medtrack.embedded.ports import free_port
+from medtrack.tests.api import Client
+from medtrack.tests.builders import PASSWORD, person
+from users import tasks
+from users.actions import Credentials, log_in
+from users.actions.accounts import InvalidCredentials
+from users.actions.emails import verify_email
+from users.actions.passwords import reset_password
+from users.links import EmailLink, InvalidLink, PasswordLink
+from users.models import Session, User
+
+NEW = "another horse battery"
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator["redis.Redis"]:
+    """A broker that no other test process speaks to, and whose queue of mails no worker empties."""
+    url = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/15"
+    store = redis.Redis.from_url(url)
+    store.delete("mail")
+    current_app.conf.broker_write_url = url
+    yield store
+    current_app.conf.broker_write_url = None
+    store.delete("mail")
+
+
+@pytest.fixture(params=["refuses", "says nothing"])
+def no_broker(request: pytest.FixtureRequest) -> Iterator[None]:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = free_port() if request.param == "refuses" else silent.getsockname()[1]
+        current_app.conf.broker_write_url = f"redis://127.0.0.1:{port}/0"
+        yield
+        current_app.conf.broker_write_url = None
+
+
+def forgot(email: str) -> "tuple[int, bytes]":
+    answer = Client().post("/api/v1/auth/password/forgot", {"email": email}, format="json")
+    return answer.status_code, answer.content
+
+
+def token_in(message: object) -> str:
+    found = re.search(r"https://app\.example\.org/\S+\?token=(\S+)", str(getattr(message, "body", "")))
+    assert found
+    return found[1]
+
+
+def test_a_forgotten_password_is_replaced_by_the_link_of_a_mail(ana: Credentials, mail_worker: None) -> None:
+    log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
+    assert forgot("ANA@example.com") == (202, b"")
+    (letter,) = mail.outbox
+    assert letter.to == ["ana@example.com"]
+    assert "https://app.example.org/password/reset?token=" in letter.body
+    body = {"token": token_in(letter), "password": NEW}
+    assert Client().post("/api/v1/auth/password/reset", body, format="json").status_code == 204
+    assert not Session.objects.filter(revoked_at=None).exists()
+    assert log_in(email="ana@example.com", password=NEW, now=timezone.now()).user.email_verified_at
+    with pytest.raises(InvalidCredentials):
+        log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
+    again = Client().post("/api/v1/auth/password/reset", body, format="json")
+    assert (again.status_code, again.json()["type"]) == (400, "InvalidLink")
+
+
+def test_nobody_learns_who_has_an_account(ana: Credentials, queue: "redis.Redis") -> None:
+    User.objects.filter(id=person("Ben").user.id).update(is_active=False)
+    emails = ["ana@example.com", "nobody@example.com", "ben@example.com"]
+    assert {forgot(email) for email in emails} == {(202, b"")}
+    messages = [json.loads(message) for message in queue.lrange("mail", 0, -1)[::-1]]
+    told = [json.loads(b64decode(message["body"]))[0] for message in messages]
+    assert [len(arguments) for arguments in told] == [1, 1, 1]
+    ids = [UUID(arguments[0]) for arguments in told]
+    assert ids[0] == ana.user.id
+    assert not User.objects.filter(id__in=ids[1:]).exists()
+    assert {UUID(str(user_id)).version for user_id in ids} == {7}
+    assert "example.com" not in str(messages) + str(told)
+    assert {frozenset(message["headers"]["__django_structlog__"]) for message in messages} == {
+        frozenset({"request_id"})
+    }
+
+
+@pytest.mark.parametrize("email", ["ana@example.com", "nobody@example.com"])
+def test_without_a_broker_everybody_is_told_the_same(ana: Credentials, no_broker: None, email: str) -> None:
+    status, body = forgot(email)
+    assert (status, json.loads(body)["type"]) == (503, "MailUnavailable")
+
+
+def test_without_a_broker_people_sign_up_all_the_same(as_nobody: Client, no_broker: None) -> None:
+    new = {"email": "dora@example.com", "password": PASSWORD}
+    assert as_nobody.post("/api/v1/auth/signup", new, format="json").status_code == 201
+
+
+def test_a_link_dies_with_its_time(ana: Credentials) -> None:
+    now = timezone.now()
+    for kind, lifetime in ((PasswordLink, HOUR), (EmailLink, 72 * HOUR)):
+        token = kind(now=now).token(ana.user)
+        assert kind(now=now + lifetime - timedelta(seconds=2)).user(token) == ana.user
+        with pytest.raises(InvalidLink):
+            kind(now=now + lifetime + timedelta(seconds=2)).user(token)
+
+
+def test_a_link_does_one_thing_for_one_person(ana: Credentials, ben: Credentials) -> None:
+    now = timezone.now()
+    password, email = PasswordLink(now=now), EmailLink(now=now)
+    proof = password.token(ana.user).partition("-")[2]
+    for link, token in (
+        (email, password.token(ana.user)),
+        (password, email.token(ana.user)),
+        (password, f"{ben.user.id.hex}-{proof}"),
+        (password, f"{uuid4().hex}-{proof}"),
+    ):
+        with pytest.raises(InvalidLink):
+            link.user(token)
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "-", "é-é-é", "a" * 128, f"{'0' * 32}-x-y", f"{'0' * 32}-{'z' * 13}-y"]
+)
+@pytest.mark.parametrize("path", ["password/reset", "email/verify"])
+def test_nonsense_is_no_link(as_nobody: Client, ana: Credentials, path: str, token: str) -> None:
+    for written in (token, token.replace(token[:32], ana.user.id.hex) if len(token) > 32 else token):
+        body = {"token": written, "password": NEW}
+        answer = as_nobody.post(f"/api/v1/auth/{path}", body, format="json")
+        assert (answer.status_code, answer.json()["type"]) == (400, "InvalidLink")
+
+
+def test_a_link_to_a_new_password_dies_with_the_email(ana: Credentials) -> None:
+    token = PasswordLink(now=timezone.now()).token(ana.user)
+    User.objects.update(email="new@example.com")
+    with pytest.raises(InvalidLink):
+        reset_password(token=token, password=NEW, now=timezone.now())
+
+
+def test_a_weak_new_password_is_refused_and_the_link_lives_on(ana: Credentials) -> None:
+    token = PasswordLink(now=timezone.now()).token(ana.user)
+    with pytest.raises(ValidationError) as refused:
+        reset_password(token=token, password="ana@example.com", now=timezone.now())
+    assert set(refused.value.detail) == {"password"}
+    reset_password(token=token, password=NEW, now=timezone.now())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_uses_of_a_link_at_once_one_wins() -> None:
+    token = PasswordLink(now=timezone.now()).token(person("Ana").user)
+    start = Barrier(2)
+
+    def use(password: str) -> str:
+        try:
+            connection.ensure_connection()
+            start.wait()
+            reset_password(token=token, password=password, now=timezone.now())
+        except InvalidLink:
+            return ""
+        else:
+            return password
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        (winner,) = filter(None, pool.map(use, [f"{NEW} 1", f"{NEW} 2"]))
+    assert log_in(email="ana@example.com", password=winner, now=timezone.now())
+
+
+def test_who_signs_up_is_asked_to_confirm_the_email(as_nobody: Client, mail_worker: None) -> None:
+    new = {"email": "dora@example.com", "password": PASSWORD, "language": "en"}
+    user = as_nobody.post("/api/v1/auth/signup", new, format="json").json()["user"]
+    assert user["email_verified_at"] is None
+    body = {"token": token_in(mail.outbox[0])}
+    assert as_nobody.post("/api/v1/auth/email/verify", body, format="json").status_code == 204
+    assert User.objects.get().email_verified_at is not None
+    again = as_nobody.post("/api/v1/auth/email/verify", body, format="json")
+    assert (again.status_code, again.json()["type"]) == (400, "InvalidLink")
+
+
+def test_a_link_to_confirm_an_email_dies_with_it(ana: Credentials) -> None:
+    token = EmailLink(now=timezone.now()).token(ana.user)
+    User.objects.update(email="new@example.com")
+    with pytest.raises(InvalidLink):
+        verify_email(token=token, now=timezone.now())
+
+
+def test_the_mail_to_confirm_can_be_had_again_until_it_is_confirmed(
+    as_ana: Client, mail_worker: None
+) -> None:
+    path = "/api/v1/auth/email/send-verification"
+    assert as_ana.post(path).status_code == 202
+    verify_email(token=token_in(mail.outbox[0]), now=timezone.now())
+    refused = as_ana.post(path)
+    assert (refused.status_code, refused.json()["type"]) == (409, "NothingToVerify")
+    User.objects.update(email=None, email_verified_at=None)
+    assert as_ana.post(path).status_code == 409
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "subjects"),
+    [
+        ("ko", ["MedTrack 새 비밀번호", "MedTrack 이메일 확인"]),
+        ("en", ["Your new MedTrack password", "Confirm your e-mail for MedTrack"]),
+        ("ja", ["MedTrackの新しいパスワード", "MedTrackのメールアドレス確認"]),
+    ],
+)
+def test_a_mail_is_in_the_persons_language(
+    db: None, mail_worker: None, language: str, subjects: list[str]
+) -> None:
+    user = person("Ana", language=language).user
+    tasks.send_password_link.delay(str(user.id))
+    tasks.send_email_link.delay(str(user.id))
+    assert [letter.subject for letter in mail.outbox] == subjects
+    for letter in mail.outbox:
+        message: Message = letter.message()
+        assert message["Auto-Submitted"] == "auto-generated"
+        assert len(letter.body) < 400
+        token_in(letter)
+
+
+def test_ids_that_were_made_up_or_have_no_email_get_no_mail(ana: Credentials, mail_worker: None) -> None:
+    User.objects.update(email=None)
+    for user_id in (uuid4(), ana.user.id):
+        tasks.send_password_link.delay(str(user_id))
+        tasks.send_email_link.delay(str(user_id))
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize("missing", ["EMAIL_URL", "APP_URL"])
+def test_what_keeps_mails_from_being_sent_is_logged_without_the_person(
+    ana: Credentials, mail_worker: None, settings: Settings, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    setattr(settings, missing, "")
+    tasks.send_password_link.delay(str(ana.user.id))
+    assert mail.outbox == []
+    assert "mail not sent" in caplog.text
+    assert missing in caplog.text
+    assert "ana@" not in caplog.text
+
+
+def test_a_mail_server_that_is_away_is_asked_again(
+    ana: Credentials, mail_worker: None, settings: Settings
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    current_app.conf.task_eager_propagates = False
+    asked = []
+
+    class Busy(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(1)
+            self.wfile.write(b"421 busy\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Busy) as server:
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.server_address[1]
+        with suppress(Retry):
+            tasks.send_password_link.apply((str(ana.user.id),))
+        server.shutdown()
+    assert len(asked) == 5
