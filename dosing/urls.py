@@ -12,6 +12,7 @@ urlpatterns = [
     path("schedules/<id:schedule_id>", views.ScheduleDetail.as_view()),
     path("schedules/<id:schedule_id>/preview", views.SchedulePreview.as_view()),
     path("doses", views.Doses.as_view()),
+    path("doses/events", views.DoseEvents.as_view()),
     path("doses/<id:dose_id>/take", views.TakeDose.as_view()),
     path("doses/<id:dose_id>/skip", views.SkipDose.as_view()),
     path("doses/<id:dose_id>/undo", views.UndoDose.as_view()),

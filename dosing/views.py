@@ -6,7 +6,7 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from dosing.actions import doses, intakes, schedules
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
+from dosing.offline import record_events
 from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
@@ -32,6 +33,10 @@ from dosing.serializers import (
     DayOutput,
     DayQuery,
     DoseOutput,
+    EventAnswersOutput,
+    EventsInput,
+    HistoryOutput,
+    HistoryQuery,
     IntakeInput,
     MoveOutput,
     NewScheduleInput,
@@ -48,14 +53,23 @@ from medications import views as medication_views
 from medications.serializers import MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
-from medtrack.common.pagination import Pagination
+from medtrack.common.pagination import Key, Pagination, instant, local_date
 from medtrack.common.problems import field_error
-from medtrack.common.requests import validated
+from medtrack.common.requests import LooseJSONParser, validated
 from users import views as user_views
 from users.authentication import caller, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
+
+
+class HistoryPages(Pagination):
+    """By day, and within a day by the instant that tells it."""
+
+    keys = (Key("log_date", local_date), Key("lived_at", instant), Key("id", UUID))
+
+
+HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
 
 
 class MedicationDetail(medication_views.MedicationDetail):
@@ -177,10 +191,20 @@ class SchedulePreview(APIView):
 class Doses(APIView):
     @extend_schema(
         operation_id="listDoses",
-        parameters=[OpenApiParameter("date", str, description="Local date, YYYY-MM-DD; today by default.")],
-        responses=DayOutput,
+        parameters=[DayQuery, HistoryQuery, *HistoryPages.parameters()],
+        responses=PolymorphicProxySerializer(
+            "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
+        ),
+        description=(
+            "Without parameters, or with `date`, one local day in order. With any other parameter the history, newest "
+            "first in pages: of the log dates from `from` (the first there is by default) to `to` (today by default), "
+            "both inclusive and however many, of one medicine, or of one status. A later `to` shows what is planned. "
+            "An as-needed intake that was taken back is in neither."
+        ),
     )
     def get(self, request: Request) -> Response:
+        if HISTORY_PARAMETERS & request.query_params.keys():
+            return _history(request)
         user = caller(request)
         day = _query(DayQuery, request).get("date") or timezone.now().astimezone(user.zone).date()
         results = DoseLog.objects.visible_to(user).on(day)
@@ -191,11 +215,35 @@ class Doses(APIView):
     )
     def post(self, request: Request) -> Response:
         dose, created = intakes.log_intake(
-            by=caller(request), now=timezone.now(), **validated(IntakeInput, request)
+            by=caller(request),
+            session=caller_session(request),
+            now=database_now(),
+            **validated(IntakeInput, request),
         )
         return Response(
             DoseOutput(dose).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
+
+
+class DoseEvents(APIView):
+    parser_classes = (LooseJSONParser,)
+
+    @extend_schema(
+        operation_id="recordDoseEvents",
+        request=EventsInput,
+        responses=EventAnswersOutput,
+        description=(
+            "What happened while a phone was offline, at most 500 events, each answered by itself. They count in the "
+            "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
+            "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
+            "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
+            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`."
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        events = validated(EventsInput, request)["events"]
+        answers = record_events(events=events, by=caller(request), session=caller_session(request))
+        return Response(EventAnswersOutput({"results": answers}).data)
 
 
 class TakeDose(APIView):
@@ -279,9 +327,28 @@ def _done(
     """The dose after the caller did this to it."""
     fields = validated(serializer, request)
     dose = action(
-        dose_id=dose_id, by=caller(request), session=caller_session(request), now=timezone.now(), **fields
+        dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
     return Response(DoseOutput(dose).data)
+
+
+def _history(request: Request) -> Response:
+    """A page of the caller's doses, newest first."""
+    if "date" in request.query_params:
+        raise field_error("date", _("A day and a span exclude each other."), code="exclusive")
+    user, asked = caller(request), _query(HistoryQuery, request)
+    first, last = asked.get("from"), asked.get("to")
+    if first and last and last < first:
+        raise field_error("to", _("The end is before the start."), code="before_start")
+    doses = DoseLog.objects.visible_to(user).history(
+        first=first,
+        last=last or timezone.now().astimezone(user.zone).date(),
+        medication_id=asked.get("medication"),
+        status=asked.get("status"),
+    )
+    pages = HistoryPages()
+    page = pages.paginate_queryset(doses, request)
+    return Response(HistoryOutput(pages.page(page)).data)
 
 
 def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -18,6 +18,11 @@ class MedicationInput(serializers.Serializer[Any]):
     expires_on = CalendarDateField(allow_null=True, required=False)
 
 
+class MedicationsQuery(serializers.Serializer[Any]):
+    is_active = serializers.BooleanField(required=False, allow_null=True)
+    is_paused = serializers.BooleanField(required=False, allow_null=True)
+
+
 class NewMedicationInput(MedicationInput):
     id = IdField(required=False)
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -98,8 +99,12 @@ def log_out(*, session: Session, now: datetime) -> None:
 
 
 def take_turn(user_id: UUID) -> User:
-    """The person as they are now and will be until the end of the transaction: whoever else asks waits."""
-    user: User = User.objects.select_for_update(no_key=True).get(id=user_id)
+    """The person as they are now and will be until the end of the transaction: whoever else asks waits.
+
+    Raises Http404 when the person was erased: nothing is written for them any more.
+    """
+    living = User.objects.select_for_update(no_key=True).filter(deleted_at=None)
+    user: User = get_object_or_404(living, id=user_id)
     return user
 
 
