@@ -4,10 +4,10 @@ from dosing import views
 from medtrack.common import converters  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
-    path("me", views.Me.as_view()),
     path("medications/<id:medication_id>", views.MedicationDetail.as_view()),
     path("medications/<id:medication_id>/pause", views.PauseMedication.as_view()),
     path("medications/<id:medication_id>/resume", views.ResumeMedication.as_view()),
+    path("medications/<id:medication_id>/clone", views.CloneMedication.as_view()),
     path("medications/<id:medication_id>/schedules", views.MedicationSchedules.as_view()),
     path("schedules/<id:schedule_id>", views.ScheduleDetail.as_view()),
     path("schedules/<id:schedule_id>/preview", views.SchedulePreview.as_view()),

@@ -15,6 +15,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dosing.actions import doses, intakes, schedules
+from dosing.actions.clones import clone_medication
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.offline import record_events
@@ -50,7 +51,7 @@ from dosing.serializers import (
     UndoInput,
 )
 from medications import views as medication_views
-from medications.serializers import MedicationOutput
+from medications.serializers import CloneInput, MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Key, Pagination, instant, local_date
@@ -94,6 +95,28 @@ class ResumeMedication(APIView):
         medication = visible_medication(request, medication_id)
         resumed = schedules.resume_medication(medication=medication, now=database_now())
         return Response(MedicationOutput(resumed).data)
+
+
+class CloneMedication(APIView):
+    @extend_schema(
+        operation_id="cloneMedication",
+        request=CloneInput,
+        responses={201: MedicationOutput, 200: MedicationOutput},
+        description=(
+            "A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
+            "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause."
+        ),
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        clone, created = clone_medication(
+            medication_id=medication_id,
+            by=caller(request),
+            now=database_now(),
+            **validated(CloneInput, request),
+        )
+        return Response(
+            MedicationOutput(clone).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        )
 
 
 class Me(user_views.Me):

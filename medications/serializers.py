@@ -27,6 +27,11 @@ class NewMedicationInput(MedicationInput):
     id = IdField(required=False)
 
 
+class CloneInput(serializers.Serializer[Any]):
+    id = IdField(required=False)
+    name = serializers.CharField(max_length=200, required=False, help_text="The same one by default.")
+
+
 class MedicationOutput(serializers.ModelSerializer[Medication]):
     class Meta:
         model = Medication

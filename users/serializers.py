@@ -58,6 +58,16 @@ class RefreshInput(serializers.Serializer[Any]):
     refresh = serializers.CharField(max_length=256)
 
 
+class ErasureInput(serializers.Serializer[Any]):
+    password = serializers.CharField(
+        max_length=128,
+        trim_whitespace=False,
+        write_only=True,
+        required=False,
+        help_text="Of whoever has one. Who has none must have signed in within the last ten minutes.",
+    )
+
+
 class UserOutput(serializers.ModelSerializer[User]):
     class Meta:
         model = User
