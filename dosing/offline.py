@@ -32,6 +32,7 @@ from dosing.serializers import (
 from medtrack.common.clock import database_now
 from medtrack.common.fields import IdField
 from medtrack.common.problems import body_of, internal_error
+from medtrack.common.requests import checked
 from users.models import Session, User
 
 log = structlog.get_logger(__name__)
@@ -94,27 +95,20 @@ def _refuse_unreadable(event: Any) -> None:
 
 def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
     """The dose after the event, and whether the event had been answered before."""
-    kind = EventKind(_read(EventHead, event)["action"])
+    kind = EventKind(checked(EventHead, event)["action"])
     who = {"by": by, "session": session}
     if kind is EventKind.INTAKE:
-        said = _read(EventHead, event) | _read(IntakeInput, event)
+        said = checked(EventHead, event) | checked(IntakeInput, event)
         occurred_at = said.pop("occurred_at", None)
         names = {"id": said["event_id"], "taken_at": occurred_at}
         del said["action"]
         dose, is_new = intakes.log_intake(**who, now=database_now(), **names | said)
         return dose, not is_new
     serializer, act = _ACTIONS[kind]
-    said = _read(serializer, event) | _read(DoseEventHead, event)
+    said = checked(serializer, event) | checked(DoseEventHead, event)
     del said["action"]
     dose = act(**who, now=database_now(), **said)
     return dose, dose.is_repeat
-
-
-def _read(serializer: type[Serializer[Any]], event: Any) -> dict[str, Any]:
-    checked = serializer(data=event)
-    checked.is_valid(raise_exception=True)
-    fields: dict[str, Any] = checked.validated_data
-    return fields
 
 
 def _id_of(event: Any) -> UUID | None:

@@ -56,10 +56,6 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
     def visible_to(self, user: User) -> "DoseLogQuerySet":
         return self.filter(user=user).select_related("medication")
 
-    def on(self, log_date: date) -> "DoseLogQuerySet":
-        """One local day, in the order in which it is lived."""
-        return self.filter(log_date=log_date).lived().order_by("lived_at", "id")
-
     def lived(self) -> "DoseLogQuerySet":
         """With the instant by which a day is told; an intake that was taken back is not part of any."""
         told = self.exclude(schedule=None, status=DoseStatus.PENDING)

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from dosing.actions import doses, intakes, schedules
 from dosing.actions.clones import clone_medication
 from dosing.adherence import GroupBy, PeriodLength
+from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog, Schedule
 from dosing.offline import record_events
 from dosing.planning import rule_of
@@ -56,9 +57,9 @@ from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Key, Pagination, instant, local_date
 from medtrack.common.problems import field_error
-from medtrack.common.requests import LooseJSONParser, validated
+from medtrack.common.requests import LooseJSONParser, queried, validated
 from users import views as user_views
-from users.authentication import caller, caller_session
+from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
@@ -193,7 +194,7 @@ class SchedulePreview(APIView):
         user = caller(request)
         mine = Schedule.objects.visible_to(user).select_related("medication")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
-        asked = _query(SpanQuery, request)
+        asked = queried(SpanQuery, request)
         first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
         last: date = asked.get("to") or first + timedelta(days=30)
         _check_span(first, last)
@@ -211,7 +212,7 @@ class SchedulePreview(APIView):
         return Response(PreviewOutput(answer).data)
 
 
-class Doses(APIView):
+class Doses(SignatureOnly, APIView):
     @extend_schema(
         operation_id="listDoses",
         parameters=[DayQuery, HistoryQuery, *HistoryPages.parameters()],
@@ -228,10 +229,8 @@ class Doses(APIView):
     def get(self, request: Request) -> Response:
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
-        user = caller(request)
-        day = _query(DayQuery, request).get("date") or timezone.now().astimezone(user.zone).date()
-        results = DoseLog.objects.visible_to(user).on(day)
-        return Response(DayOutput({"date": day, "timezone": user.timezone, "results": results}).data)
+        day = queried(DayQuery, request).get("date")
+        return Response(day_of(caller_claims(request), day, now=timezone.now()))
 
     @extend_schema(
         operation_id="logIntake", request=IntakeInput, responses={201: DoseOutput, 200: DoseOutput}
@@ -269,9 +268,12 @@ class DoseEvents(APIView):
         return Response(EventAnswersOutput({"results": answers}).data)
 
 
-class TakeDose(APIView):
+class TakeDose(SignatureOnly, APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
+        said = validated(TakeInput, request)
+        if taken := take_planned_dose(caller_claims(request), dose_id=dose_id, **said):
+            return Response(taken)
         return _done(doses.take_dose, TakeInput, request, dose_id)
 
 
@@ -314,7 +316,7 @@ class Adherence(APIView):
     )
     def get(self, request: Request) -> Response:
         user, now = caller(request), timezone.now()
-        asked = _query(AdherenceQuery, request)
+        asked = queried(AdherenceQuery, request)
         last: date = asked.get("to") or now.astimezone(user.zone).date()
         first: date = asked.get("from") or last - timedelta(days=29)
         _check_span(first, last)
@@ -339,7 +341,7 @@ class CurrentAdherence(APIView):
         responses=CurrentAdherenceOutput,
     )
     def get(self, request: Request) -> Response:
-        length = PeriodLength(_query(CurrentAdherenceQuery, request)["period"])
+        length = PeriodLength(queried(CurrentAdherenceQuery, request)["period"])
         found = progress(caller(request), length, now=timezone.now())
         return Response(CurrentAdherenceOutput(found).data)
 
@@ -359,7 +361,7 @@ def _history(request: Request) -> Response:
     """A page of the caller's doses, newest first."""
     if "date" in request.query_params:
         raise field_error("date", _("A day and a span exclude each other."), code="exclusive")
-    user, asked = caller(request), _query(HistoryQuery, request)
+    user, asked = caller(request), queried(HistoryQuery, request)
     first, last = asked.get("from"), asked.get("to")
     if first and last and last < first:
         raise field_error("to", _("The end is before the start."), code="before_start")
@@ -372,14 +374,6 @@ def _history(request: Request) -> Response:
     pages = HistoryPages()
     page = pages.paginate_queryset(doses, request)
     return Response(HistoryOutput(pages.page(page)).data)
-
-
-def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    checked = serializer(data=request.query_params)
-    checked.is_valid(raise_exception=True)
-    fields: dict[str, Any] = checked.validated_data
-    return fields
 
 
 def _check_span(first: date, last: date) -> None:

@@ -215,6 +215,11 @@ def _deed(dose_id: UUID, action: str, payload: dict[str, Any]) -> bytes:
     return fingerprint({"dose_id": dose_id, "action": action, "said": said})
 
 
+def payload_of(**said: Any) -> dict[str, str]:
+    """What an event remembers of what was said besides when."""
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
 def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
     """Without an id when the client gave it none: the row gets one of ours."""
     return DoseEvent(
@@ -225,7 +230,7 @@ def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
         session=deed.get("session"),
         occurred_at=deed.get("occurred_at") or deed["now"],
         recorded_at=deed["now"],
-        payload={name: str(value) for name, value in said.items() if value is not None},
+        payload=payload_of(**said),
     )
 
 

@@ -28,6 +28,12 @@ PROBLEM = {
         "request_id": {**_STRING, "nullable": True},
     },
 }
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": _STRING,
+    "description": "The ETag of the answer that the client has.",
+}
 _ANSWER = {
     "description": "A problem",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -51,4 +57,14 @@ def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"].setdefault("default", _ANSWER)
+    return result
+
+
+def add_revalidation(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What is read out has an ETag, and is not sent again to whoever has it already."""
+    for operations in result["paths"].values():
+        if "get" in operations:
+            operations["get"].setdefault("parameters", []).append(_IF_NONE_MATCH)
+            operations["get"]["responses"]["200"].setdefault("headers", {})["ETag"] = {"schema": _STRING}
+            operations["get"]["responses"]["304"] = {"description": "What the ETag stands for still holds."}
     return result
