@@ -96,7 +96,7 @@ def _refuse_unreadable(event: Any) -> None:
 def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
     """The dose after the event, and whether the event had been answered before."""
     kind = EventKind(checked(EventHead, event)["action"])
-    who = {"by": by, "session": session}
+    who: dict[str, Any] = {"by": by, "session": session}
     if kind is EventKind.INTAKE:
         said = checked(EventHead, event) | checked(IntakeInput, event)
         occurred_at = said.pop("occurred_at", None)

@@ -34,7 +34,8 @@ def erase_medications(*, user: User) -> None:
 
 @transaction.atomic
 def update_medication(*, medication: Medication, changes: dict[str, Any]) -> Medication:
-    """Saves only the changed columns, so that two clients changing two fields both win."""
+    """Saves only the changed columns, so that two clients changing two fields both win. Raises Http404."""
+    take_turn(medication.user_id)
     for name, value in changes.items():
         setattr(medication, name, value)
     medication.save(update_fields=[*changes, "updated_at"])

@@ -170,7 +170,7 @@ def read_notification(*, notification_id: UUID, by: User, now: datetime) -> Noti
     # In the order in which the queue marks the rows of a push.
     rows = push.filter(read_at=None).order_by("expires_at", "id").select_for_update(no_key=True)
     _read(rows, now)
-    return push.one_per_push().get()
+    return get_object_or_404(push.one_per_push())
 
 
 @transaction.atomic

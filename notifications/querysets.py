@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -19,7 +19,8 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         """What FCM accepted for this person to see; withdrawals are silent."""
         return self.filter(user=user, sent_at__isnull=False).exclude(kind="withdraw")
 
-    def of_push(self, tag: object, kind: object, step: object) -> "NotificationLogQuerySet":
+    def of_push(self, tag: Any, kind: Any, step: Any) -> "NotificationLogQuerySet":
+        """Its rows; each is a value or a reference to an outer query's."""
         return self.filter(tag=tag, kind=kind, step=step)
 
     def one_per_push(self) -> "NotificationLogQuerySet":

@@ -165,7 +165,7 @@ class ReadAllNotifications(APIView):
 class Me(dosing_views.Me):
     """Reading and changing are of the apps below; erasing reaches into all of them."""
 
-    schema = DeletionWithBody()  # type: ignore[no-untyped-call]
+    schema = DeletionWithBody()
 
     @extend_schema(
         operation_id="deleteMe",

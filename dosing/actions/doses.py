@@ -181,7 +181,7 @@ def pass_limits(medication: Medication, at: datetime, *, override: bool, **which
 
 def is_known(event: DoseEvent) -> bool:
     """Whether this very deed was recorded, or answered as a repeat, under its id. Raises IdConflict for another one."""
-    if event.id is None:
+    if not event.id:
         return False
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, {"id": event.id})
@@ -195,7 +195,7 @@ def is_known(event: DoseEvent) -> bool:
 
 def remember(event: DoseEvent) -> None:
     """An id that was answered without an event of its own is not to become a new deed later."""
-    if event.id is not None:
+    if event.id:
         deed = _deed(event.dose_id, event.action, event.payload)
         scope = IdempotencyKey.Scope.EVENT
         IdempotencyKey.objects.create(scope=scope, key=event.id, user=event.recorded_by, fingerprint=deed)

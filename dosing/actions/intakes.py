@@ -42,11 +42,12 @@ def log_intake(
     Raises Http404, ValidationError, IdConflict, IntakeTooSoon and DailyLimitReached.
     """
     said = _said(schedule_id=schedule_id, quantity=quantity, note=note)
-    event = DoseEvent(id=event_id, dose_id=id, action=EventAction.TAKEN, recorded_by=by, session=session)
+    event = DoseEvent(id=event_id, action=EventAction.TAKEN, recorded_by=by, session=session)
     event.payload = {name: str(value) for name, value in said.items()}
     body = _said(medication_id=medication_id, taken_at=taken_at, override=override, **said)
     mine = DoseLog.objects.visible_to(by)
     if known := repeated(mine, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=body):
+        event.dose = known
         if not is_known(event):
             remember(event)
         return known, False

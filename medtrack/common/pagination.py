@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import BasePagination
@@ -26,12 +26,16 @@ _YEARS = range(1900, 2200)
 
 def instant(text: str) -> datetime:
     """Raises ValueError."""
-    return _of_our_time(datetime.fromisoformat(text)).astimezone(UTC)
+    at = datetime.fromisoformat(text)
+    _refuse_other_ages(at)
+    return at.astimezone(UTC)
 
 
 def local_date(text: str) -> date:
     """Raises ValueError."""
-    return _of_our_time(date.fromisoformat(text))
+    day = date.fromisoformat(text)
+    _refuse_other_ages(day)
+    return day
 
 
 class Key(NamedTuple):
@@ -48,9 +52,7 @@ class Pagination(BasePagination):
     max_page_size = 200
     keys: Sequence[Key] = (Key("created_at", instant), Key("id", UUID))
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         limit = self._limit(request.query_params.get("limit"))
         after = self._position(request.query_params.get("cursor"))
         ordered = queryset.order_by(*(f"-{key.name}" for key in self.keys))
@@ -129,7 +131,6 @@ class Pagination(BasePagination):
         return urlsafe_b64encode(json.dumps(texts, separators=(",", ":")).encode()).decode()
 
 
-def _of_our_time(value: Any) -> Any:
-    if value.year not in _YEARS:
-        raise ValueError(value)
-    return value
+def _refuse_other_ages(at: date) -> None:
+    if at.year not in _YEARS:
+        raise ValueError(at)
