@@ -55,6 +55,7 @@ from medications import views as medication_views
 from medications.serializers import CloneInput, MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
+from medtrack.common.creation import CREATED_ONCE
 from medtrack.common.pagination import Key, Pagination, instant, local_date
 from medtrack.common.problems import field_error
 from medtrack.common.requests import LooseJSONParser, queried, validated
@@ -105,7 +106,8 @@ class CloneMedication(APIView):
         responses={201: MedicationOutput, 200: MedicationOutput},
         description=(
             "A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
-            "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause."
+            "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
+            + CREATED_ONCE
         ),
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
@@ -147,6 +149,7 @@ class MedicationSchedules(ListAPIView[Schedule]):
         tags=["schedules"],
         request=NewScheduleInput,
         responses={201: ScheduleOutput, 200: ScheduleOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
@@ -233,7 +236,10 @@ class Doses(SignatureOnly, APIView):
         return Response(day_of(caller_claims(request), day, now=timezone.now()))
 
     @extend_schema(
-        operation_id="logIntake", request=IntakeInput, responses={201: DoseOutput, 200: DoseOutput}
+        operation_id="logIntake",
+        request=IntakeInput,
+        responses={201: DoseOutput, 200: DoseOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
         dose, created = intakes.log_intake(

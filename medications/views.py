@@ -12,6 +12,7 @@ from medications import actions
 from medications.models import Medication
 from medications.querysets import MedicationQuerySet
 from medications.serializers import MedicationInput, MedicationOutput, MedicationsQuery, NewMedicationInput
+from medtrack.common.creation import CREATED_ONCE
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import queried, validated
 from users.authentication import caller
@@ -34,6 +35,7 @@ class Medications(ListAPIView[Medication]):
         operation_id="createMedication",
         request=NewMedicationInput,
         responses={201: MedicationOutput, 200: MedicationOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
         medication, created = actions.create_medication(

@@ -178,6 +178,23 @@ def test_of_two_intakes_at_once_one_is_too_soon() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(3))
+def test_the_same_intake_twice_at_once_is_one(number: int) -> None:
+    medication = medication_of(person("Ana").user)
+    as_needed(medication, min_gap_minutes=60)
+    id, rounds = uuid4(), Barrier(2)
+
+    def tap() -> tuple[DoseLog, bool]:
+        rounds.wait()
+        return log_intake(medication_id=medication.id, by=medication.user, now=NOW, id=id)
+
+    with ThreadPoolExecutor(2) as pool:
+        made = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
+    assert sorted(is_new for _dose, is_new in made) == [False, True]
+    assert {dose.id for dose, _is_new in made} == {id} == {DoseLog.objects.get().id}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_taking_one_again_that_was_taken_back_and_a_new_one_at_once_is_too_soon() -> None:
     medication = medication_of(person("Ana").user)
     as_needed(medication, min_gap_minutes=60)

@@ -151,6 +151,18 @@ def test_an_event_that_was_answered_as_a_repeat_stays_one_after_an_undo(
     assert IdempotencyKey.objects.get().scope == "event"
 
 
+def test_the_short_way_to_take_again_through_an_answered_id_is_shut(
+    as_ana: Client, ana: Credentials, doses: list[DoseLog]
+) -> None:
+    path, late = f"/api/v1/doses/{doses[0].id}/take", {"event_id": str(uuid4())}
+    for body in ({}, late):
+        assert as_ana.post(path, body, format="json").json()["status"] == "taken"
+    undo_dose(dose_id=doses[0].id, by=ana.user, now=timezone.now())
+    assert as_ana.post(path, late, format="json").json()["status"] == "pending"
+    other = as_ana.post(f"/api/v1/doses/{doses[1].id}/take", late, format="json")
+    assert (other.status_code, other.json()["type"]) == (409, "IdConflict")
+
+
 MALFORMED: list[Any] = [
     None,
     7,

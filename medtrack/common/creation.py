@@ -8,6 +8,12 @@ from psycopg.errors import UniqueViolation
 
 from medtrack.common.problems import IdConflict
 
+# For clients, of every operation that creates something.
+CREATED_ONCE = (
+    "With an `id` that the client made, the same body sent again gets the same object, as it is by now, with 200. "
+    "Another body under the same id is 409 `IdConflict`, and so is the same one when the object was deleted since."
+)
+
 
 @contextmanager
 def taken_ids_are_conflicts() -> Iterator[None]:

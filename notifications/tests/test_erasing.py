@@ -23,7 +23,7 @@ from medications.models import Medication
 from medtrack.common.clock import database_now
 from medtrack.tests.api import Client
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, medication_of, person, session_of
-from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.tests.workers import closing, wait_until_somebody_waits_for_us
 from notifications import erasing, queue
 from notifications.actions import register_device, send_test_push
 from notifications.erasing import ErasureBlocked, erase_person
@@ -321,11 +321,12 @@ def test_whoever_has_something_of_the_person_is_let_finish(
     dose_due(ana, timezone.now() - timedelta(seconds=2))
     queue.enqueue()
     monkeypatch.setattr(erasing, "ATTEMPTS", 2)
-    with transaction.atomic():
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
         HOLDERS[holder](ana)
         before = rows_of(ana)
-        with pytest.raises(ErasureBlocked):
-            in_another_worker(lambda: erase_person(user=ana, now=timezone.now()))
+        job = pool.submit(closing(lambda: erase_person(user=ana, now=timezone.now())))
+        with pytest.raises(ErasureBlocked):  # and not a time-out: it waits for no lock of ours
+            job.result(timeout=60)
         assert rows_of(ana) == before
     erase_person(user=ana, now=database_now())
     assert set(rows_of(ana).values()) == {0}

@@ -1,7 +1,7 @@
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_an_object_that_is_not_among_the_rows_any_more_is_a_conflict(ana: Creden
 
 
 def test_an_id_is_of_one_scope_and_one_person(ana: Credentials, ben: Credentials) -> None:
-    ask: dict[str, Any] = {"id": uuid4(), "said": SAID}
+    ask: dict[str, Any] = {"id": ana.user.id, "said": SAID}
     assert repeated(User.objects.all(), scope=EVENT, by=ana.user, **ask) is None
     assert repeated(User.objects.all(), scope=IdempotencyKey.Scope.INTAKE, by=ben.user, **ask) is None
     with pytest.raises(IdConflict):
