@@ -22,8 +22,8 @@ from users.authentication import SessionEnded
 from users.tokens import AccessClaims
 
 _SQL = Path(__file__).parent / "sql"
-_DAY = Statement(_SQL / "day.sql")
-_TAKE = Statement(_SQL / "take.sql")
+_DAY = Statement.of(_SQL / "day.sql")
+_TAKE = Statement.of(_SQL / "take.sql")
 _TAKABLE = [str(status) for status, change in TRANSITIONS if change == Change.TAKE]
 _DAY_LENGTH = timedelta(days=1)
 

@@ -4,13 +4,14 @@ from typing import Any, cast
 
 import structlog
 from django.conf import settings
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from users.living_sessions import living_session
 from users.models import Session, User
 from users.tokens import AccessClaims, InvalidToken, read_access_token
 
@@ -70,12 +71,7 @@ class SignatureOnly:
 
 
 def _living_session(request: Request, claims: AccessClaims) -> Session:
-    session = (
-        Session.objects.alive(now=timezone.now())
-        .select_related("user")
-        .filter(id=claims.session_id, user_id=claims.user_id)
-        .first()
-    )
+    session = living_session(claims)
     if session is None:
         raise SessionEnded
     if not _names_a_language(request):

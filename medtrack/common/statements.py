@@ -9,10 +9,14 @@ from medtrack.postgresql.base import DatabaseWrapper
 
 
 class Statement:
-    """The SQL of a file, its parameters written as `%(name)s`."""
+    """Its parameters are written as `%(name)s`."""
 
-    def __init__(self, file: Path) -> None:
-        self._sql = file.read_text()
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+
+    @classmethod
+    def of(cls, file: Path) -> "Statement":
+        return cls(file.read_text())
 
     def rows(self, **parameters: Any) -> list[tuple[Any, ...]]:
         with cast(DatabaseWrapper, connection).prepared_cursor() as cursor:
