@@ -147,14 +147,17 @@ def test_a_page_of_history_is_one_query(
             as_ana.get(f"{PATH}?to=2026-11-20&limit={limit}")
 
 
-def test_a_page_is_read_along_the_index(ana: Credentials, week: list[DoseLog]) -> None:
+def test_a_page_is_read_along_the_index(ana: Credentials, cleo: Credentials, week: list[DoseLog]) -> None:
+    medication = medication_of(cleo.user)
+    DoseLog.objects.bulk_create(
+        DoseLog(user=cleo.user, medication=medication, log_date=NOW.date() - timedelta(days=n % 400), quantity=1)
+        for n in range(4000)
+    )
     everything: Any = DoseLog.objects.visible_to(ana.user).history(
         first=None, last=NOW.date(), medication_id=None, status=None
     )
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-        )
+        cursor.execute("ANALYZE dose_logs; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
     plan = everything.order_by("-log_date", "-lived_at", "-id")[:51].explain()
     assert "dose_logs_of_user_by_date" in plan
-    assert "Presorted Key: dose_logs.log_date" in plan or "Presorted Key: log_date" in plan
+    assert "Presorted Key: dose_logs.log_date" in plan
