@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
-from dosing.actions.doses import CLOCK_SKEW, payload_of
+from dosing.actions.doses import CLOCK_SKEW, MEMORY, payload_of
 from dosing.status import TRANSITIONS, Change
 from medtrack.common.ids import uuid7
 from medtrack.common.statements import Statement
@@ -52,8 +52,12 @@ def take_planned_dose(
     occurred_at: datetime | None = None,
     quantity: Decimal | None = None,
     note: str | None = None,
+    override: bool = False,
 ) -> dict[str, Any] | None:
-    """The dose, taken, as DoseOutput shows it; None when this is not the plain case. Raises SessionEnded."""
+    """The dose, taken, as DoseOutput shows it; None when this is not the plain case. Raises SessionEnded.
+
+    `override` is about as-needed intakes, of which none is plain.
+    """
     try:
         rows = _TAKE.rows(
             session_id=claims.session_id,
@@ -66,6 +70,7 @@ def take_planned_dose(
             payload=Jsonb(payload_of(quantity=quantity, note=note)),
             takable=_TAKABLE,
             clock_skew=CLOCK_SKEW,
+            memory=MEMORY,
         )
     except IntegrityError:  # the same event came twice at once; the slower way tells what that means
         return None

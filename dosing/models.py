@@ -120,6 +120,9 @@ class DoseLog(models.Model):
 
     objects: ClassVar[DoseLogQuerySet] = DoseLogQuerySet.as_manager()  # type: ignore[assignment]
 
+    # Of the dose that an action returns: it had been done already, and nothing was recorded.
+    is_repeat = False
+
     class Meta:
         db_table = "dose_logs"
         verbose_name = _("dose")

@@ -1,9 +1,11 @@
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, TypedDict, cast
+from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import models
 from django.db.models import Count, F, FilteredRelation, Q
+from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
 from dosing.adherence import ON_TIME
@@ -53,6 +55,19 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 class DoseLogQuerySet(models.QuerySet["DoseLog"]):
     def visible_to(self, user: User) -> "DoseLogQuerySet":
         return self.filter(user=user).select_related("medication")
+
+    def lived(self) -> "DoseLogQuerySet":
+        """With the instant by which a day is told; an intake that was taken back is not part of any."""
+        told = self.exclude(schedule=None, status=DoseStatus.PENDING)
+        return told.annotate(lived_at=Coalesce("due_at", "taken_at"))
+
+    def history(
+        self, *, first: date | None, last: date, medication_id: UUID | None, status: DoseStatus | None
+    ) -> "DoseLogQuerySet":
+        """What was lived on these local dates, of everything or only of this medicine, of this status."""
+        chosen = {"log_date__gte": first, "medication_id": medication_id, "status": status}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return self.filter(log_date__lte=last, **given).lived()
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
         """The planned doses of these local dates that count as due at `now`."""

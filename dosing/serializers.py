@@ -1,9 +1,12 @@
+from enum import StrEnum
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
+from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.common.fields import (
     CalendarDateField,
@@ -98,7 +101,15 @@ class DayOutput(serializers.Serializer[Any]):
 
 
 class DayQuery(serializers.Serializer[Any]):
-    date = CalendarDateField(required=False)
+    date = CalendarDateField(
+        required=False, help_text="One local day, today by default; not with the others."
+    )
+
+
+class HistoryOutput(serializers.Serializer[Any]):
+    results = DoseOutput(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    has_more = serializers.BooleanField()
 
 
 class UndoInput(serializers.Serializer[Any]):
@@ -109,6 +120,10 @@ class UndoInput(serializers.Serializer[Any]):
 class TakeInput(UndoInput):
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(
+        required=False,
+        help_text="Takes an as-needed intake that was taken back again in spite of its limits.",
+    )
 
 
 class SkipInput(UndoInput):
@@ -137,6 +152,60 @@ class IntakeInput(serializers.Serializer[Any]):
     override = serializers.BooleanField(required=False)
 
 
+class EventKind(StrEnum):
+    """What an offline event can say."""
+
+    TAKE = "take"
+    SKIP = "skip"
+    UNDO = "undo"
+    SNOOZE = "snooze"
+    AMEND = "amend"
+    INTAKE = "intake"
+
+
+class EventHead(serializers.Serializer[Any]):
+    event_id = IdField()
+    action = serializers.ChoiceField([kind.value for kind in EventKind])
+    occurred_at = InstantField(required=False, help_text="Now by default.")
+
+
+class DoseEventHead(EventHead):
+    dose_id = IdField()
+
+
+class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, IntakeInput):
+    """What an event can say: those fields that the action has as an operation of its own."""
+
+    id = IdField(required=False, help_text="Of `intake`: the new dose's id, that of the event by default.")
+    dose_id = IdField(required=False, help_text="Required but for `intake`.")
+    medication_id = IdField(required=False, help_text="Required for `intake`.")
+
+
+@extend_schema_field(EventInput)
+class AnyEventField(serializers.JSONField):
+    """Whatever was sent as an event: one that cannot be read is not to spoil the others."""
+
+
+class EventsInput(serializers.Serializer[Any]):
+    events = serializers.ListField(child=AnyEventField(allow_null=True), max_length=500)
+
+
+@extend_schema_field({"allOf": [{"$ref": "#/components/schemas/Problem"}], "nullable": True})
+class ProblemField(serializers.DictField):
+    """An error as it would have been answered to the event alone."""
+
+
+class EventAnswerOutput(serializers.Serializer[Any]):
+    event_id = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
+    status = serializers.ChoiceField(["applied", "repeated", "refused"])
+    dose = DoseOutput(allow_null=True, help_text="After the event; null when it was refused.")
+    problem = ProblemField(allow_null=True)
+
+
+class EventAnswersOutput(serializers.Serializer[Any]):
+    results = EventAnswerOutput(many=True, help_text="One for each event, in the same order.")
+
+
 class MoveOutput(serializers.Serializer[Any]):
     schedule_id = serializers.UUIDField()
     medication_id = serializers.UUIDField()
@@ -163,6 +232,11 @@ class SpanQuery(serializers.Serializer[Any]):
             "from": CalendarDateField(required=False, help_text="The first local date."),
             **super().get_fields(),
         }
+
+
+class HistoryQuery(SpanQuery):
+    medication = IdField(required=False)
+    status = serializers.ChoiceField(DoseStatus.choices, required=False)
 
 
 class SpanOutput(serializers.Serializer[Any]):

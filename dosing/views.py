@@ -6,7 +6,7 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -15,9 +15,11 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dosing.actions import doses, intakes, schedules
+from dosing.actions.clones import clone_medication
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog, Schedule
+from dosing.offline import record_events
 from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
@@ -33,6 +35,10 @@ from dosing.serializers import (
     DayOutput,
     DayQuery,
     DoseOutput,
+    EventAnswersOutput,
+    EventsInput,
+    HistoryOutput,
+    HistoryQuery,
     IntakeInput,
     MoveOutput,
     NewScheduleInput,
@@ -46,17 +52,27 @@ from dosing.serializers import (
     UndoInput,
 )
 from medications import views as medication_views
-from medications.serializers import MedicationOutput
+from medications.serializers import CloneInput, MedicationOutput
 from medications.views import visible_medication
 from medtrack.common.clock import database_now
-from medtrack.common.pagination import Pagination
+from medtrack.common.creation import CREATED_ONCE
+from medtrack.common.pagination import Key, Pagination, instant, local_date
 from medtrack.common.problems import field_error
-from medtrack.common.requests import queried, validated
+from medtrack.common.requests import LooseJSONParser, queried, validated
 from users import views as user_views
 from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
+
+
+class HistoryPages(Pagination):
+    """By day, and within a day by the instant that tells it."""
+
+    keys = (Key("log_date", local_date), Key("lived_at", instant), Key("id", UUID))
+
+
+HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
 
 
 class MedicationDetail(medication_views.MedicationDetail):
@@ -81,6 +97,29 @@ class ResumeMedication(APIView):
         medication = visible_medication(request, medication_id)
         resumed = schedules.resume_medication(medication=medication, now=database_now())
         return Response(MedicationOutput(resumed).data)
+
+
+class CloneMedication(APIView):
+    @extend_schema(
+        operation_id="cloneMedication",
+        request=CloneInput,
+        responses={201: MedicationOutput, 200: MedicationOutput},
+        description=(
+            "A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
+            "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
+            + CREATED_ONCE
+        ),
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        clone, created = clone_medication(
+            medication_id=medication_id,
+            by=caller(request),
+            now=database_now(),
+            **validated(CloneInput, request),
+        )
+        return Response(
+            MedicationOutput(clone).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+        )
 
 
 class Me(user_views.Me):
@@ -110,6 +149,7 @@ class MedicationSchedules(ListAPIView[Schedule]):
         tags=["schedules"],
         request=NewScheduleInput,
         responses={201: ScheduleOutput, 200: ScheduleOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
@@ -178,23 +218,60 @@ class SchedulePreview(APIView):
 class Doses(SignatureOnly, APIView):
     @extend_schema(
         operation_id="listDoses",
-        parameters=[OpenApiParameter("date", str, description="Local date, YYYY-MM-DD; today by default.")],
-        responses=DayOutput,
+        parameters=[DayQuery, HistoryQuery, *HistoryPages.parameters()],
+        responses=PolymorphicProxySerializer(
+            "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
+        ),
+        description=(
+            "Without parameters, or with `date`, one local day in order. With any other parameter the history, newest "
+            "first in pages: of the log dates from `from` (the first there is by default) to `to` (today by default), "
+            "both inclusive and however many, of one medicine, or of one status. A later `to` shows what is planned. "
+            "An as-needed intake that was taken back is in neither."
+        ),
     )
     def get(self, request: Request) -> Response:
+        if HISTORY_PARAMETERS & request.query_params.keys():
+            return _history(request)
         day = queried(DayQuery, request).get("date")
         return Response(day_of(caller_claims(request), day, now=timezone.now()))
 
     @extend_schema(
-        operation_id="logIntake", request=IntakeInput, responses={201: DoseOutput, 200: DoseOutput}
+        operation_id="logIntake",
+        request=IntakeInput,
+        responses={201: DoseOutput, 200: DoseOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
         dose, created = intakes.log_intake(
-            by=caller(request), now=timezone.now(), **validated(IntakeInput, request)
+            by=caller(request),
+            session=caller_session(request),
+            now=database_now(),
+            **validated(IntakeInput, request),
         )
         return Response(
             DoseOutput(dose).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
+
+
+class DoseEvents(APIView):
+    parser_classes = (LooseJSONParser,)
+
+    @extend_schema(
+        operation_id="recordDoseEvents",
+        request=EventsInput,
+        responses=EventAnswersOutput,
+        description=(
+            "What happened while a phone was offline, at most 500 events, each answered by itself. They count in the "
+            "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
+            "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
+            "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
+            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`."
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        events = validated(EventsInput, request)["events"]
+        answers = record_events(events=events, by=caller(request), session=caller_session(request))
+        return Response(EventAnswersOutput({"results": answers}).data)
 
 
 class TakeDose(SignatureOnly, APIView):
@@ -281,9 +358,28 @@ def _done(
     """The dose after the caller did this to it."""
     fields = validated(serializer, request)
     dose = action(
-        dose_id=dose_id, by=caller(request), session=caller_session(request), now=timezone.now(), **fields
+        dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
     return Response(DoseOutput(dose).data)
+
+
+def _history(request: Request) -> Response:
+    """A page of the caller's doses, newest first."""
+    if "date" in request.query_params:
+        raise field_error("date", _("A day and a span exclude each other."), code="exclusive")
+    user, asked = caller(request), queried(HistoryQuery, request)
+    first, last = asked.get("from"), asked.get("to")
+    if first and last and last < first:
+        raise field_error("to", _("The end is before the start."), code="before_start")
+    doses = DoseLog.objects.visible_to(user).history(
+        first=first,
+        last=last or timezone.now().astimezone(user.zone).date(),
+        medication_id=asked.get("medication"),
+        status=asked.get("status"),
+    )
+    pages = HistoryPages()
+    page = pages.paginate_queryset(doses, request)
+    return Response(HistoryOutput(pages.page(page)).data)
 
 
 def _check_span(first: date, last: date) -> None:

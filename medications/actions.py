@@ -6,18 +6,36 @@ from uuid import UUID
 from django.db import transaction
 
 from medications.models import Medication
-from medtrack.common.creation import create_once
-from users.models import User
+from medtrack.common.creation import taken_ids_are_conflicts
+from medtrack.common.ids import uuid7
+from users.actions import take_turn
+from users.idempotency import repeated
+from users.models import IdempotencyKey, User
 
 
+@transaction.atomic
 def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> tuple[Medication, bool]:
-    """The medication and whether it is new. Raises IdConflict."""
-    return create_once(Medication.objects.all(), id=id, user_id=by.id, **fields)
+    """The medication and whether it is new. Raises IdConflict and Http404."""
+    take_turn(by.id)
+    mine = Medication.objects.visible_to(by)
+    if found := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=by, said=fields):
+        return found, False
+    with taken_ids_are_conflicts():
+        return Medication.objects.create(id=id or uuid7(), user_id=by.id, **fields), True
+
+
+@transaction.atomic
+def erase_medications(*, user: User) -> None:
+    """The person's medications are gone; what refers to them has to be before."""
+    mine = Medication.objects.filter(user=user)
+    list(mine.select_for_update(nowait=True).values_list("id"))
+    mine.delete()
 
 
 @transaction.atomic
 def update_medication(*, medication: Medication, changes: dict[str, Any]) -> Medication:
-    """Saves only the changed columns, so that two clients changing two fields both win."""
+    """Saves only the changed columns, so that two clients changing two fields both win. Raises Http404."""
+    take_turn(medication.user_id)
     for name, value in changes.items():
         setattr(medication, name, value)
     medication.save(update_fields=[*changes, "updated_at"])

@@ -18,8 +18,18 @@ class MedicationInput(serializers.Serializer[Any]):
     expires_on = CalendarDateField(allow_null=True, required=False)
 
 
+class MedicationsQuery(serializers.Serializer[Any]):
+    is_active = serializers.BooleanField(required=False, allow_null=True)
+    is_paused = serializers.BooleanField(required=False, allow_null=True)
+
+
 class NewMedicationInput(MedicationInput):
     id = IdField(required=False)
+
+
+class CloneInput(serializers.Serializer[Any]):
+    id = IdField(required=False)
+    name = serializers.CharField(max_length=200, required=False, help_text="The same one by default.")
 
 
 class MedicationOutput(serializers.ModelSerializer[Medication]):

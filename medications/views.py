@@ -11,9 +11,10 @@ from rest_framework.views import APIView
 from medications import actions
 from medications.models import Medication
 from medications.querysets import MedicationQuerySet
-from medications.serializers import MedicationInput, MedicationOutput, NewMedicationInput
+from medications.serializers import MedicationInput, MedicationOutput, MedicationsQuery, NewMedicationInput
+from medtrack.common.creation import CREATED_ONCE
 from medtrack.common.pagination import Pagination
-from medtrack.common.requests import validated
+from medtrack.common.requests import queried, validated
 from users.authentication import caller
 
 
@@ -23,9 +24,10 @@ class Medications(ListAPIView[Medication]):
     pagination_class = Pagination
 
     def get_queryset(self) -> MedicationQuerySet:
-        return Medication.objects.visible_to(caller(self.request))
+        mine = Medication.objects.visible_to(caller(self.request))
+        return mine.that_are(**queried(MedicationsQuery, self.request))
 
-    @extend_schema(operation_id="listMedications")
+    @extend_schema(operation_id="listMedications", parameters=[MedicationsQuery])
     def get(self, request: Request) -> Response:
         return self.list(request)
 
@@ -33,6 +35,7 @@ class Medications(ListAPIView[Medication]):
         operation_id="createMedication",
         request=NewMedicationInput,
         responses={201: MedicationOutput, 200: MedicationOutput},
+        description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
         medication, created = actions.create_medication(

@@ -205,6 +205,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
+        "NotificationKind": "notifications.models.NotificationLog.Kind",
+        "InboxKind": "notifications.inbox.KINDS",
         "DoseStatus": "dosing.status.DoseStatus",
         "PushState": "notifications.actions.PushState",
         "TraceCode": "notifications.explanations.Code",

@@ -22,6 +22,7 @@ from dosing.actions.schedules import update_profile
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import Conflict
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
+from users.actions import take_turn
 from users.models import Session, User
 
 TEST_LIFETIME = timedelta(minutes=5)
@@ -87,6 +88,7 @@ def register_device(
         **fields,
     }
     with transaction.atomic():
+        take_turn(by.id)
         # Whoever registers the phone at the same moment waits, and then sees whose it has become.
         device, created = DeviceToken.objects.select_for_update(no_key=True).get_or_create(
             token=token, defaults=mine | {"owned_since": now}
@@ -159,6 +161,28 @@ def acknowledge(
     return Acknowledgement(named.id, **said)
 
 
+@transaction.atomic
+def read_notification(*, notification_id: UUID, by: User, now: datetime) -> NotificationLog:
+    """The push with this id, read by now in all its rows; the first time counts. Raises Http404."""
+    shown = NotificationLog.objects.shown_to(by)
+    named = get_object_or_404(shown, id=notification_id)
+    push = shown.of_push(named.tag, named.kind, named.step)
+    # In the order in which the queue marks the rows of a push.
+    rows = push.filter(read_at=None).order_by("expires_at", "id").select_for_update(no_key=True)
+    _read(rows, now)
+    return get_object_or_404(push.one_per_push())
+
+
+@transaction.atomic
+def read_all_notifications(*, by: User, now: datetime, until: datetime | None = None) -> None:
+    """All pushes that were sent until this instant, or until now, are read.
+
+    What is just being marked as sent to another phone is left out: two pushes could wait for each other.
+    """
+    unread = NotificationLog.objects.shown_to(by).filter(read_at=None, sent_at__lte=until or now)
+    _read(unread.select_for_update(no_key=True, skip_locked=True), now)
+
+
 def replace_settings(
     *, user: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any
 ) -> User:
@@ -168,6 +192,11 @@ def replace_settings(
         "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
     }
     return update_profile(user=user, changes=preferences | quiet, now=now)[0]
+
+
+def _read(locked: QuerySet[NotificationLog], now: datetime) -> None:
+    ids = list(locked.values_list("id", flat=True))
+    NotificationLog.objects.filter(id__in=ids).update(read_at=now)
 
 
 def _deliveries_of_push(named: NotificationLog, session: Session) -> QuerySet[PushDelivery]:

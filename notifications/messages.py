@@ -4,7 +4,7 @@ firebase-admin encodes each kind of message once; token, ids and text of the sin
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from secrets import token_hex
@@ -100,10 +100,15 @@ def _withdrawal(ttl: int, expires_at: int) -> messaging.Message:
 
 def text(push: Push) -> tuple[str, str]:
     """Title and body in the person's language."""
-    title, body = _private_text(push.kind, push.language, len(push.dose_ids))
-    if push.is_private or not push.medicines:
+    return wording(push.kind, push.language, len(push.dose_ids), () if push.is_private else push.medicines)
+
+
+def wording(kind: str, language: str, doses: int, medicines: Sequence[str]) -> tuple[str, str]:
+    """Title and body of a push for so many doses, which names these medicines."""
+    title, body = _private_text(kind, language, doses)
+    if not medicines:
         return title, body
-    return title, shorten(", ".join(push.medicines), MAX_BODY_LENGTH, placeholder=" …")
+    return title, shorten(", ".join(medicines), MAX_BODY_LENGTH, placeholder=" …")
 
 
 @lru_cache(maxsize=1024)

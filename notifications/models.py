@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.models import DoseLog, Schedule
 from medtrack.common.ids import uuid7
-from notifications.querysets import DeviceTokenQuerySet
+from notifications.querysets import DeviceTokenQuerySet, NotificationLogQuerySet
 from users.models import Session, User
 
 # PostgreSQL indexes at most 2,704 bytes; FCM's tokens are some hundred printable ASCII characters.
@@ -139,6 +139,8 @@ class NotificationLog(models.Model):
     # When it left the queue for good.
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[NotificationLogQuerySet] = NotificationLogQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "notification_logs"

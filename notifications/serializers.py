@@ -5,6 +5,7 @@ from rest_framework import serializers
 from medtrack.common.fields import InstantField, WallTimeField
 from notifications.actions import PushState
 from notifications.explanations import Code, VerdictCode
+from notifications.inbox import KINDS
 from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken, NotificationLog
 from users.models import User
 from users.serializers import FollowUpCapField, FollowUpIntervalField
@@ -54,6 +55,32 @@ class AcknowledgementOutput(serializers.Serializer[Any]):
     arrived_at = serializers.DateTimeField(allow_null=True)
     shown_at = serializers.DateTimeField(allow_null=True)
     opened_at = serializers.DateTimeField(allow_null=True)
+
+
+class NotificationsQuery(serializers.Serializer[Any]):
+    unread = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Only those that are not read, or only those that are."
+    )
+
+
+class NotificationOutput(serializers.Serializer[Any]):
+    id = serializers.UUIDField(help_text="The `notification_id` of the push's data.")
+    kind = serializers.ChoiceField(KINDS)
+    title = serializers.CharField(help_text="In the caller's language, as is `body`.")
+    body = serializers.CharField(help_text="Names the medicines only if pushes of today would.")
+    dose_ids = serializers.ListField(child=serializers.UUIDField())
+    sent_at = serializers.DateTimeField()
+    read_at = serializers.DateTimeField(allow_null=True)
+
+
+class NotificationsOutput(serializers.Serializer[Any]):
+    results = NotificationOutput(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    has_more = serializers.BooleanField()
+
+
+class ReadAllInput(serializers.Serializer[Any]):
+    until = InstantField(required=False, help_text="When the last one was sent that is read; now by default.")
 
 
 class QuietHoursInput(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ from celery import shared_task
 
 from medtrack.common.clock import database_now
 from notifications import dispatcher, queue
+from notifications.erasing import sweep_erased
 from notifications.silence import mark_silent
 from notifications.violations import record_check
 
@@ -32,6 +33,7 @@ def dispatch_reminders() -> None:
 
 @shared_task
 def check_engine() -> None:
+    sweep_erased()
     check = record_check()
     log.info("engine checked", seconds=check.seconds, violations=sum(check.violations.values()))
 

@@ -1,6 +1,7 @@
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from django.utils.translation import get_language
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import ListAPIView
@@ -8,26 +9,36 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from dosing import views as dosing_views
 from medtrack.common.clock import database_now
-from medtrack.common.pagination import Pagination
-from medtrack.common.requests import validated
+from medtrack.common.pagination import Key, Pagination, instant
+from medtrack.common.requests import queried, validated
+from medtrack.common.schema import DeletionWithBody
 from notifications import actions
 from notifications.actions import PushState
+from notifications.erasing import erase_person
 from notifications.histories import history_of
-from notifications.models import DeviceToken
+from notifications.inbox import entries
+from notifications.models import DeviceToken, NotificationLog
 from notifications.querysets import DeviceTokenQuerySet
 from notifications.serializers import (
     AcknowledgementInput,
     AcknowledgementOutput,
     DeviceInput,
     DeviceOutput,
+    NotificationOutput,
     NotificationSettingsInput,
     NotificationSettingsOutput,
+    NotificationsOutput,
+    NotificationsQuery,
+    ReadAllInput,
     TestPushOutput,
     TraceOutput,
 )
 from notifications.trace import trace
 from users.authentication import caller, caller_session
+from users.erasing import require_presence
+from users.serializers import ErasureInput
 
 
 class Devices(ListAPIView[DeviceToken]):
@@ -109,6 +120,69 @@ class AcknowledgeNotification(APIView):
             now=database_now(),
         )
         return Response(AcknowledgementOutput(acknowledgement).data)
+
+
+class InboxPages(Pagination):
+    keys = (Key("send_at", instant), Key("id", UUID))
+
+
+class Notifications(APIView):
+    @extend_schema(
+        operation_id="listNotifications",
+        parameters=[NotificationsQuery, *InboxPages.parameters()],
+        responses=NotificationsOutput,
+        description="Every visible push that FCM accepted for some device of the caller, newest first.",
+    )
+    def get(self, request: Request) -> Response:
+        user = caller(request)
+        pushes = NotificationLog.objects.shown_to(user).one_per_push()
+        unread = queried(NotificationsQuery, request).get("unread")
+        if unread is not None:
+            pushes = pushes.filter(read_at__isnull=unread)
+        pages = InboxPages()
+        page = pages.paginate_queryset(pushes, request)
+        results = entries(page, user=user, language=get_language() or user.language)
+        return Response(NotificationsOutput(pages.page(results)).data)
+
+
+class ReadNotification(APIView):
+    @extend_schema(operation_id="readNotification", request=None, responses=NotificationOutput)
+    def post(self, request: Request, notification_id: UUID) -> Response:
+        user = caller(request)
+        read = actions.read_notification(notification_id=notification_id, by=user, now=database_now())
+        (entry,) = entries([read], user=user, language=get_language() or user.language)
+        return Response(NotificationOutput(entry).data)
+
+
+class ReadAllNotifications(APIView):
+    @extend_schema(operation_id="readAllNotifications", request=ReadAllInput, responses={204: None})
+    def post(self, request: Request) -> Response:
+        said = validated(ReadAllInput, request)
+        actions.read_all_notifications(by=caller(request), now=database_now(), **said)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Me(dosing_views.Me):
+    """Reading and changing are of the apps below; erasing reaches into all of them."""
+
+    schema = DeletionWithBody()
+
+    @extend_schema(
+        operation_id="deleteMe",
+        tags=["me"],
+        request=ErasureInput,
+        responses={204: None},
+        description=(
+            "Erases everything about the caller for good: medications, schedules, doses, reminders, devices and "
+            "sign-ins. Not what they recorded for others, where nothing but an empty person stays."
+        ),
+    )
+    def delete(self, request: Request) -> Response:
+        user, now = caller(request), database_now()
+        password = validated(ErasureInput, request).get("password")
+        require_presence(user=user, session=caller_session(request), password=password, now=now)
+        erase_person(user=user, now=now)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class NotificationSettings(APIView):

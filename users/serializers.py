@@ -93,6 +93,16 @@ class SessionOutput(serializers.ModelSerializer[Session]):
         read_only_fields = fields
 
 
+class ErasureInput(serializers.Serializer[Any]):
+    password = serializers.CharField(
+        max_length=128,
+        trim_whitespace=False,
+        write_only=True,
+        required=False,
+        help_text="Of whoever has one. Who has none must have signed in within the last ten minutes.",
+    )
+
+
 class UserOutput(serializers.ModelSerializer[User]):
     class Meta:
         model = User

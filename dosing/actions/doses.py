@@ -3,24 +3,28 @@
 A repeat is the same answer and no second event.
 """
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
+from django.db import connection
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from dosing.as_needed import refuse_beyond_limits
+from dosing.as_needed import DailyLimitReached, IntakeTooSoon, refuse_beyond_limits
 from dosing.models import DoseEvent, DoseLog
 from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
+from medications.models import Medication
 from medtrack.common.creation import taken_ids_are_conflicts
-from medtrack.common.ids import uuid7
 from medtrack.common.problems import Conflict, IdConflict, field_error
-from users.models import Session, User
+from users.idempotency import fingerprint
+from users.models import IdempotencyKey, Session, User
 
 CLOCK_SKEW = timedelta(minutes=5)
+MEMORY = timedelta(days=400)
 EVENT_OF = {
     Change.TAKE: EventAction.TAKEN,
     Change.SKIP: EventAction.SKIPPED,
@@ -56,8 +60,10 @@ class Deed(TypedDict):
     occurred_at: NotRequired[datetime | None]
 
 
-def take_dose(*, quantity: Decimal | None = None, note: str | None = None, **deed: Unpack[Deed]) -> DoseLog:
-    """Records that the dose was taken, when and how much.
+def take_dose(
+    *, quantity: Decimal | None = None, note: str | None = None, override: bool = False, **deed: Unpack[Deed]
+) -> DoseLog:
+    """Records that the dose was taken, when and how much; `override` lets an as-needed intake pass its limits.
 
     Raises InvalidTransition, IdConflict and, for an as-needed intake, IntakeTooSoon and DailyLimitReached.
     """
@@ -71,7 +77,8 @@ def take_dose(*, quantity: Decimal | None = None, note: str | None = None, **dee
             "recorded_by_id": event.recorded_by_id,
         }
         if dose.schedule_id is None:
-            refuse_beyond_limits(dose.medication, event.occurred_at, besides=dose)
+            passed = pass_limits(dose.medication, event.occurred_at, override=override, besides=dose)
+            event.payload |= passed
             answer |= _intake_date(dose, event.occurred_at)
         return UNANSWERED | answer
 
@@ -128,10 +135,10 @@ def amend_dose(
     """Corrects what an answer said; None leaves as it is. Raises InvalidTransition, IdConflict, ValidationError."""
     said = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
     event = _event(Change.AMEND, deed, **said)
-    if taken_at:
-        refuse_future("taken_at", taken_at, now=deed["now"])
 
     def corrected(dose: DoseLog) -> dict[str, Any]:
+        if taken_at:
+            refuse_implausible("taken_at", taken_at, now=event.recorded_at)
         given = {name: value for name, value in said.items() if value is not None}
         if wrong := sorted(given.keys() - AMENDABLE[DoseStatus(dose.status)]):
             raise field_error(
@@ -151,21 +158,77 @@ def refuse_future(field: str, at: datetime, *, now: datetime) -> None:
         raise field_error(field, _("This time is in the future."), code="in_future")
 
 
+def refuse_implausible(field: str, at: datetime, *, now: datetime) -> None:
+    """Raises ValidationError for an instant in the future or longer ago than anybody remembers."""
+    refuse_future(field, at, now=now)
+    if at < now - MEMORY:
+        raise field_error(field, _("This time is too long ago."), code="too_long_ago")
+
+
+def pass_limits(medication: Medication, at: datetime, *, override: bool, **which: Any) -> dict[str, str]:
+    """What an event is to remember of an as-needed intake at this instant: which limit was overridden, if any.
+
+    Raises IntakeTooSoon and DailyLimitReached unless overridden.
+    """
+    try:
+        refuse_beyond_limits(medication, at, **which)
+    except (IntakeTooSoon, DailyLimitReached) as limit:
+        if not override:
+            raise
+        return {"override": type(limit).__name__}
+    return {}
+
+
+def is_known(event: DoseEvent) -> bool:
+    """Whether this very deed was recorded, or answered as a repeat, under its id. Raises IdConflict for another one."""
+    if not event.id:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, {"id": event.id})
+        known = cursor.fetchall()
+    for dose_id, action, payload, remembered in known:
+        deed = remembered or _deed(dose_id, action, json.loads(payload))
+        if bytes(deed) != _deed(event.dose_id, event.action, event.payload):
+            raise IdConflict
+    return bool(known)
+
+
+def remember(event: DoseEvent) -> None:
+    """An id that was answered without an event of its own is not to become a new deed later."""
+    if event.id:
+        deed = _deed(event.dose_id, event.action, event.payload)
+        scope = IdempotencyKey.Scope.EVENT
+        IdempotencyKey.objects.create(scope=scope, key=event.id, user=event.recorded_by, fingerprint=deed)
+
+
+# In one query: most ids are new, and theirs is the path that counts.
+_KNOWN = """
+    SELECT dose_id, action, payload::text, NULL::bytea FROM dose_events WHERE id = %(id)s
+    UNION ALL
+    SELECT NULL, NULL, NULL, fingerprint FROM idempotency_keys WHERE key = %(id)s AND scope = 'event'
+"""
+
+
+def _deed(dose_id: UUID, action: str, payload: dict[str, Any]) -> bytes:
+    """Which deed it is; that it passed a limit is our remark."""
+    said = {name: value for name, value in payload.items() if name != "override"}
+    return fingerprint({"dose_id": dose_id, "action": action, "said": said})
+
+
 def payload_of(**said: Any) -> dict[str, str]:
     """What an event remembers of what was said besides when."""
     return {name: str(value) for name, value in said.items() if value is not None}
 
 
 def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
-    occurred_at = deed.get("occurred_at") or deed["now"]
-    refuse_future("occurred_at", occurred_at, now=deed["now"])
+    """Without an id when the client gave it none: the row gets one of ours."""
     return DoseEvent(
-        id=deed.get("event_id") or uuid7(),
+        id=deed.get("event_id"),
         dose_id=deed["dose_id"],
         action=EVENT_OF[change],
         recorded_by=deed["by"],
         session=deed.get("session"),
-        occurred_at=occurred_at,
+        occurred_at=deed.get("occurred_at") or deed["now"],
         recorded_at=deed["now"],
         payload=payload_of(**said),
     )
@@ -180,22 +243,28 @@ def _record(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[
 def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
     mine = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
     dose: DoseLog = get_object_or_404(mine, id=event.dose_id)
-    if known := DoseEvent.objects.filter(id=event.id).first():
-        if (known.dose_id, known.action, known.payload) != (dose.id, event.action, event.payload):
-            raise IdConflict
-        return dose
+    if is_known(event):
+        return _repeat(dose)
+    refuse_implausible("occurred_at", event.occurred_at, now=event.recorded_at)
     status = TRANSITIONS.get((DoseStatus(dose.status), change))
     if status is None:
         if dose.status in _outcomes(change) and dose.events.filter(action=event.action).exists():
-            return dose
+            remember(event)
+            return _repeat(dose)
         raise InvalidTransition
     changes = {"status": status} | details(dose)
     if all(getattr(dose, name) == value for name, value in changes.items()):
-        return dose
+        remember(event)
+        return _repeat(dose)
     for name, value in changes.items():
         setattr(dose, name, value)
     dose.save(update_fields=changes)
     event.save(force_insert=True)
+    return dose
+
+
+def _repeat(dose: DoseLog) -> DoseLog:
+    dose.is_repeat = True
     return dose
 
 

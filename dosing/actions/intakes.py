@@ -2,14 +2,15 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from dosing.actions.doses import refuse_future
-from dosing.as_needed import DailyLimitReached, IntakeTooSoon, as_needed_schedules, refuse_beyond_limits
+from dosing.actions.doses import is_known, pass_limits, refuse_implausible, remember
+from dosing.as_needed import as_needed_schedules
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
@@ -17,7 +18,8 @@ from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
 from medtrack.common.problems import IdConflict, field_error
 from users.actions import take_turn
-from users.models import User
+from users.idempotency import repeated
+from users.models import IdempotencyKey, Session, User
 
 
 @transaction.atomic
@@ -27,6 +29,8 @@ def log_intake(
     by: User,
     now: datetime,
     id: UUID | None = None,
+    event_id: UUID | None = None,
+    session: Session | None = None,
     schedule_id: UUID | None = None,
     taken_at: datetime | None = None,
     quantity: Decimal | None = None,
@@ -37,21 +41,22 @@ def log_intake(
 
     Raises Http404, ValidationError, IdConflict, IntakeTooSoon and DailyLimitReached.
     """
-    at = taken_at or now
-    refuse_future("taken_at", at, now=now)
+    said = _said(schedule_id=schedule_id, quantity=quantity, note=note)
+    event = DoseEvent(id=event_id, action=EventAction.TAKEN, recorded_by=by, session=session)
+    event.payload = {name: str(value) for name, value in said.items()}
+    body = _said(medication_id=medication_id, taken_at=taken_at, override=override, **said)
+    mine = DoseLog.objects.visible_to(by)
+    if known := repeated(mine, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=body):
+        event.dose = known
+        if not is_known(event):
+            remember(event)
+        return known, False
     medication = get_object_or_404(Medication.objects.visible_to(by), id=medication_id)
     medication.user = take_turn(medication.user_id)
-    said = {"quantity": quantity, "note": note or None, "schedule_id": schedule_id}
-    payload = {name: str(value) for name, value in said.items() if value is not None}
-    if id and (known := DoseLog.objects.filter(id=id).first()):
-        return _repeated(known, medication, taken_at, payload), False
+    at = taken_at or now
+    refuse_implausible("taken_at", at, now=now)
     schedule = _as_needed_schedule(medication, schedule_id)
-    try:
-        refuse_beyond_limits(medication, at, schedule=schedule)
-    except (IntakeTooSoon, DailyLimitReached) as limit:
-        if not override:
-            raise
-        payload["override"] = type(limit).__name__
+    event.payload |= pass_limits(medication, at, override=override, schedule=schedule)
     dose = DoseLog(
         id=id or uuid7(),
         user=medication.user,
@@ -63,26 +68,18 @@ def log_intake(
         note=note,
         recorded_by=by,
     )
-    event = DoseEvent(dose=dose, action=EventAction.TAKEN, recorded_by=by, payload=payload)
-    event.occurred_at, event.recorded_at = at, now
+    event.dose, event.occurred_at, event.recorded_at = dose, at, now
     with taken_ids_are_conflicts():  # somebody else's client may just have made up the same id
+        if is_known(event):
+            raise IdConflict
         dose.save(force_insert=True)
-    event.save(force_insert=True)
+        event.save(force_insert=True)
     return dose, True
 
 
-def _repeated(
-    known: DoseLog, medication: Medication, taken_at: datetime | None, payload: dict[str, str]
-) -> DoseLog:
-    """The intake with this id when it was first recorded with the same words. Raises IdConflict."""
-    if known.schedule_id is not None or known.medication_id != medication.id:
-        raise IdConflict
-    first = DoseEvent.objects.filter(dose=known).earliest("recorded_at")
-    said = {name: value for name, value in first.payload.items() if name != "override"}
-    if said != payload or taken_at not in (None, first.occurred_at):
-        raise IdConflict
-    known.medication = medication
-    return known
+def _said(**fields: Any) -> dict[str, Any]:
+    """What the client sent: an empty note and no override are not worth a word."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def _as_needed_schedule(medication: Medication, schedule_id: UUID | None) -> Schedule | None:

@@ -14,9 +14,11 @@ from dosing.models import Schedule
 from dosing.replanning import Move, replan, replanning
 from dosing.schedule_rules import check
 from medications.models import Medication
-from medtrack.common.creation import create_once
+from medtrack.common.creation import taken_ids_are_conflicts
+from medtrack.common.ids import uuid7
 from users.actions import take_turn
-from users.models import User
+from users.idempotency import repeated
+from users.models import IdempotencyKey, User
 
 PLANNED_FIELDS = {
     "scheduled_time",
@@ -39,15 +41,19 @@ def create_schedule(
     """
     person = take_turn(medication.user_id)
     get_object_or_404(Medication, id=medication.id, deleted_at=None)
-    today = {"start_date": now.astimezone(person.zone).date()}
-    check(Schedule(**today | fields))
-    schedule, created = create_once(
-        Schedule.objects.all(), id=id, defaults=today, medication_id=medication.id, **fields
+    living = Schedule.objects.visible_to(person)
+    said = {"medication_id": medication.id, **fields}
+    if found := repeated(living, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=person, said=said):
+        return found, False
+    schedule = Schedule(
+        **{"id": id or uuid7(), "start_date": now.astimezone(person.zone).date(), **said},
     )
-    if created:
-        replan([schedule.id], now=now)
-        schedule.refresh_from_db()
-    return schedule, created
+    check(schedule)
+    with taken_ids_are_conflicts():
+        schedule.save(force_insert=True)
+    replan([schedule.id], now=now)
+    schedule.refresh_from_db()
+    return schedule, True
 
 
 @transaction.atomic

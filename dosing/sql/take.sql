@@ -1,5 +1,5 @@
 -- Takes a planned dose of somebody whose session lives and writes its event. One row when the session lives, with
--- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come.
+-- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come or long ago.
 WITH caller AS (
     SELECT u.id, s.id AS session_id
     FROM sessions s
@@ -12,7 +12,9 @@ WITH caller AS (
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL AND d.status = ANY(%(takable)s)
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
+        AND coalesce(%(occurred_at)s, now()) >= now() - %(memory)s
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
+        AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = %(event_id)s AND k.scope = 'event')
     RETURNING d.*
 ), event AS (
     INSERT INTO dose_events (id, dose_id, action, occurred_at, recorded_at, recorded_by_id, session_id, payload)

@@ -147,7 +147,7 @@ def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Cr
         log_intake(by=ben.user, now=NOW, **(body | {"medication_id": medication_of(ben.user).id}))
     planned = dose_due(medication.user, NOW)
     with pytest.raises(IdConflict):
-        log_intake(by=medication.user, now=NOW, **(body | {"id": planned.id}))
+        log_intake(by=medication.user, now=NOW + 24 * HOUR, **(body | {"id": planned.id}))
 
 
 def test_nothing_is_taken_of_a_medicine_that_is_not_mine_or_in_the_future(
@@ -175,6 +175,23 @@ def test_of_two_intakes_at_once_one_is_too_soon() -> None:
         errors = [type(job.exception()) for job in jobs]
     assert sorted(error.__name__ for error in errors) == ["IntakeTooSoon", "NoneType"]
     assert DoseLog.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(3))
+def test_the_same_intake_twice_at_once_is_one(number: int) -> None:
+    medication = medication_of(person("Ana").user)
+    as_needed(medication, min_gap_minutes=60)
+    id, rounds = uuid4(), Barrier(2)
+
+    def tap() -> tuple[DoseLog, bool]:
+        rounds.wait()
+        return log_intake(medication_id=medication.id, by=medication.user, now=NOW, id=id)
+
+    with ThreadPoolExecutor(2) as pool:
+        made = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
+    assert sorted(is_new for _dose, is_new in made) == [False, True]
+    assert {dose.id for dose, _is_new in made} == {id} == {DoseLog.objects.get().id}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -113,6 +113,41 @@ def test_a_schedule_created_again_on_another_day_is_the_same_one(
         assert as_ana.post(schedules, body, format="json").status_code == status
 
 
+def test_a_schedule_created_again_after_a_change_is_the_changed_one(as_ana: Client, schedules: str) -> None:
+    end = (timezone.now() + timedelta(days=1)).date().isoformat()
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "quantity": "1.50", "end_date": end}
+    as_ana.post(schedules, body, format="json")
+    as_ana.patch(f"/api/v1/schedules/{body['id']}", {"scheduled_time": "09:00"}, format="json")
+    again = as_ana.post(schedules, body | {"quantity": "1.5"}, format="json")
+    assert (again.status_code, again.json()["scheduled_time"]) == (200, "09:00")
+    other = as_ana.post(schedules, body | {"scheduled_time": "09:00"}, format="json")
+    assert (other.status_code, other.json()["type"]) == (409, "IdConflict")
+
+
+def test_a_schedule_created_again_when_it_is_over_is_still_the_same_one(
+    as_ana: Client, schedules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = timezone.now()
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "end_date": today.date().isoformat()}
+    for days, status in ((0, 201), (2, 200)):
+        monkeypatch.setattr("dosing.views.database_now", lambda days=days: today + timedelta(days=days))
+        assert as_ana.post(schedules, body, format="json").status_code == status
+
+
+def test_an_intake_sent_again_is_the_same_also_when_taken_back_or_its_medicine_deleted(
+    as_ana: Client, as_cleo: Client, ana: Credentials
+) -> None:
+    body = {"id": str(uuid4()), "medication_id": str(medication_of(ana.user).id)}
+    assert as_ana.post("/api/v1/doses", body, format="json").status_code == 201
+    as_ana.post(f"/api/v1/doses/{body['id']}/undo")
+    back = as_ana.post("/api/v1/doses", body, format="json")
+    assert (back.status_code, back.json()["status"]) == (200, "pending")
+    as_ana.delete(f"/api/v1/medications/{body['medication_id']}")
+    assert as_ana.post("/api/v1/doses", body, format="json").status_code == 200
+    assert as_cleo.post("/api/v1/doses", body, format="json").json()["type"] == "IdConflict"
+    assert DoseEvent.objects.count() == 2
+
+
 def test_a_deleted_schedule_is_not_created_again(as_ana: Client, schedules: str) -> None:
     body = {"id": str(uuid4()), "scheduled_time": "08:00"}
     as_ana.post(schedules, body, format="json")
@@ -197,6 +232,7 @@ def test_an_answer_that_makes_no_sense_is_refused_by_field(
         ("post", "doses", {"medication_id": "{medication}"}),
         ("post", "medications/{medication}/pause", {}),
         ("post", "medications/{medication}/resume", {}),
+        ("post", "medications/{medication}/clone", {}),
     ],
 )
 def test_a_stranger_sees_404_and_changes_nothing(

@@ -1,12 +1,18 @@
+import json
+from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from medications.actions import create_medication
 from medications.models import Medication
 from medtrack.tests.api import Client
-from medtrack.tests.builders import medication_of
+from medtrack.tests.builders import medication_of, person
+from medtrack.tests.workers import closing
 from users.actions import Credentials
 
 PATH = "/api/v1/medications"
@@ -92,13 +98,112 @@ def test_pages_follow_each_other_while_rows_are_added(
     assert [m["name"] for m in first["results"] + second["results"]] == names[::-1]
 
 
-def test_a_broken_cursor_is_a_404_and_a_huge_limit_is_the_largest_page(
+def test_pages_follow_each_other_when_everything_was_created_at_once(
     as_ana: Client, ana: Credentials
 ) -> None:
-    medication_of(ana.user)
-    for cursor in ("nonsense", "cD1hYmM=", "cD0lMDA=", "cj0xJnA9YWJj", "cD0lZmY=", "cD0yMDI2LTEzLTQ1"):
-        assert as_ana.get(f"{PATH}?cursor={cursor}").status_code == 404, cursor
-    assert as_ana.get(f"{PATH}?limit=100000").status_code == 200
+    for number in range(5):
+        medication_of(ana.user, f"Medicine {number}")
+    Medication.objects.update(created_at=ana.user.created_at)
+    names, cursor = [], ""
+    for _ in range(3):
+        page = as_ana.get(f"{PATH}?limit=2{cursor}").json()
+        names += [medication["name"] for medication in page["results"]]
+        cursor = f"&cursor={page['next_cursor']}"
+        Medication.objects.filter(id=page["results"][0]["id"]).update(deleted_at=ana.user.created_at)
+    assert names == [f"Medicine {number}" for number in (4, 3, 2, 1, 0)]
+
+
+def cursor_of(*texts: object) -> str:
+    return urlsafe_b64encode(json.dumps(texts).encode()).decode()
+
+
+ID = "01a1ff4b-e194-7431-90d2-b65070995e6c"
+BROKEN_CURSORS = [
+    "nonsense",
+    "%00",
+    "%C3%A9",
+    "",
+    cursor_of(),
+    cursor_of("2026-11-20 12:00:00+00:00"),
+    cursor_of("2026-11-20 12:00:00+00:00", "x"),
+    cursor_of("2026-11-20 12:00:00+00:00", ID, ID),
+    cursor_of("0001-01-01 00:00:00+14:00", ID),
+    cursor_of("9999-12-31 23:59:59-14:00", ID),
+    cursor_of("yesterday", ID),
+    cursor_of(None, ID),
+    cursor_of(5, ID),
+    cursor_of("2026-11-20 12:00:00+00:00", 5),
+]
+QUERIES = [
+    *((f"cursor={cursor}", "cursor") for cursor in BROKEN_CURSORS),
+    *(
+        (f"limit={limit}", "limit")
+        for limit in ("abc", "0", "-1", "201", "1000", "1e2", "", "%00", "٣", "9" * 5000)
+    ),
+    ("is_active=perhaps", "is_active"),
+    ("is_paused=2", "is_paused"),
+]
+
+
+@pytest.mark.parametrize(("query", "field"), QUERIES)
+def test_a_page_that_makes_no_sense_is_refused_by_field(as_ana: Client, query: str, field: str) -> None:
+    refused = as_ana.get(f"{PATH}?{query}")
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+def test_medications_can_be_asked_for_by_what_they_are(as_ana: Client, ana: Credentials) -> None:
+    paused = medication_of(ana.user, "Paused", paused_at=ana.user.created_at)
+    medication_of(ana.user, "Inactive", is_active=False)
+    medication_of(ana.user, "Usual")
+
+    def names(query: str) -> list[str]:
+        return [found["name"] for found in as_ana.get(f"{PATH}?{query}").json()["results"]]
+
+    assert names("is_active=true") == ["Usual", paused.name]
+    assert names("is_active=false") == ["Inactive"]
+    assert names("is_paused=true") == ["Paused"]
+    assert names("is_active=true&is_paused=false") == ["Usual"]
+
+
+def test_the_same_medication_is_the_same_one_also_when_it_was_changed_in_between(as_ana: Client) -> None:
+    body = {"id": str(uuid4()), "name": "Metformin"}
+    as_ana.post(PATH, body, format="json")
+    as_ana.patch(f"{PATH}/{body['id']}", {"name": "Metformin XR"}, format="json")
+    again = as_ana.post(PATH, body, format="json")
+    assert (again.status_code, again.json()["name"]) == (200, "Metformin XR")
+    other = as_ana.post(PATH, body | {"name": "Metformin XR"}, format="json")
+    assert (other.status_code, other.json()["type"]) == (409, "IdConflict")
+
+
+def test_a_deleted_medication_is_not_created_again(as_ana: Client) -> None:
+    body = {"id": str(uuid4()), "name": "Metformin"}
+    as_ana.post(PATH, body, format="json")
+    as_ana.delete(f"{PATH}/{body['id']}")
+    assert as_ana.post(PATH, body, format="json").json()["type"] == "IdConflict"
+
+
+def test_the_same_words_under_somebody_elses_id_are_a_conflict(as_ana: Client, as_cleo: Client) -> None:
+    body = {"id": str(uuid4()), "name": "Metformin"}
+    as_ana.post(PATH, body, format="json")
+    assert as_cleo.post(PATH, body, format="json").json()["type"] == "IdConflict"
+    assert as_cleo.get(f"{PATH}/{body['id']}").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", range(3))
+def test_the_same_medication_created_twice_at_once_is_one(number: int) -> None:
+    ana = person("Ana").user
+    id, rounds = uuid4(), Barrier(2)
+
+    def create() -> tuple[Medication, bool]:
+        rounds.wait()
+        return create_medication(by=ana, id=id, name="Metformin")
+
+    with ThreadPoolExecutor(2) as pool:
+        made = [job.result() for job in [pool.submit(closing(create)) for _ in range(2)]]
+    assert sorted(is_new for _medication, is_new in made) == [False, True]
+    assert {medication.id for medication, _is_new in made} == {id} == {Medication.objects.get().id}
 
 
 def test_a_stranger_sees_nothing(as_cleo: Client, ana: Credentials) -> None:

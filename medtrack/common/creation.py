@@ -1,16 +1,18 @@
-"""Creating an object once, whatever the client's network does: the same id and body twice is one object."""
+"""Of two objects that are created with one id, the unique index knows the first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model, QuerySet
 from psycopg.errors import UniqueViolation
 
 from medtrack.common.problems import IdConflict
 
-M = TypeVar("M", bound=Model)
+# For clients, of every operation that creates something.
+CREATED_ONCE = (
+    "With an `id` that the client made, the same body sent again gets the same object, as it is by now, with 200. "
+    "Another body under the same id is 409 `IdConflict`, and so is the same one when the object was deleted since."
+)
 
 
 @contextmanager
@@ -23,23 +25,3 @@ def taken_ids_are_conflicts() -> Iterator[None]:
         if isinstance(error.__cause__, UniqueViolation):
             raise IdConflict from error
         raise
-
-
-def create_once(
-    rows: QuerySet[M], *, id: Any, defaults: Mapping[str, Any] | None = None, **values: Any
-) -> tuple[M, bool]:
-    """The object with this id and whether it is new. Raises IdConflict when the id holds something else.
-
-    `defaults` are values that the client did not send, so that a repeat on another day is still a repeat. The
-    unique index decides a race, not a check before it.
-    """
-    if id is None:
-        return rows.create(**{**(defaults or {}), **values}), True
-    found, created = rows.get_or_create(id=id, defaults={**(defaults or {}), **values})
-    if created:
-        return found, True
-    if any(getattr(found, name) != value for name, value in values.items()) or getattr(
-        found, "deleted_at", None
-    ):
-        raise IdConflict
-    return found, created

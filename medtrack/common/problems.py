@@ -64,15 +64,34 @@ def problem(status_code: int, problem_type: str, detail: str, **members: Any) ->
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's hook: an expected exception becomes a problem, an unexpected one is left to `server_error`."""
-    if isinstance(exc, Http404):
-        exc = exceptions.NotFound()
-    elif isinstance(exc, PermissionDenied):
-        exc = exceptions.PermissionDenied()
-    elif isinstance(exc, RequestDataTooBig):
-        exc = RequestTooLarge()
-    if not isinstance(exc, exceptions.APIException):
+    expected = _expected(exc)
+    if expected is None:
         return None
-    return Response(_body(exc), status=exc.status_code, headers=_headers(exc))
+    return Response(_body(expected), status=expected.status_code, headers=_headers(expected))
+
+
+def body_of(exc: Exception) -> dict[str, Any] | None:
+    """The problem that an expected exception is; None for an unexpected one."""
+    expected = _expected(exc)
+    return None if expected is None else _body(expected)
+
+
+def internal_error() -> dict[str, Any]:
+    """The problem that an unexpected exception is: it says nothing about the inside."""
+    return problem(500, "InternalError", _("Something went wrong on our side."))
+
+
+def _expected(exc: Exception) -> exceptions.APIException | None:
+    match exc:
+        case Http404():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return RequestTooLarge()
+        case exceptions.APIException():
+            return exc
+    return None
 
 
 def _body(exc: exceptions.APIException) -> dict[str, Any]:

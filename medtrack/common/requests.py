@@ -11,15 +11,25 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 
 
-class JSONParser(parsers.JSONParser):
-    """JSON as the contract means it: UTF-8, nested within reason, without half a surrogate pair."""
+class LooseJSONParser(parsers.JSONParser):
+    """For a body of parts that are read one by one: half a surrogate pair is for them to refuse."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            content = super().parse(*args, **kwargs)
-            json.dumps(content, ensure_ascii=False).encode()
+            return self.read(*args, **kwargs)
         except (ParseError, RecursionError, UnicodeError) as error:
             raise ParseError(_("The body is not JSON that we can read.")) from error
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        return super().parse(*args, **kwargs)
+
+
+class JSONParser(LooseJSONParser):
+    """JSON as the contract means it: UTF-8, nested within reason, without half a surrogate pair."""
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        content = super().read(*args, **kwargs)
+        json.dumps(content, ensure_ascii=False).encode()
         return content
 
 
@@ -27,15 +37,16 @@ def validated(
     serializer: type[BaseSerializer[Any]], request: Request, *, partial: bool = False
 ) -> dict[str, Any]:
     """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    return _checked(serializer, request.data, partial=partial)
+    return checked(serializer, request.data, partial=partial)
 
 
 def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    return _checked(serializer, request.query_params, partial=False)
+    return checked(serializer, request.query_params)
 
 
-def _checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool) -> dict[str, Any]:
+def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
+    """The fields as the serializer understands them. Raises ValidationError naming the fields."""
     fields: dict[str, Any] = _made_once(serializer, partial=partial).run_validation(data)  # type: ignore[arg-type]
     return fields
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
@@ -59,6 +60,10 @@ def _unusable_twin() -> str:
 
 
 def take_turn(user_id: UUID) -> User:
-    """The person as they are now and will be until the end of the transaction: whoever else asks waits."""
-    user: User = User.objects.select_for_update(no_key=True).get(id=user_id)
+    """The person as they are now and will be until the end of the transaction: whoever else asks waits.
+
+    Raises Http404 when the person was erased: nothing is written for them any more.
+    """
+    living = User.objects.select_for_update(no_key=True).filter(deleted_at=None)
+    user: User = get_object_or_404(living, id=user_id)
     return user

@@ -1,0 +1,119 @@
+"""Events that a phone kept while it was offline, each with an answer of its own.
+
+They are recorded in the order in which they are sent, each in a transaction of its own: one that fails takes no
+other with it, and the locks of two doses are never held at once.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.serializers import Serializer
+
+from dosing.actions import doses, intakes
+from dosing.models import DoseLog
+from dosing.serializers import (
+    AmendInput,
+    DoseEventHead,
+    EventHead,
+    EventKind,
+    IntakeInput,
+    SkipInput,
+    SnoozeInput,
+    TakeInput,
+    UndoInput,
+)
+from medtrack.common.clock import database_now
+from medtrack.common.fields import IdField
+from medtrack.common.problems import body_of, internal_error
+from medtrack.common.requests import checked
+from users.models import Session, User
+
+log = structlog.get_logger(__name__)
+
+_ACTIONS: dict[EventKind, tuple[type[Serializer[Any]], Callable[..., DoseLog]]] = {
+    EventKind.TAKE: (TakeInput, doses.take_dose),
+    EventKind.SKIP: (SkipInput, doses.skip_dose),
+    EventKind.UNDO: (UndoInput, doses.undo_dose),
+    EventKind.SNOOZE: (SnoozeInput, doses.snooze_dose),
+    EventKind.AMEND: (AmendInput, doses.amend_dose),
+}
+
+
+class EventStatus(StrEnum):
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one event: the dose after it, or the problem with it."""
+
+    event_id: UUID | None
+    status: EventStatus
+    dose: DoseLog | None = None
+    problem: dict[str, Any] | None = None
+
+
+def record_events(*, events: Sequence[Any], by: User, session: Session) -> list[Answer]:
+    """One answer for each event, whatever was sent as one."""
+    return [_answer(event, by, session) for event in events]
+
+
+def _answer(event: Any, by: User, session: Session) -> Answer:
+    try:
+        _refuse_unreadable(event)
+        dose, is_repeat = _record(event, by, session)
+    except (
+        OperationalError,
+        InterfaceError,
+    ):  # the database is away or overloaded: the next event fares no better
+        raise
+    except Exception as error:
+        problem = body_of(error)
+        if problem is None:  # a defect of ours must not keep a phone from ever sending the rest
+            log.exception("event failed")
+            problem = internal_error()
+        return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
+    return Answer(_id_of(event), EventStatus.REPEATED if is_repeat else EventStatus.APPLIED, dose)
+
+
+def _refuse_unreadable(event: Any) -> None:
+    """Raises ParseError for half a surrogate pair, which no answer could repeat either."""
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except (UnicodeError, RecursionError) as error:
+        raise ParseError from error
+
+
+def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
+    """The dose after the event, and whether the event had been answered before."""
+    kind = EventKind(checked(EventHead, event)["action"])
+    who: dict[str, Any] = {"by": by, "session": session}
+    if kind is EventKind.INTAKE:
+        said = checked(EventHead, event) | checked(IntakeInput, event)
+        occurred_at = said.pop("occurred_at", None)
+        names = {"id": said["event_id"], "taken_at": occurred_at}
+        del said["action"]
+        dose, is_new = intakes.log_intake(**who, now=database_now(), **names | said)
+        return dose, not is_new
+    serializer, act = _ACTIONS[kind]
+    said = checked(serializer, event) | checked(DoseEventHead, event)
+    del said["action"]
+    dose = act(**who, now=database_now(), **said)
+    return dose, dose.is_repeat
+
+
+def _id_of(event: Any) -> UUID | None:
+    try:
+        id: UUID = IdField().to_internal_value(event["event_id"])
+    except (ValidationError, LookupError, TypeError):
+        return None
+    return id

@@ -1,0 +1,53 @@
+"""The inbox: every push that FCM accepted once, however many doses it stands for and phones it went to."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifications.messages import wording
+from notifications.models import NotificationLog
+from users.models import User
+
+KINDS = [choice for choice in NotificationLog.Kind.choices if choice[0] != NotificationLog.Kind.WITHDRAW]
+
+_Push = tuple[UUID, str, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One push as its person may read it again."""
+
+    id: UUID
+    kind: str
+    title: str
+    body: str
+    dose_ids: list[UUID]
+    sent_at: datetime | None
+    read_at: datetime | None
+
+
+def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> list[Entry]:
+    """What to show of these pushes of the person, each given by one of its rows."""
+    rows = _rows(pushes, user)
+    return [_entry(push, rows[_push(push)], user, language) for push in pushes]
+
+
+def _rows(pushes: Sequence[NotificationLog], user: User) -> dict[_Push, list[NotificationLog]]:
+    of_tags = NotificationLog.objects.shown_to(user).filter(tag__in={push.tag for push in pushes})
+    rows = defaultdict(list)
+    for row in of_tags.select_related("dose__medication").order_by("expires_at", "id"):
+        rows[_push(row)].append(row)
+    return rows
+
+
+def _push(row: NotificationLog) -> _Push:
+    return row.tag, row.kind, row.step
+
+
+def _entry(push: NotificationLog, rows: Sequence[NotificationLog], user: User, language: str) -> Entry:
+    dose_ids = [row.dose_id for row in rows if row.dose_id]
+    medicines = [] if user.private_push_text else [row.dose.medication.name for row in rows if row.dose]
+    title, body = wording(push.kind, language, len(dose_ids), medicines)
+    return Entry(push.id, push.kind, title, body, dose_ids, push.sent_at, push.read_at)

@@ -1,0 +1,57 @@
+"""Erasing a person, as far as this app knows one: who may ask for it, and what stays."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.contrib.auth.hashers import check_password
+from django.db import transaction
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import PermissionDenied
+
+from medtrack.common.problems import field_error
+from users.models import IdempotencyKey, Session, User
+
+FRESH = timedelta(minutes=10)
+
+
+class FreshLogInRequired(PermissionDenied):
+    """The password is not said, or the person has none and signed in more than ten minutes ago."""
+
+    default_detail = _("Say your password, or sign in again if you have none.")
+    default_code = "fresh_log_in_required"
+
+
+def lock_for_good(user_id: UUID) -> User:
+    """As `take_turn`, for the last time and without waiting: nothing that refers to the person is written meanwhile.
+
+    Raises Http404, and OperationalError when somebody else has a turn.
+    """
+    living = User.objects.select_for_update(nowait=True).filter(deleted_at=None)
+    user: User = get_object_or_404(living, id=user_id)
+    return user
+
+
+def require_presence(*, user: User, session: Session, password: str | None, now: datetime) -> None:
+    """That it is the person who asks: they say their password, or have none and signed in just now.
+
+    Raises FreshLogInRequired and ValidationError.
+    """
+    if user.has_usable_password() and password is not None:
+        if not check_password(password, user.password):
+            raise field_error("password", _("The password is wrong."), code="wrong")
+    elif user.has_usable_password() or session.created_at < now - FRESH:
+        raise FreshLogInRequired
+
+
+@transaction.atomic
+def erase_account(*, user: User, now: datetime) -> None:
+    """Nobody can sign in as this person any more, nor tell who it was; the e-mail is free again."""
+    for rows in (user.sessions, user.identities, IdempotencyKey.objects.filter(user=user)):
+        list(rows.select_for_update(nowait=True).values_list("id"))
+        rows.all().delete()
+    user.groups.clear()
+    user.user_permissions.clear()
+    empty = User(id=user.id, created_at=user.created_at, deleted_at=now, is_active=False)
+    empty.set_unusable_password()
+    empty.save(force_update=True)
