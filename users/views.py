@@ -69,7 +69,7 @@ class LogIn(PublicView):
     @extend_schema(operation_id="logIn", tags=["auth"], request=LogInInput, responses=CredentialsOutput)
     def post(self, request: Request) -> Response:
         fields = validated(LogInInput, request)
-        _count_guess(request, fields["email"])
+        count_guess(request, fields["email"])
         credentials = accounts.log_in(now=timezone.now(), **fields)
         return Response(CredentialsOutput(credentials).data)
 
@@ -160,7 +160,7 @@ class ChangePassword(APIView):
     )
     def post(self, request: Request) -> Response:
         fields = validated(ChangePasswordInput, request)
-        _count_guess(request, caller(request).email or str(caller(request).id))
+        count_guess(request, caller(request).email or str(caller(request).id))
         passwords.change_password(session=caller_session(request), now=database_now(), **fields)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -221,7 +221,7 @@ def _my_sessions(request: Request) -> SessionQuerySet:
     return Session.objects.visible_to(caller(request), now=timezone.now())
 
 
-def _count_guess(request: Request, account: str) -> None:
+def count_guess(request: Request, account: str) -> None:
     """One more guess of a password. By address first, so that nobody uses up an account's guesses from one place.
 
     Raises Throttled; and LoginUnavailable while nobody counts, because then there could be any number of guesses.

@@ -407,3 +407,8 @@ def test_an_erasure_that_fails_changes_nothing(ana: Credentials, monkeypatch: py
     with pytest.raises(OperationalError), transaction.atomic():
         erase_person(user=ana.user, now=database_now())
     assert rows_of(ana.user) == before
+
+
+def test_guesses_of_the_password_are_counted(as_ana: Client) -> None:
+    answers = [as_ana.delete("/api/v1/me", {"password": "wrong"}, format="json") for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [400] * 10 + [429]

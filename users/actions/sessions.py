@@ -72,8 +72,9 @@ def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credent
     if not won and not _asks_again(alive, presented, access, now):
         alive.update(revoked_at=now)
         raise InvalidRefreshToken
-    session = Session.objects.select_related("user").get(family=presented.family)
-    if not session.user.is_active or session.user.deleted_at:
+    session = Session.objects.select_related("user").filter(family=presented.family).first()
+    # It may just have been erased with its person.
+    if session is None or not session.user.is_active or session.user.deleted_at:
         raise InvalidRefreshToken
     return _credentials(session, successor, now)
 
