@@ -17,15 +17,21 @@ from users.tokens import InvalidToken, RefreshToken, access_token
 
 
 class EmailTaken(Conflict):
+    """Another account has this e-mail, whatever its case."""
+
     default_detail = _("An account with this e-mail exists already.")
 
 
 class InvalidCredentials(AuthenticationFailed):
+    """No account has this e-mail and this password; which of the two is wrong is not said."""
+
     default_detail = _("The e-mail or the password is wrong.")
     default_code = "invalid_credentials"
 
 
 class InvalidRefreshToken(AuthenticationFailed):
+    """The refresh token is not ours, too old or was used before, or its session has ended."""
+
     default_detail = _("The refresh token is not valid any more. Sign in again.")
     default_code = "invalid_refresh_token"
 

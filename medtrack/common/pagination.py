@@ -1,13 +1,19 @@
 """Cursor pages: stable while rows are added, because a page starts after a row and not at a number."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import NotFound
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from medtrack.common.problems import field_error
+
+_NUMBER = re.compile("[0-9]{1,3}")
 
 
 class Pagination(CursorPagination):
@@ -15,19 +21,34 @@ class Pagination(CursorPagination):
 
     page_size = 50
     max_page_size = 200
-    page_size_query_param = "limit"
     ordering = ("-created_at", "-id")
 
+    def get_page_size(self, request: Request) -> int:
+        text = request.query_params.get("limit", str(self.page_size))
+        if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= self.max_page_size:
+            raise field_error("limit", _("This is not a number from 1 to 200."), code="invalid")
+        return int(text)
+
     def decode_cursor(self, request: Request) -> Cursor | None:
-        cursor = super().decode_cursor(request)
+        try:
+            cursor = super().decode_cursor(request)
+        except NotFound as error:
+            raise _invalid_cursor() from error
         if cursor is not None and cursor.position is not None and not _is_instant(str(cursor.position)):
-            raise NotFound(self.invalid_cursor_message)
+            raise _invalid_cursor()
         return cursor
 
     def get_paginated_response(self, data: Any) -> Response:
         link = self.get_next_link()
         cursor = parse_qs(urlsplit(link).query)[self.cursor_query_param][0] if link else None
         return Response({"results": data, "next_cursor": cursor, "has_more": cursor is not None})
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limit = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
+        return [
+            {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "`next_cursor` of a page."},
+            {"name": "limit", "in": "query", "schema": limit},
+        ]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -39,6 +60,10 @@ class Pagination(CursorPagination):
                 "has_more": {"type": "boolean"},
             },
         }
+
+
+def _invalid_cursor() -> ValidationError:
+    return field_error("cursor", _("This is not a cursor of ours."), code="invalid")
 
 
 def _is_instant(text: str) -> bool:

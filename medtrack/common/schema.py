@@ -1,21 +1,42 @@
-"""What every operation shares in OpenAPI: any of them can answer with a problem."""
+"""What every operation shares in OpenAPI: how it can fail, said once for all, and which of our words describe it."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from django.utils import translation
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
+from rest_framework import exceptions
+
+from medtrack.common.problems import (
+    BAD_REQUEST,
+    INTERNAL_ERROR,
+    ProblemType,
+    RequestTooLarge,
+    problem_type,
+    problem_types,
+)
+
 _STRING = {"type": "string"}
-PROBLEM = {
+_PROBLEM = {
     "type": "object",
     "required": ["detail", "status", "type", "request_id"],
     "properties": {
         "detail": {**_STRING, "description": "One sentence in the caller's language."},
         "status": {"type": "integer"},
-        "type": _STRING,
+        "type": {"$ref": "#/components/schemas/ProblemType"},
         "errors": {
             "type": "array",
+            "description": "Of ValidationError: one per message.",
             "items": {
                 "type": "object",
                 "required": ["field", "code", "detail"],
-                "properties": {"field": _STRING, "code": _STRING, "detail": _STRING},
+                "properties": {
+                    "field": {**_STRING, "description": "Dotted when nested; empty for the body as a whole."},
+                    "code": _STRING,
+                    "detail": _STRING,
+                },
             },
         },
         "next_allowed_at": {
@@ -26,16 +47,102 @@ PROBLEM = {
         "request_id": {**_STRING, "nullable": True},
     },
 }
-_ANSWER = {
-    "description": "A problem",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
 
 
-def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's post-processing hook: every status an operation does not name is a problem."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
-    for operations in result["paths"].values():
-        for operation in operations.values():
-            operation["responses"].setdefault("default", _ANSWER)
+@dataclass(frozen=True)
+class Operation:
+    """What the code of an operation does not tell: its summary, and the problems that only it has."""
+
+    summary: str
+    problems: tuple[type[exceptions.APIException], ...] = ()
+    request: Mapping[str, Any] | None = None
+    response: Mapping[str, Any] | None = None
+
+
+def operation(
+    summary: str,
+    *problems: type[exceptions.APIException],
+    request: Mapping[str, Any] | None = None,
+    response: Mapping[str, Any] | None = None,
+) -> Operation:
+    """`request` and `response` are examples."""
+    return Operation(summary, problems, request, response)
+
+
+class Schema(AutoSchema):
+    """Docstrings of views are for us; `extend_schema` has the descriptions for clients."""
+
+    def get_description(self) -> str:
+        return str(get_doc(getattr(self.view, self.method.lower(), None)))  # type: ignore[no-untyped-call]
+
+
+def describe(result: dict[str, Any], operations: Mapping[str, Operation]) -> dict[str, Any]:
+    """Adds the problems, summaries and examples to a generated schema."""
+    components = result.setdefault("components", {})
+    types = problem_types()
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components["schemas"]["ProblemType"] = _STRING | {"enum": [kind.name for kind in types]}
+    components["responses"] = {"Unexpected": _answer([BAD_REQUEST, *_anywhere(), INTERNAL_ERROR])}
+    result["info"]["description"] += "\n\n" + _table(types)
+    for path in result["paths"].values():
+        for generated in path.values():
+            row = operations.get(generated["operationId"], Operation(""))
+            generated["summary"] = row.summary
+            _add_problems(generated, row, components["responses"])
+            _add_examples(generated, row)
     return result
+
+
+def _anywhere() -> list[ProblemType]:
+    return [problem_type(exceptions.MethodNotAllowed), problem_type(exceptions.NotAcceptable)]
+
+
+def _table(types: Iterable[ProblemType]) -> str:
+    with translation.override("en"):
+        rows = [f"| `{kind.name}` | {kind.status} | {kind.sentence} | {kind.when} |" for kind in types]
+    head = ["| type | status | sentence | when |", "|---|---|---|---|"]
+    return "\n".join(["## Problems", "", "Every error has this shape and one of these types.", "", *head, *rows])
+
+
+def _add_problems(generated: dict[str, Any], row: Operation, shared: dict[str, Any]) -> None:
+    """A status that several operations fail with in the same ways is described once."""
+    by_status: dict[int, list[ProblemType]] = {}
+    for raised in (*_usual_problems(generated), *row.problems):
+        kind = problem_type(raised)
+        by_status.setdefault(kind.status, []).append(kind)
+    answers = generated["responses"]
+    for status, kinds in sorted(by_status.items()):
+        name = "Or".join(kind.name for kind in kinds)
+        shared.setdefault(name, _answer(kinds))
+        answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    answers["default"] = {"$ref": "#/components/responses/Unexpected"}
+
+
+def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.APIException]]:
+    places = {parameter["in"] for parameter in generated.get("parameters", ())}
+    if "requestBody" in generated:
+        yield from (exceptions.ParseError, exceptions.ValidationError)
+        yield from (RequestTooLarge, exceptions.UnsupportedMediaType)
+    elif "query" in places:
+        yield exceptions.ValidationError
+    if {} not in generated["security"]:
+        yield from (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)
+    if "path" in places:
+        yield exceptions.NotFound
+
+
+def _answer(kinds: Iterable[ProblemType]) -> dict[str, Any]:
+    names = [kind.name for kind in kinds]
+    return {
+        "description": " or ".join(f"`{name}`" for name in names),
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "x-problem-types": names,
+    }
+
+
+def _add_examples(generated: dict[str, Any], row: Operation) -> None:
+    if row.request:
+        generated["requestBody"]["content"]["application/json"]["example"] = row.request
+    if row.response:
+        success = next(iter(generated["responses"].values()))
+        success["content"]["application/json"]["example"] = row.response

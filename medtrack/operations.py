@@ -1,0 +1,107 @@
+"""What the API's description says besides the code: one row per operation, with its own problems and an example."""
+
+from typing import Any
+
+from dosing.actions.doses import InvalidTransition
+from dosing.as_needed import DailyLimitReached, IntakeTooSoon
+from medtrack import examples
+from medtrack.common.problems import IdConflict
+from medtrack.common.schema import describe, operation
+from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
+from users.actions import EmailTaken, InvalidCredentials, InvalidRefreshToken
+
+TAGS = {
+    "auth": "Signing up, in and out. An access token lives ten minutes; a refresh token works once.",
+    "me": "The caller's profile and preferences.",
+    "medications": "What is taken.",
+    "schedules": "When it is taken: one time of day each, on the dates of its cycle.",
+    "doses": "What falls due, and what became of it.",
+    "adherence": "How well doses were answered.",
+    "devices": "The app installs that reminders are pushed to.",
+    "notifications": "Reminders, and how they are sent.",
+}
+OPERATIONS = {
+    # auth
+    "signUp": operation("Sign up", EmailTaken, request=examples.SIGN_UP, response=examples.CREDENTIALS),
+    "logIn": operation(
+        "Sign in", InvalidCredentials, request=examples.LOG_IN, response=examples.CREDENTIALS
+    ),
+    "refreshSession": operation(
+        "Exchange a refresh token for the next pair",
+        InvalidRefreshToken,
+        request=examples.REFRESH,
+        response=examples.CREDENTIALS,
+    ),
+    "logOut": operation("End this session"),
+    # me
+    "getMe": operation("Read my profile", response=examples.USER),
+    "updateMe": operation("Change my profile"),
+    # medications
+    "listMedications": operation("List my medications, newest first"),
+    "createMedication": operation(
+        "Add a medication", IdConflict, request=examples.NEW_MEDICATION, response=examples.MEDICATION
+    ),
+    "getMedication": operation("Read a medication", response=examples.MEDICATION),
+    "updateMedication": operation("Change a medication"),
+    "deleteMedication": operation("Delete a medication; its history stays"),
+    "pauseMedication": operation("Pause a medication: nothing of it falls due"),
+    "resumeMedication": operation("Resume a medication"),
+    # schedules
+    "listSchedules": operation("List a medication's schedules, newest first"),
+    "createSchedule": operation(
+        "Add a schedule, planned at once",
+        IdConflict,
+        request=examples.NEW_SCHEDULE,
+        response=examples.SCHEDULE,
+    ),
+    "getSchedule": operation("Read a schedule", response=examples.SCHEDULE),
+    "updateSchedule": operation("Change a schedule and plan its future anew"),
+    "deleteSchedule": operation("Delete a schedule; its history stays"),
+    "previewSchedule": operation("Read when a schedule falls due as it stands"),
+    # doses
+    "listDoses": operation("List the doses of one local day", response=examples.DAY),
+    "logIntake": operation(
+        "Record an as-needed intake",
+        IdConflict,
+        IntakeTooSoon,
+        DailyLimitReached,
+        request=examples.INTAKE,
+        response=examples.TAKEN_DOSE,
+    ),
+    "takeDose": operation(
+        "Record that a dose was taken",
+        IdConflict,
+        InvalidTransition,
+        IntakeTooSoon,
+        DailyLimitReached,
+        request=examples.TAKE,
+        response=examples.TAKEN_DOSE,
+    ),
+    "skipDose": operation("Record that a dose was skipped", IdConflict, InvalidTransition),
+    "undoDose": operation("Reopen an answered dose", IdConflict, InvalidTransition),
+    "snoozeDose": operation(
+        "Be reminded again later", IdConflict, InvalidTransition, request=examples.SNOOZE
+    ),
+    "amendDose": operation("Correct what an answer said", IdConflict, InvalidTransition),
+    "traceDose": operation("Read why a reminder came or did not"),
+    # adherence
+    "getAdherence": operation("Read adherence over a range of dates"),
+    "getCurrentAdherence": operation("Read how today or this week goes", response=examples.PROGRESS),
+    # devices
+    "listDevices": operation("List my devices, newest first"),
+    "registerDevice": operation(
+        "Register a device, or take over its token", request=examples.NEW_DEVICE, response=examples.DEVICE
+    ),
+    "removeDevice": operation("Stop pushing to a device"),
+    "testDevice": operation("Send a test push to a device", DeviceRevoked, TooManyTests),
+    # notifications
+    "acknowledgeNotification": operation("Say how far a push came", NotSentYet),
+    "getNotificationSettings": operation("Read how I am reminded"),
+    "replaceNotificationSettings": operation("Replace how I am reminded", request=examples.REMINDING),
+}
+
+
+def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's post-processing hook."""
+    result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+    return describe(result, OPERATIONS)
