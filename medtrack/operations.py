@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rest_framework.exceptions import NotFound
+
 from dosing.actions.doses import InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from medtrack import examples
@@ -23,9 +25,7 @@ TAGS = {
 OPERATIONS = {
     # auth
     "signUp": operation("Sign up", EmailTaken, request=examples.SIGN_UP, response=examples.CREDENTIALS),
-    "logIn": operation(
-        "Sign in", InvalidCredentials, request=examples.LOG_IN, response=examples.CREDENTIALS
-    ),
+    "logIn": operation("Sign in", InvalidCredentials, request=examples.LOG_IN, response=examples.CREDENTIALS),
     "refreshSession": operation(
         "Exchange a refresh token for the next pair",
         InvalidRefreshToken,
@@ -62,6 +62,7 @@ OPERATIONS = {
     "listDoses": operation("List the doses of one local day", response=examples.DAY),
     "logIntake": operation(
         "Record an as-needed intake",
+        NotFound,
         IdConflict,
         IntakeTooSoon,
         DailyLimitReached,

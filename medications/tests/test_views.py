@@ -92,13 +92,18 @@ def test_pages_follow_each_other_while_rows_are_added(
     assert [m["name"] for m in first["results"] + second["results"]] == names[::-1]
 
 
-def test_a_broken_cursor_is_a_404_and_a_huge_limit_is_the_largest_page(
+def test_a_broken_cursor_or_limit_is_refused_and_a_huge_limit_is_the_largest_page(
     as_ana: Client, ana: Credentials
 ) -> None:
     medication_of(ana.user)
     for cursor in ("nonsense", "cD1hYmM=", "cD0lMDA=", "cj0xJnA9YWJj", "cD0lZmY=", "cD0yMDI2LTEzLTQ1"):
-        assert as_ana.get(f"{PATH}?cursor={cursor}").status_code == 404, cursor
-    assert as_ana.get(f"{PATH}?limit=100000").status_code == 200
+        refused = as_ana.get(f"{PATH}?cursor={cursor}")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "cursor"), cursor
+    for limit in ("0", "-1", "", "ten", "1.5", "%D9%A1"):
+        refused = as_ana.get(f"{PATH}?limit={limit}")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "limit"), limit
+    for limit in ("201", "1" + "0" * 5000):
+        assert as_ana.get(f"{PATH}?limit={limit}").status_code == 200, limit
 
 
 def test_a_stranger_sees_nothing(as_cleo: Client, ana: Credentials) -> None:

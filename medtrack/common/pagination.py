@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from medtrack.common.problems import field_error
 
-_NUMBER = re.compile("[0-9]{1,3}")
+_NUMBER = re.compile("[1-9][0-9]*")
 
 
 class Pagination(CursorPagination):
@@ -25,9 +25,9 @@ class Pagination(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         text = request.query_params.get("limit", str(self.page_size))
-        if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= self.max_page_size:
-            raise field_error("limit", _("This is not a number from 1 to 200."), code="invalid")
-        return int(text)
+        if not _NUMBER.fullmatch(text):
+            raise field_error("limit", _("This is not a number of objects."), code="invalid")
+        return min(int(text[:4]), self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:
@@ -44,10 +44,19 @@ class Pagination(CursorPagination):
         return Response({"results": data, "next_cursor": cursor, "has_more": cursor is not None})
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        limit = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
         return [
-            {"name": "cursor", "in": "query", "schema": {"type": "string"}, "description": "`next_cursor` of a page."},
-            {"name": "limit", "in": "query", "schema": limit},
+            {
+                "name": "cursor",
+                "in": "query",
+                "schema": {"type": "string"},
+                "description": "`next_cursor` of the page before.",
+            },
+            {
+                "name": "limit",
+                "in": "query",
+                "schema": {"type": "integer", "minimum": 1, "default": self.page_size},
+                "description": "How many at most; 200 when it is more.",
+            },
         ]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

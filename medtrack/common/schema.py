@@ -101,7 +101,9 @@ def _table(types: Iterable[ProblemType]) -> str:
     with translation.override("en"):
         rows = [f"| `{kind.name}` | {kind.status} | {kind.sentence} | {kind.when} |" for kind in types]
     head = ["| type | status | sentence | when |", "|---|---|---|---|"]
-    return "\n".join(["## Problems", "", "Every error has this shape and one of these types.", "", *head, *rows])
+    return "\n".join(
+        ["## Problems", "", "Every error has this shape and one of these types.", "", *head, *rows]
+    )
 
 
 def _add_problems(generated: dict[str, Any], row: Operation, shared: dict[str, Any]) -> None:

@@ -52,8 +52,7 @@ def assert_in_schema(method: str, path: str, status: int, body: Any) -> None:
     if "content" not in answer:
         assert body is None, f"{method} {path} documents no body for {status}"
         return
-    else:
-        schema = answer["content"]["application/json"]["schema"]
+    schema = answer["content"]["application/json"]["schema"]
     Draft4Validator({**schema, "components": SCHEMA["components"]}, format_checker=FormatChecker()).validate(
         body
     )
