@@ -5,9 +5,16 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import (
+    BaseSerializer,
+    BooleanField,
+    CharField,
+    Field,
+    IntegerField,
+    Serializer,
+)
 
 
 class JSONParser(parsers.JSONParser):
@@ -27,6 +34,33 @@ def validated(
 ) -> dict[str, Any]:
     """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
     checked = serializer(data=request.data, partial=partial)
-    checked.is_valid(raise_exception=True)
+    checked.is_valid()
+    if errors := {**checked.errors, **_wrong_types(checked, request.data)}:
+        raise ValidationError(errors)
     fields: dict[str, Any] = checked.validated_data
     return fields
+
+
+def _wrong_types(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
+    """DRF takes 5 for a text, "off" for a boolean and "7" for a number; the contract does not."""
+    errors: dict[str, Any] = {}
+    if not isinstance(serializer, Serializer) or not isinstance(data, dict):
+        return errors
+    for name, field in serializer.fields.items():
+        value = data.get(name)
+        if isinstance(field, BaseSerializer):
+            if inner := _wrong_types(field, value):
+                errors[name] = inner
+        elif value is not None and not _is_of_its_type(field, value):
+            errors[name] = [ErrorDetail(field.error_messages["invalid"], code="invalid")]
+    return errors
+
+
+def _is_of_its_type(field: Field[Any, Any, Any, Any], value: Any) -> bool:
+    if isinstance(field, CharField):
+        return isinstance(value, str)
+    if isinstance(field, BooleanField):
+        return isinstance(value, bool)
+    if isinstance(field, IntegerField):
+        return not isinstance(value, bool | str)
+    return True

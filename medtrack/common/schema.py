@@ -113,6 +113,8 @@ def _add_problems(generated: dict[str, Any], row: Operation, shared: dict[str, A
         kind = problem_type(raised)
         by_status.setdefault(kind.status, []).append(kind)
     answers = generated["responses"]
+    if BAD_REQUEST.status in by_status:
+        by_status[BAD_REQUEST.status].append(BAD_REQUEST)
     for status, kinds in sorted(by_status.items()):
         name = "Or".join(kind.name for kind in kinds)
         shared.setdefault(name, _answer(kinds))

@@ -30,6 +30,14 @@ class Operation:
         return [parameter["name"] for parameter in self.parameters if parameter["in"] == "path"]
 
     @property
+    def query(self) -> dict[str, dict[str, Any]]:
+        return {
+            parameter["name"]: parameter["schema"]
+            for parameter in self.parameters
+            if parameter["in"] == "query"
+        }
+
+    @property
     def body_ids(self) -> list[str]:
         """Fields that name something of somebody's, or something that the client creates."""
         fields = self.body["properties"] if self.body else {}
