@@ -286,7 +286,8 @@ def _done(
 
 def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    checked = serializer(data=request.query_params)
+    # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
+    checked = serializer(data=request.query_params.dict())
     checked.is_valid(raise_exception=True)
     fields: dict[str, Any] = checked.validated_data
     return fields

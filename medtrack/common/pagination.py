@@ -37,7 +37,8 @@ class Pagination(CursorPagination):
         if cursor is None:
             return None
         # Base64 is read leniently: only what we write ourselves is ours.
-        is_ours = self._text_of(self.encode_cursor(cursor)) == request.query_params[self.cursor_query_param]
+        given = request.query_params[self.cursor_query_param]
+        is_ours = given and self._text_of(self.encode_cursor(cursor)) == given
         if not is_ours or (cursor.position is not None and not _is_instant(str(cursor.position))):
             raise _invalid_cursor()
         return cursor

@@ -1,5 +1,6 @@
 """What every operation shares in OpenAPI: how it can fail, said once for all, and which of our words describe it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,7 @@ def describe(result: dict[str, Any], operations: Mapping[str, Operation]) -> dic
             generated["summary"] = row.summary
             _add_problems(generated, row, components["responses"])
             _add_examples(generated, row)
+    _add_links(result["paths"])
     return result
 
 
@@ -150,3 +152,23 @@ def _add_examples(generated: dict[str, Any], row: Operation) -> None:
     if row.response:
         success = next(iter(generated["responses"].values()))
         success["content"]["application/json"]["example"] = row.response
+
+
+def _add_links(paths: Mapping[str, Any]) -> None:
+    """From what was created or listed to what can be done with it: its `id` is the path's."""
+    for path, methods in paths.items():
+        collection = path.rsplit("/", 1)[-1]
+        targets = [
+            (generated["operationId"], method, found[1])
+            for target_path, target_methods in paths.items()
+            if (found := re.search(rf"/v1/{collection}/{{(\w+)}}", target_path))
+            for method, generated in target_methods.items()
+        ]
+        for method, status, pointer in (("post", "201", "/id"), ("get", "200", "/results/0/id")):
+            links = {
+                id: {"operationId": id, "parameters": {name: f"$response.body#{pointer}"}}
+                for id, of_target, name in targets
+                if (method, of_target) != ("get", "delete")  # the first of a list is not the one to go
+            }
+            if links and status in methods.get(method, {}).get("responses", {}):
+                methods[method]["responses"][status]["links"] = links

@@ -64,6 +64,7 @@ BROKEN_PATHS = {
     "far too much": "1" * 8000,
 }
 BROKEN_QUERIES = {
+    "nothing": "",
     "a NUL": "%00",
     "broken UTF-8": "%c3%28",
     "an emoji": "%F0%9F%92%8A",
