@@ -89,6 +89,8 @@ def describe(result: dict[str, Any], operations: Mapping[str, Operation]) -> dic
         for generated in path.values():
             row = operations.get(generated["operationId"], Operation(""))
             generated["summary"] = row.summary
+            # `{}` is a security of no name, which generated clients still ask a token for.
+            generated["security"] = [needed for needed in generated["security"] if needed]
             _add_problems(generated, row, components["responses"])
             _add_examples(generated, row)
     _add_links(result["paths"])
@@ -131,7 +133,7 @@ def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.AP
         yield from (RequestTooLarge, exceptions.UnsupportedMediaType)
     elif "query" in places:
         yield exceptions.ValidationError
-    if {} not in generated["security"]:
+    if generated["security"]:
         yield from (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)
     if "path" in places:
         yield exceptions.NotFound

@@ -51,7 +51,7 @@ class Operation:
 def _operation(method: str, path: str, described: Mapping[str, Any]) -> Operation:
     content = described.get("requestBody", {}).get("content", {})
     body = resolved(content["application/json"]["schema"]) if content else None
-    is_open = {} in described["security"]
+    is_open = not described["security"]
     return Operation(
         described["operationId"], method.upper(), path, is_open, described.get("parameters", []), body
     )
