@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -68,7 +68,7 @@ INTERNAL_ERROR = ProblemType(
 
 
 def _of_framework(name: str, kind: type[exceptions.APIException], when: str) -> ProblemType:
-    return ProblemType(name, kind.status_code, kind.default_detail, when)
+    return ProblemType(name, kind.status_code, cast("StrOrPromise", kind.default_detail), when)
 
 
 # What the framework raises by itself, under names that stay when the framework's change.
@@ -119,7 +119,8 @@ def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
         if not kind.__module__.startswith("rest_framework."):
             break
     when = " ".join((kind.__dict__.get("__doc__") or "").split())
-    return ProblemType(kind.__name__, raised.status_code, raised.default_detail, when)
+    sentence = cast("StrOrPromise", raised.default_detail)
+    return ProblemType(kind.__name__, raised.status_code, sentence, when)
 
 
 def problem_types() -> list[ProblemType]:

@@ -35,7 +35,7 @@ def validated(
     """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
     checked = serializer(data=request.data, partial=partial)
     checked.is_valid()
-    if errors := {**checked.errors, **_wrong_types(checked, request.data)}:
+    if errors := {**dict(checked.errors), **_wrong_types(checked, request.data)}:
         raise ValidationError(errors)
     fields: dict[str, Any] = checked.validated_data
     return fields
@@ -52,7 +52,7 @@ def _wrong_types(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
             if inner := _wrong_types(field, value):
                 errors[name] = inner
         elif value is not None and not _is_of_its_type(field, value):
-            errors[name] = [ErrorDetail(field.error_messages["invalid"], code="invalid")]
+            errors[name] = [ErrorDetail(str(field.error_messages["invalid"]), code="invalid")]
     return errors
 
 

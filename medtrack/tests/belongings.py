@@ -93,7 +93,7 @@ def all_rows() -> Rows:
             columns = [column.name for column in cursor.description or ()]
             for values in cursor.fetchall():
                 row = dict(zip(columns, values, strict=True))
-                rows[table, str(row[model._meta.pk.column])] = row  # type: ignore[union-attr]
+                rows[table, str(row[model._meta.pk.column])] = row
     return rows
 
 

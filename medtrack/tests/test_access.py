@@ -69,7 +69,7 @@ def foreign_id(operation: Operation, field: str, anas: Belongings) -> str:
     if field == "event_id":
         return str(anas.taken.events.get().id)
     if field == "id":
-        made = {
+        made: dict[str, Any] = {
             "createMedication": anas.medication,
             "createSchedule": anas.schedule,
             "logIntake": anas.intake,
