@@ -1,7 +1,8 @@
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
-    PORT=8000 \
+    GRANIAN_HOST=0.0.0.0 \
+    GRANIAN_PORT=8000 \
     MEDTRACK_VAR=/var/lib/medtrack
 
 RUN useradd --system --create-home --home-dir /var/lib/medtrack medtrack
@@ -19,5 +20,5 @@ USER medtrack
 EXPOSE 8000
 # For web; the other processes switch it off. localhost must be among the ALLOWED_HOSTS.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://localhost:{os.environ[\"PORT\"]}/livez', timeout=4)"]
-CMD ["gunicorn", "medtrack.wsgi:application", "--workers", "2", "--threads", "8", "--no-control-socket"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://localhost:{os.environ[\"GRANIAN_PORT\"]}/livez', timeout=4)"]
+CMD ["granian", "--interface", "wsgi", "medtrack.wsgi:application", "--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"]

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import models
 from django.db.models import Count, F, FilteredRelation, Q
-from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
 from dosing.adherence import ON_TIME
@@ -54,11 +53,6 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 class DoseLogQuerySet(models.QuerySet["DoseLog"]):
     def visible_to(self, user: User) -> "DoseLogQuerySet":
         return self.filter(user=user).select_related("medication")
-
-    def on(self, log_date: date) -> "DoseLogQuerySet":
-        """One local day, in the order in which it is lived; an intake that was taken back is not part of it."""
-        lived = self.filter(log_date=log_date).exclude(schedule=None, status=DoseStatus.PENDING)
-        return lived.order_by(Coalesce("due_at", "taken_at"), "id")
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
         """The planned doses of these local dates that count as due at `now`."""

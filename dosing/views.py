@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from dosing.actions import doses, intakes, schedules
 from dosing.adherence import GroupBy, PeriodLength
+from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog, Schedule
 from dosing.planning import rule_of
 from dosing.previews import preview
@@ -50,9 +51,9 @@ from medications.views import visible_medication
 from medtrack.common.clock import database_now
 from medtrack.common.pagination import Pagination
 from medtrack.common.problems import field_error
-from medtrack.common.requests import validated
+from medtrack.common.requests import queried, validated
 from users import views as user_views
-from users.authentication import caller, caller_session
+from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 from users.serializers import ProfileInput, UserOutput
 
 MAX_DAYS = 400
@@ -156,7 +157,7 @@ class SchedulePreview(APIView):
         user = caller(request)
         mine = Schedule.objects.visible_to(user).select_related("medication")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
-        asked = _query(SpanQuery, request)
+        asked = queried(SpanQuery, request)
         first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
         last: date = asked.get("to") or first + timedelta(days=30)
         _check_span(first, last)
@@ -174,17 +175,15 @@ class SchedulePreview(APIView):
         return Response(PreviewOutput(answer).data)
 
 
-class Doses(APIView):
+class Doses(SignatureOnly, APIView):
     @extend_schema(
         operation_id="listDoses",
         parameters=[OpenApiParameter("date", str, description="Local date, YYYY-MM-DD; today by default.")],
         responses=DayOutput,
     )
     def get(self, request: Request) -> Response:
-        user = caller(request)
-        day = _query(DayQuery, request).get("date") or timezone.now().astimezone(user.zone).date()
-        results = DoseLog.objects.visible_to(user).on(day)
-        return Response(DayOutput({"date": day, "timezone": user.timezone, "results": results}).data)
+        day = queried(DayQuery, request).get("date")
+        return Response(day_of(caller_claims(request), day, now=timezone.now()))
 
     @extend_schema(
         operation_id="logIntake", request=IntakeInput, responses={201: DoseOutput, 200: DoseOutput}
@@ -198,9 +197,12 @@ class Doses(APIView):
         )
 
 
-class TakeDose(APIView):
+class TakeDose(SignatureOnly, APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
+        said = validated(TakeInput, request)
+        if taken := take_planned_dose(caller_claims(request), dose_id=dose_id, **said):
+            return Response(taken)
         return _done(doses.take_dose, TakeInput, request, dose_id)
 
 
@@ -243,7 +245,7 @@ class Adherence(APIView):
     )
     def get(self, request: Request) -> Response:
         user, now = caller(request), timezone.now()
-        asked = _query(AdherenceQuery, request)
+        asked = queried(AdherenceQuery, request)
         last: date = asked.get("to") or now.astimezone(user.zone).date()
         first: date = asked.get("from") or last - timedelta(days=29)
         _check_span(first, last)
@@ -268,7 +270,7 @@ class CurrentAdherence(APIView):
         responses=CurrentAdherenceOutput,
     )
     def get(self, request: Request) -> Response:
-        length = PeriodLength(_query(CurrentAdherenceQuery, request)["period"])
+        length = PeriodLength(queried(CurrentAdherenceQuery, request)["period"])
         found = progress(caller(request), length, now=timezone.now())
         return Response(CurrentAdherenceOutput(found).data)
 
@@ -282,15 +284,6 @@ def _done(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=timezone.now(), **fields
     )
     return Response(DoseOutput(dose).data)
-
-
-def _query(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
-    checked = serializer(data=request.query_params.dict())
-    checked.is_valid(raise_exception=True)
-    fields: dict[str, Any] = checked.validated_data
-    return fields
 
 
 def _check_span(first: date, last: date) -> None:

@@ -52,6 +52,8 @@ def logging_config(log_format: str) -> dict[str, Any]:
         "loggers": {
             # In development Django would print its warnings a second time, past our formatter.
             "django": {"handlers": []},
+            # Each of its warnings is about a request that has its line already.
+            "django.request": {"level": "ERROR"},
             # Every tick would otherwise be two lines; what a tick did is logged by the engine itself.
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},

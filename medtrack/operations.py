@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, NotFound
 
 from dosing.actions.doses import InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
@@ -11,6 +11,7 @@ from medtrack.common.problems import IdConflict
 from medtrack.common.schema import describe, operation
 from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
 from users.actions import EmailTaken, InvalidCredentials, InvalidRefreshToken
+from users.authentication import SessionEnded
 
 TAGS = {
     "auth": "Signing up, in and out. An access token lives ten minutes; a refresh token works once.",
@@ -105,4 +106,5 @@ OPERATIONS = {
 def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
-    return describe(result, OPERATIONS)
+    of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded)
+    return describe(result, OPERATIONS, of_sessions=of_sessions)

@@ -1,6 +1,5 @@
 """All settings, from the environment; README.md has the table. A missing required value stops the start."""
 
-import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,13 +56,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medtrack.common.request_log.RequestLog",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "medtrack.common.pages.PageSessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "medtrack.common.pages.PageCsrf",
+    "medtrack.common.pages.PageAuthentication",
+    "medtrack.common.pages.PageMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "medtrack.common.revalidation.Revalidation",
 ]
 
 ROOT_URLCONF = "medtrack.urls"
@@ -84,17 +84,14 @@ TEMPLATES = [
     }
 ]
 
-# Database. The pool is for the web process alone: Celery closes a pool at every task boundary.
+# Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
 required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL")
-_pool_size: int = env.int("DATABASE_POOL_SIZE", default=0)
+_database["ENGINE"] = "medtrack.postgresql"
 # A database that restarted leaves dead connections behind; nobody's request is to find out.
 _database["CONN_HEALTH_CHECKS"] = True
 _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
-if _pool_size:
-    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": 3}
-else:
-    _database["CONN_MAX_AGE"] = 60
+_database["CONN_MAX_AGE"] = 60
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -130,7 +127,7 @@ TIME_ZONE = "UTC"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["medtrack.common.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["medtrack.common.requests.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "medtrack.common.schema.Schema",
     "DEFAULT_METADATA_CLASS": None,
@@ -161,6 +158,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "medtrack.common.schema.add_revalidation",
         "medtrack.operations.describe_operations",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -224,7 +222,6 @@ if SENTRY_DSN:
     error_reports.start(SENTRY_DSN)
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
-DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
 LOGGING = logging_config(LOG_FORMAT)
 structlog.configure(

@@ -1,4 +1,4 @@
-"""The WSGI entry of the web process, the only one that pools its database connections."""
+"""The WSGI entry of the web process."""
 
 import os
 import re
@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
-os.environ.setdefault("DATABASE_POOL_SIZE", "8")
 
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 _django = get_wsgi_application()

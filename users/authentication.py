@@ -4,59 +4,87 @@ from typing import Any, cast
 
 import structlog
 from django.conf import settings
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from users.living_sessions import living_session
 from users.models import Session, User
-from users.tokens import InvalidToken, read_access_token
+from users.tokens import AccessClaims, InvalidToken, read_access_token
 
 AUTHENTICATE_HEADER = 'Bearer realm="medtrack"'
 
 
+class SessionEnded(AuthenticationFailed):
+    """The session of the access token was ended, or its person is gone."""
+
+    default_detail = _("This session has ended. Sign in again.")
+
+
 def caller(request: Request) -> User:
-    """The signed-in person; the default permission has made sure that there is one."""
-    return cast(User, request.user)
+    """The signed-in person; the default permission has made sure that there is one. Raises SessionEnded."""
+    return caller_session(request).user
 
 
 def caller_session(request: Request) -> Session:
-    """The session that the caller's access token belongs to."""
+    """The session that the caller's access token belongs to. Raises SessionEnded."""
+    if isinstance(request.auth, AccessClaims):
+        request.auth = _living_session(request, request.auth)
     return cast(Session, request.auth)
 
 
-def _names_a_language(request: Request) -> bool:
-    """Whether the client asks for a language that we speak; otherwise the profile's is used."""
-    wanted = request.headers.get("Accept-Language", "").lower()
-    return any(code in wanted for code, _name in settings.LANGUAGES)
+def caller_claims(request: Request) -> AccessClaims:
+    """With SignatureOnly: who calls if the session lives, which is still to be found out."""
+    return cast(AccessClaims, request.auth)
 
 
 class BearerAuthentication(BaseAuthentication):
-    def authenticate(self, request: Request) -> tuple[User, Session] | None:
-        scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
+    """By an access token whose session lives; with `checks_session=False` by the token's signature alone."""
+
+    def __init__(self, *, checks_session: bool = True) -> None:
+        self.checks_session = checks_session
+
+    def authenticate(self, request: Request) -> tuple[User | AccessClaims, Session | AccessClaims] | None:
+        scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         try:
             claims = read_access_token(token.strip())
         except InvalidToken as error:
             raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
-        session = (
-            Session.objects.alive(now=timezone.now())
-            .select_related("user")
-            .filter(id=claims.session_id, user_id=claims.user_id)
-            .first()
-        )
-        if session is None:
-            raise AuthenticationFailed(_("This session has ended. Sign in again."))
-        structlog.contextvars.bind_contextvars(user_id=str(session.user_id))
-        if not _names_a_language(request):
-            translation.activate(session.user.language)
+        structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
+        if not self.checks_session:
+            return claims, claims
+        session = _living_session(request, claims)
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
         return AUTHENTICATE_HEADER
+
+
+class SignatureOnly:
+    """For views whose own statement looks at the session, or that ask for the caller."""
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return [BearerAuthentication(checks_session=False)]
+
+
+def _living_session(request: Request, claims: AccessClaims) -> Session:
+    session = living_session(claims)
+    if session is None:
+        raise SessionEnded
+    if not _names_a_language(request):
+        translation.activate(session.user.language)
+    return session
+
+
+def _names_a_language(request: Request) -> bool:
+    """Whether the client asks for a language that we speak; otherwise the profile's is used."""
+    wanted = request.headers.get("Accept-Language", "").lower()
+    return any(code in wanted for code, _name in settings.LANGUAGES)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -2,10 +2,13 @@
 
 import hashlib
 import secrets
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import ClassVar
 from uuid import UUID
 
 import jwt
@@ -23,8 +26,11 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True)
 class AccessClaims:
+    """What a token proves: who signed in where. Whether that session still lives is another question."""
+
     user_id: UUID
     session_id: UUID
+    is_authenticated: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,20 @@ def access_token(*, user_id: UUID, session_id: UUID, now: datetime) -> str:
 
 
 def read_access_token(text: str) -> AccessClaims:
+    """Raises InvalidToken."""
+    claims, expires_at = _verified(text, settings.SECRET_KEY)
+    if expires_at <= time.time():
+        raise InvalidToken
+    return claims
+
+
+@lru_cache(maxsize=16_384)
+def _verified(text: str, key: str) -> tuple[AccessClaims, int]:
+    """Claims and expiry. A token says the same every time, so its signature is looked at once in each process."""
     try:
         claims = jwt.decode(
             text,
-            settings.SECRET_KEY,
+            key,
             [ALGORITHM],
             issuer=ISSUER,
             audience=AUDIENCE,
@@ -81,6 +97,6 @@ def read_access_token(text: str) -> AccessClaims:
         )
         if claims["typ"] != "access":
             raise InvalidToken
-        return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]))
+        return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"])), int(claims["exp"])
     except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
         raise InvalidToken from error

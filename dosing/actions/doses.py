@@ -153,6 +153,11 @@ def refuse_future(field: str, at: datetime, *, now: datetime) -> None:
         raise field_error(field, _("This time is in the future."), code="in_future")
 
 
+def payload_of(**said: Any) -> dict[str, str]:
+    """What an event remembers of what was said besides when."""
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
 def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
     occurred_at = deed.get("occurred_at") or deed["now"]
     refuse_future("occurred_at", occurred_at, now=deed["now"])
@@ -164,7 +169,7 @@ def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
         session=deed.get("session"),
         occurred_at=occurred_at,
         recorded_at=deed["now"],
-        payload={name: str(value) for name, value in said.items() if value is not None},
+        payload=payload_of(**said),
     )
 
 

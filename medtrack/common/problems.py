@@ -92,7 +92,7 @@ _OF_FRAMEWORK = {
     exceptions.AuthenticationFailed: _of_framework(
         "AuthenticationFailed",
         exceptions.AuthenticationFailed,
-        "The access token is not ours or has expired, or its session has ended.",
+        "The access token is not ours, or has expired.",
     ),
     exceptions.NotFound: _of_framework(
         "NotFound", exceptions.NotFound, "There is no such thing, or it is somebody else's."

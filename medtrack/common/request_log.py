@@ -1,11 +1,39 @@
 """One log line per request: method, path, status, request id and user id, and nothing that was searched for."""
 
-from django.http import HttpRequest
-from django_structlog.middlewares import RequestMiddleware
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+
+log = structlog.get_logger(__name__)
 
 
-class RequestLog(RequestMiddleware):
-    @staticmethod
-    def format_request(request: HttpRequest) -> str:
-        """Without the query: staff search for people and medicines there."""
-        return f"{request.method} {request.path}"
+class RequestLog:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        got_request_exception.connect(_log_failure)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=str(uuid4()))
+        response = self.get_response(request)
+        if response.status_code < 500:
+            level = logging.INFO if response.status_code < 400 else logging.WARNING
+            log.log(level, "request_finished", code=response.status_code, **_described(request))
+        return response
+
+
+def _log_failure(*, request: HttpRequest, **_signal: Any) -> None:
+    log.exception("request_failed", code=500, **_described(request))
+
+
+def _described(request: HttpRequest) -> dict[str, str]:
+    """Without the query: staff search for people and medicines there."""
+    described = {"request": f"{request.method} {request.path}"}
+    if staff := getattr(request, "_cached_user", None):
+        described["user_id"] = str(staff.pk)
+    return described

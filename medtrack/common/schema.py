@@ -1,7 +1,7 @@
 """What every operation shares in OpenAPI: how it can fail, said once for all, and which of our words describe it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,12 @@ _PROBLEM = {
         "request_id": {**_STRING, "nullable": True},
     },
 }
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": _STRING,
+    "description": "The ETag of the answer that the client has.",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,13 @@ class Schema(AutoSchema):
         return get_doc(getattr(self.view, self.method.lower(), None))
 
 
-def describe(result: dict[str, Any], operations: Mapping[str, Operation]) -> dict[str, Any]:
-    """Adds the problems, summaries and examples to a generated schema."""
+def describe(
+    result: dict[str, Any],
+    operations: Mapping[str, Operation],
+    *,
+    of_sessions: Collection[type[exceptions.APIException]],
+) -> dict[str, Any]:
+    """Adds the problems, summaries and examples to a generated schema; `of_sessions` are those of being signed in."""
     components = result.setdefault("components", {})
     types = problem_types()
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
@@ -91,7 +102,12 @@ def describe(result: dict[str, Any], operations: Mapping[str, Operation]) -> dic
             generated["summary"] = row.summary
             # `{}` is a security of no name, which generated clients still ask a token for.
             generated["security"] = [needed for needed in generated["security"] if needed]
-            _add_problems(generated, row, components["responses"])
+            problems = [*_usual_problems(generated), *row.problems]
+            _add_problems(
+                generated,
+                problems + list(of_sessions if generated["security"] else ()),
+                components["responses"],
+            )
             _add_examples(generated, row)
     _add_links(result["paths"])
     return result
@@ -110,10 +126,12 @@ def _table(types: Iterable[ProblemType]) -> str:
     )
 
 
-def _add_problems(generated: dict[str, Any], row: Operation, shared: dict[str, Any]) -> None:
+def _add_problems(
+    generated: dict[str, Any], problems: Iterable[type[exceptions.APIException]], shared: dict[str, Any]
+) -> None:
     """A status that several operations fail with in the same ways is described once."""
     by_status: dict[int, list[ProblemType]] = {}
-    for raised in (*_usual_problems(generated), *row.problems):
+    for raised in problems:
         kind = problem_type(raised)
         by_status.setdefault(kind.status, []).append(kind)
     answers = generated["responses"]
@@ -133,8 +151,6 @@ def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.AP
         yield from (RequestTooLarge, exceptions.UnsupportedMediaType)
     elif "query" in places:
         yield exceptions.ValidationError
-    if generated["security"]:
-        yield from (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)
     if "path" in places:
         yield exceptions.NotFound
 
@@ -174,3 +190,13 @@ def _add_links(paths: Mapping[str, Any]) -> None:
             }
             if links and status in methods.get(method, {}).get("responses", {}):
                 methods[method]["responses"][status]["links"] = links
+
+
+def add_revalidation(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What is read out has an ETag, and is not sent again to whoever has it already."""
+    for operations in result["paths"].values():
+        if "get" in operations:
+            operations["get"].setdefault("parameters", []).append(_IF_NONE_MATCH)
+            operations["get"]["responses"]["200"].setdefault("headers", {})["ETag"] = {"schema": _STRING}
+            operations["get"]["responses"]["304"] = {"description": "What the ETag stands for still holds."}
+    return result

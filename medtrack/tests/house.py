@@ -155,7 +155,7 @@ class House:
             "FCM_ENDPOINT": self.fcm.url,
             "FCM_CA_FILE": str(self.fcm.certificate_file),
             "MEDTRACK_VAR": str(self.directory),
-            "PORT": str(self.port),
+            "GRANIAN_PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
         }
 

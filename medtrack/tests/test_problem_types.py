@@ -56,6 +56,11 @@ def fail(client: Client, anas: Belongings) -> Any:
         return client.get("/api/v1/broken")
 
 
+def after_signing_out(client: Client, anas: Belongings) -> Any:
+    call(client, OPERATION["logOut"], anas)
+    return call(client, OPERATION["getMe"], anas)
+
+
 def with_token(token: str) -> Any:
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=token)
@@ -69,6 +74,7 @@ PRODUCERS: dict[str, Producer] = {
     "ValidationError": lambda ana, _: post(ana, "medications", {"name": ""}),
     "NotAuthenticated": lambda _, __: Client().get("/api/v1/me"),
     "AuthenticationFailed": lambda _, __: with_token("Bearer stale"),
+    "SessionEnded": after_signing_out,
     "InvalidCredentials": lambda ana, _: post(ana, "auth/login", {"email": "x@example.com", "password": "x"}),
     "InvalidRefreshToken": lambda ana, _: post(ana, "auth/refresh", {"refresh": "stale"}),
     "NotFound": lambda ana, _: ana.get(NOBODY),

@@ -55,7 +55,7 @@ def test_signing_in_refreshing_and_signing_out(as_nobody: Client, ana: Credentia
     assert client.get("/api/v1/me").json()["email"] == "ana@example.com"
     assert client.post("/api/v1/auth/logout").status_code == 204
     refused = client.get("/api/v1/me")
-    assert (refused.status_code, refused.json()["type"]) == (401, "AuthenticationFailed")
+    assert (refused.status_code, refused.json()["type"]) == (401, "SessionEnded")
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
 
 

@@ -65,5 +65,5 @@ assert [known.id for known in had(list_devices.sync(client=client)).results] == 
 conflict = snooze_dose.sync(dose.id, client=client, body=SnoozeInputRequest(minutes=5))
 assert problem(conflict) == ProblemType.INVALIDTRANSITION
 log_out.sync_detailed(client=client)
-assert problem(get_me.sync(client=client)) == ProblemType.AUTHENTICATIONFAILED
+assert problem(get_me.sync(client=client)) == ProblemType.SESSIONENDED
 print("Python: a day went by")

@@ -57,5 +57,5 @@ const conflict = await api.POST("/api/v1/doses/{dose_id}/snooze", {
 assert.equal(conflict.error?.type, "InvalidTransition" satisfies components["schemas"]["ProblemType"]);
 
 assert.equal((await api.POST("/api/v1/auth/logout", {})).response.status, 204);
-assert.equal((await api.GET("/api/v1/me", {})).error?.type, "AuthenticationFailed");
+assert.equal((await api.GET("/api/v1/me", {})).error?.type, "SessionEnded");
 console.log("TypeScript: a day went by");

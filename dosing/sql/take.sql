@@ -1,0 +1,27 @@
+-- Takes a planned dose of somebody whose session lives and writes its event. One row when the session lives, with
+-- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come.
+WITH caller AS (
+    SELECT u.id, s.id AS session_id
+    FROM sessions s
+    JOIN users u ON u.id = s.user_id AND u.is_active AND u.deleted_at IS NULL
+    WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s AND s.revoked_at IS NULL AND s.expires_at > now()
+), taken AS (
+    UPDATE dose_logs d
+    SET status = 'taken', taken_at = coalesce(%(occurred_at)s, now()), taken_quantity = %(quantity)s,
+        note = %(note)s, skip_reason = '', snoozed_until = NULL, recorded_by_id = c.id
+    FROM caller c
+    WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL AND d.status = ANY(%(takable)s)
+        AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
+        AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
+    RETURNING d.*
+), event AS (
+    INSERT INTO dose_events (id, dose_id, action, occurred_at, recorded_at, recorded_by_id, session_id, payload)
+    SELECT %(event_id)s, t.id, 'taken', t.taken_at, now(), c.id, c.session_id, %(payload)s
+    FROM taken t, caller c
+)
+SELECT t.log_date, t.id, t.schedule_id, t.medication_id, m.name, m.dosage, m.color_tag,
+       to_char(t.scheduled_time, 'HH24:MI'), t.due_at, trim_scale(coalesce(t.taken_quantity, t.quantity))::text,
+       t.status, t.taken_at, t.snoozed_until, t.recorded_by_id, t.skip_reason, t.note
+FROM caller c
+LEFT JOIN taken t ON true
+LEFT JOIN medications m ON m.id = t.medication_id

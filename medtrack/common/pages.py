@@ -1,0 +1,33 @@
+"""What only the pages of the admin need; the API has neither cookies nor forms, and does not wait for them."""
+
+from typing import Any
+
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+
+class _PagesOnly(MiddlewareMixin):
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.path_info.startswith("/api/v1/"):
+            return self.get_response(request)
+        return super().__call__(request)
+
+
+class PageSessions(_PagesOnly, SessionMiddleware):
+    pass
+
+
+class PageCsrf(_PagesOnly, CsrfViewMiddleware):
+    pass
+
+
+class PageAuthentication(_PagesOnly, AuthenticationMiddleware):
+    pass
+
+
+class PageMessages(_PagesOnly, MessageMiddleware):
+    pass
