@@ -34,7 +34,7 @@ def validated(
     serializer: type[BaseSerializer[Any]], request: Request, *, partial: bool = False
 ) -> dict[str, Any]:
     """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    made = _made_once(serializer, partial=partial)
+    made = _made_once(serializer, partial=partial)  # type: ignore[arg-type]
     wrong = _wrong_types(made, request.data)
     try:
         fields: dict[str, Any] = made.run_validation(request.data)
@@ -50,7 +50,8 @@ def validated(
 def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
     # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
-    fields: dict[str, Any] = _made_once(serializer, partial=False).run_validation(request.query_params.dict())
+    made = _made_once(serializer, partial=False)  # type: ignore[arg-type]
+    fields: dict[str, Any] = made.run_validation(request.query_params.dict())
     return fields
 
 
