@@ -17,14 +17,18 @@ admin.site.site_header = admin.site.site_title = "MedTrack"
 admin.site.site_url = None
 admin.site.unregister(Group)
 
+# What is asked for most comes first.
 api = [
-    path("", include("users.urls")),
-    path("", include("medications.urls")),
     path("", include("dosing.urls")),
+    path("", include("medications.urls")),
     path("", include("notifications.urls")),
+    path("", include("users.urls")),
 ]
 
 urlpatterns = [
+    path("api/v1/", include(api)),
+    # Also with DEBUG, whose own page is not JSON.
+    path("api/v1/<path:nowhere>", csrf_exempt(not_found)),
     path("", RedirectView.as_view(url="/api/docs/")),
     path("livez", health.livez),
     path("readyz", health.readyz),
@@ -34,7 +38,4 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
-    path("api/v1/", include(api)),
-    # Also with DEBUG, whose own page is not JSON.
-    path("api/v1/<path:nowhere>", csrf_exempt(not_found)),
 ]
