@@ -20,11 +20,15 @@ LOOK_BACK = timedelta(days=8)
 
 
 class IntakeTooSoon(Conflict):
+    """The gap of an as-needed schedule has not passed: `next_allowed_at` says when it will have."""
+
     default_detail = _("It is too soon after another intake.")
     default_code = "intake_too_soon"
 
 
 class DailyLimitReached(Conflict):
+    """The day's most of an as-needed schedule was taken: `next_allowed_at` says when the next is allowed."""
+
     default_detail = _("The most for one day has been taken.")
     default_code = "daily_limit_reached"
 

@@ -31,14 +31,20 @@ TESTS_WITHIN = timedelta(hours=1)
 
 
 class DeviceRevoked(Conflict):
+    """The device was removed, FCM does not know it any more, or nobody is signed in on it."""
+
     default_detail = _("Nothing is sent to this device any more. Sign in on it again.")
 
 
 class NotSentYet(Conflict):
+    """The phone was faster than our record of FCM's answer."""
+
     default_detail = _("This push is just being sent. Say it again in a few seconds.")
 
 
 class TooManyTests(Throttled):
+    """Five test pushes to this device within the hour: `Retry-After` says when the next is allowed."""
+
     default_detail = _("This device had enough test pushes for now. Try again later.")
 
     def __init__(self, wait: timedelta) -> None:

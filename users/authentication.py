@@ -20,6 +20,8 @@ AUTHENTICATE_HEADER = 'Bearer realm="medtrack"'
 
 
 class SessionEnded(AuthenticationFailed):
+    """The session of the access token was ended, or its person is gone."""
+
     default_detail = _("This session has ended. Sign in again.")
 
 

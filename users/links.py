@@ -13,6 +13,8 @@ from users.models import User
 
 
 class InvalidLink(APIException):
+    """The token of a mail's link was used, is too old, or is none of ours."""
+
     status_code = 400
     default_detail = _("This link was used already or is too old. Ask for a new one.")
     default_code = "invalid_link"

@@ -31,6 +31,8 @@ PAUSE = 10.0  # seconds between two questions that an unknown key or a failure m
 
 
 class IssuerUnavailable(Unavailable):
+    """The keys of the token's outside issuer cannot be fetched at the moment."""
+
     default_detail = _("The service that you signed in with cannot be reached. Try again in a moment.")
 
 

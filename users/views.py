@@ -38,6 +38,8 @@ from users.tokens import bearer_token
 
 
 class LoginUnavailable(Unavailable):
+    """Guesses of passwords cannot be counted at the moment, so none is allowed."""
+
     default_detail = _("Signing in is not possible at the moment. Try again in a few seconds.")
 
 

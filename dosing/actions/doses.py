@@ -45,6 +45,8 @@ COLUMNS = {"quantity": "taken_quantity", "reason": "skip_reason"}
 
 
 class InvalidTransition(Conflict):
+    """The dose's status does not allow this, such as snoozing a dose that was taken."""
+
     default_detail = _("This dose cannot be changed in this way now.")
     default_code = "invalid_transition"
 

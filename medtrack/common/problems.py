@@ -1,7 +1,8 @@
 """Errors as the API shows them: one shape for every status, whoever raised it."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -28,10 +29,14 @@ class Conflict(exceptions.APIException):
 
 
 class IdConflict(Conflict):
+    """The `id` or `event_id` of the request belongs to something else."""
+
     default_detail = gettext_lazy("Another object was already created with this id.")
 
 
 class RequestTooLarge(exceptions.APIException):
+    """The body is larger than 2 MiB."""
+
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = gettext_lazy("The request is larger than we accept.")
     default_code = "too_large"
@@ -43,6 +48,104 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     wait = 5
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """One `type` that clients can meet: its sentence in the language of the moment, and when it is answered."""
+
+    name: str
+    status: int
+    sentence: "StrOrPromise"
+    when: str
+
+
+BAD_REQUEST = ProblemType(
+    "BadRequest",
+    status.HTTP_400_BAD_REQUEST,
+    gettext_lazy("The request could not be understood."),
+    "The request itself is broken, such as by a `Host` that is not ours.",
+)
+INTERNAL_ERROR = ProblemType(
+    "InternalError",
+    status.HTTP_500_INTERNAL_SERVER_ERROR,
+    gettext_lazy("Something went wrong on our side."),
+    "We have a defect, and `request_id` finds it in our log.",
+)
+
+
+def _of_framework(name: str, kind: type[exceptions.APIException], when: str) -> ProblemType:
+    return ProblemType(name, kind.status_code, cast("StrOrPromise", kind.default_detail), when)
+
+
+# What the framework raises by itself, under names that stay when the framework's change.
+_OF_FRAMEWORK = {
+    exceptions.APIException: INTERNAL_ERROR,
+    exceptions.ParseError: ProblemType(
+        "ParseError",
+        status.HTTP_400_BAD_REQUEST,
+        gettext_lazy("The body is not JSON that we can read."),
+        "The body is not JSON in UTF-8, or it is nested too deep.",
+    ),
+    exceptions.ValidationError: ProblemType(
+        "ValidationError",
+        status.HTTP_400_BAD_REQUEST,
+        gettext_lazy("Some fields are not valid."),
+        "Fields of the body or the query are not valid: `errors` says which and why.",
+    ),
+    exceptions.NotAuthenticated: _of_framework(
+        "NotAuthenticated", exceptions.NotAuthenticated, "The request has no access token."
+    ),
+    exceptions.AuthenticationFailed: _of_framework(
+        "AuthenticationFailed",
+        exceptions.AuthenticationFailed,
+        "The access token is not ours, or has expired.",
+    ),
+    exceptions.NotFound: _of_framework(
+        "NotFound", exceptions.NotFound, "There is no such thing, or it is somebody else's."
+    ),
+    exceptions.MethodNotAllowed: _of_framework(
+        "MethodNotAllowed", exceptions.MethodNotAllowed, "The path does not know this method."
+    ),
+    exceptions.NotAcceptable: _of_framework(
+        "NotAcceptable", exceptions.NotAcceptable, "`Accept` leaves no room for JSON."
+    ),
+    exceptions.UnsupportedMediaType: _of_framework(
+        "UnsupportedMediaType",
+        exceptions.UnsupportedMediaType,
+        "The body's `Content-Type` is not `application/json`.",
+    ),
+    exceptions.Throttled: _of_framework(
+        "Throttled",
+        exceptions.Throttled,
+        "Too many of these for now; `Retry-After` says in how many seconds.",
+    ),
+}
+
+
+def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
+    """What clients get for an exception: one of ours by its own name, another as the nearest that we know."""
+    for kind in raised.__mro__:
+        if kind in _OF_FRAMEWORK:
+            return _OF_FRAMEWORK[kind]
+        if not kind.__module__.startswith("rest_framework."):
+            break
+    when = " ".join((kind.__dict__.get("__doc__") or "").split())
+    sentence = cast("StrOrPromise", raised.default_detail)
+    return ProblemType(kind.__name__, raised.status_code, sentence, when)
+
+
+def problem_types() -> list[ProblemType]:
+    """Every type that the API can answer with, by status; the classes that raise them must be loaded, as by the URLs."""
+    raised = [kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, Unavailable)]
+    ours = [problem_type(kind) for kind in raised if not kind.__module__.startswith("rest_framework.")]
+    return sorted({BAD_REQUEST, *_OF_FRAMEWORK.values(), *ours}, key=lambda found: (found.status, found.name))
+
+
+def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _subclasses(kind)
 
 
 def field_error(field: str, detail: "StrOrPromise", *, code: str) -> exceptions.ValidationError:
@@ -78,7 +181,7 @@ def body_of(exc: Exception) -> dict[str, Any] | None:
 
 def internal_error() -> dict[str, Any]:
     """The problem that an unexpected exception is: it says nothing about the inside."""
-    return problem(500, "InternalError", _("Something went wrong on our side."))
+    return problem(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))
 
 
 def _expected(exc: Exception) -> exceptions.APIException | None:
@@ -95,11 +198,11 @@ def _expected(exc: Exception) -> exceptions.APIException | None:
 
 
 def _body(exc: exceptions.APIException) -> dict[str, Any]:
+    kind = problem_type(type(exc))
     if isinstance(exc, exceptions.ValidationError):
-        errors = list(_flatten(exc.detail))
-        return problem(exc.status_code, "ValidationError", _("Some fields are not valid."), errors=errors)
+        return problem(exc.status_code, kind.name, str(kind.sentence), errors=list(_flatten(exc.detail)))
     members = exc.members if isinstance(exc, Conflict) else {}
-    return problem(exc.status_code, type(exc).__name__, str(exc.detail), **members)
+    return problem(exc.status_code, kind.name, str(exc.detail), **members)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -129,7 +232,7 @@ def _json(status_code: int, problem_type: str, detail: str) -> JsonResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json(400, "BadRequest", _("The request could not be understood."))
+    return _json(BAD_REQUEST.status, BAD_REQUEST.name, str(BAD_REQUEST.sentence))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
@@ -142,4 +245,4 @@ def not_found(request: HttpRequest, exception: Exception | None = None, nowhere:
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Says nothing about the inside; the request id finds the traceback in the log."""
-    return _json(500, "InternalError", _("Something went wrong on our side."))
+    return _json(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))

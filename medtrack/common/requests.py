@@ -2,13 +2,20 @@
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import (
+    BaseSerializer,
+    BooleanField,
+    CharField,
+    Field,
+    IntegerField,
+    Serializer,
+)
 
 
 class LooseJSONParser(parsers.JSONParser):
@@ -42,12 +49,23 @@ def validated(
 
 def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    return checked(serializer, request.query_params)
+    # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
+    fields: dict[str, Any] = _made_once(serializer, partial=False).run_validation(request.query_params.dict())  # type: ignore[arg-type]
+    return fields
 
 
 def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """The fields as the serializer understands them. Raises ValidationError naming the fields."""
-    fields: dict[str, Any] = _made_once(serializer, partial=partial).run_validation(data)  # type: ignore[arg-type]
+    """What was said in JSON, as the serializer understands it. Raises ValidationError naming the fields."""
+    made = _made_once(serializer, partial=partial)  # type: ignore[arg-type]
+    wrong = _wrong_types(made, data)
+    try:
+        fields: dict[str, Any] = made.run_validation(data)
+    except ValidationError as error:
+        if not wrong:
+            raise
+        raise ValidationError({**cast("dict[str, Any]", error.detail), **wrong}) from error
+    if wrong:
+        raise ValidationError(wrong)
     return fields
 
 
@@ -55,3 +73,28 @@ def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool =
 def _made_once(serializer: type[BaseSerializer[Any]], *, partial: bool) -> BaseSerializer[Any]:
     """Making its fields takes longer than checking most bodies; a serializer that is only asked keeps no state."""
     return serializer(partial=partial)
+
+
+def _wrong_types(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
+    """DRF takes 5 for a text, "off" for a boolean and "7" for a number; the contract does not."""
+    errors: dict[str, Any] = {}
+    if not isinstance(serializer, Serializer) or not isinstance(data, dict):
+        return errors
+    for name, field in serializer.fields.items():
+        value = data.get(name)
+        if isinstance(field, BaseSerializer):
+            if inner := _wrong_types(field, value):
+                errors[name] = inner
+        elif value is not None and not _is_of_its_type(field, value):
+            errors[name] = [ErrorDetail(str(field.error_messages["invalid"]), code="invalid")]
+    return errors
+
+
+def _is_of_its_type(field: Field[Any, Any, Any, Any], value: Any) -> bool:
+    if isinstance(field, CharField):
+        return isinstance(value, str)
+    if isinstance(field, BooleanField):
+        return isinstance(value, bool)
+    if isinstance(field, IntegerField):
+        return not isinstance(value, bool | str)
+    return True

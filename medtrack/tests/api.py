@@ -22,7 +22,22 @@ def _json_schema(node: Any) -> Any:
 
 
 SCHEMA = _json_schema(yaml.safe_load(SCHEMA_FILE.read_text()))
-_PATHS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), path) for path in SCHEMA["paths"]]
+UNEXPECTED = SCHEMA["components"]["responses"]["Unexpected"]
+PROBLEM_TYPES = SCHEMA["components"]["schemas"]["ProblemType"]["enum"]
+_PATHS = [
+    (re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), path)
+    for path in sorted(SCHEMA["paths"], key=lambda path: path.count("{"))
+]
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """The node itself, or what it refers to."""
+    while "$ref" in node:
+        found: Any = SCHEMA
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        node = found
+    return node
 
 
 def assert_in_schema(method: str, path: str, status: int, body: Any) -> None:
@@ -30,14 +45,14 @@ def assert_in_schema(method: str, path: str, status: int, body: Any) -> None:
     template = next((template for pattern, template in _PATHS if pattern.match(path)), None)
     operation = SCHEMA["paths"].get(template, {}).get(method.lower(), {})
     answers = operation.get("responses", {})
-    answer = answers.get(str(status)) or answers.get("default")
-    if answer is None:
-        schema = {"$ref": "#/components/schemas/Problem"}
-    elif "content" not in answer:
+    answer = resolved(answers.get(str(status)) or answers.get("default") or UNEXPECTED)
+    if "x-problem-types" in answer:
+        documented = answer["x-problem-types"] if operation else PROBLEM_TYPES
+        assert body["type"] in documented, f"{method} {path} documents no {body['type']}"
+    if "content" not in answer:
         assert body is None, f"{method} {path} documents no body for {status}"
         return
-    else:
-        schema = answer["content"]["application/json"]["schema"]
+    schema = answer["content"]["application/json"]["schema"]
     Draft4Validator({**schema, "components": SCHEMA["components"]}, format_checker=FormatChecker()).validate(
         body
     )
@@ -53,7 +68,7 @@ class Client(APIClient):
 
     def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().generic(method, path, *args, **kwargs)
-        if path.startswith("/api/v1/"):
+        if path.startswith("/api/v1/") and method != "HEAD":
             body = response.json() if response.content else None
             assert_in_schema(method, path.split("?")[0], response.status_code, body)
         return response

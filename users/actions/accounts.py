@@ -17,10 +17,14 @@ from users.models import User
 
 
 class EmailTaken(Conflict):
+    """Another account has this e-mail, whatever its case."""
+
     default_detail = _("An account with this e-mail exists already.")
 
 
 class InvalidCredentials(AuthenticationFailed):
+    """No account has this e-mail and this password; which of the two is wrong is not said."""
+
     default_detail = _("The e-mail or the password is wrong.")
     default_code = "invalid_credentials"
 

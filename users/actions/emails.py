@@ -22,10 +22,14 @@ _BROKER = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0, "max_retries": 
 
 
 class MailUnavailable(Unavailable):
+    """Mails cannot be queued at the moment, to nobody at all."""
+
     default_detail = _("We cannot send mails at the moment. Try again in a few minutes.")
 
 
 class NothingToVerify(Conflict):
+    """The caller has no e-mail, or has confirmed it."""
+
     default_detail = _("There is no e-mail address that waits to be confirmed.")
 
 

@@ -23,6 +23,8 @@ _NOTED_EVERY = timedelta(hours=1)
 
 
 class InvalidIdToken(AuthenticationFailed):
+    """The id token is not its issuer's, not for us, too old, or its person has left."""
+
     default_detail = _("The sign-in could not be confirmed. Try again.")
     default_code = "invalid_id_token"
 

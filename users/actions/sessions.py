@@ -20,6 +20,8 @@ REPEAT_WITHIN = timedelta(seconds=30)
 
 
 class InvalidRefreshToken(AuthenticationFailed):
+    """The refresh token is not ours, too old or was used before, or its session has ended."""
+
     default_detail = _("The refresh token is not valid any more. Sign in again.")
     default_code = "invalid_refresh_token"
 

@@ -1,0 +1,20 @@
+"""Lets the generated clients live through a day: `python -m medtrack.tests.clients FOLDER`, see script/clients."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from medtrack.tests.house import House
+
+
+def main(folder: str) -> None:
+    with tempfile.TemporaryDirectory() as directory, House(Path(directory)) as house:
+        house.open()
+        url = f"http://127.0.0.1:{house.port}"
+        for command in (["node", "built/story.js"], ["venv/bin/python", "story.py"]):
+            subprocess.run([*command, url], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
