@@ -19,8 +19,8 @@ class MedicationInput(serializers.Serializer[Any]):
 
 
 class MedicationsQuery(serializers.Serializer[Any]):
-    is_active = serializers.BooleanField(required=False, allow_null=True)
-    is_paused = serializers.BooleanField(required=False, allow_null=True)
+    is_active = serializers.BooleanField(required=False)
+    is_paused = serializers.BooleanField(required=False)
 
 
 class NewMedicationInput(MedicationInput):

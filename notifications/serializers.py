@@ -59,7 +59,7 @@ class AcknowledgementOutput(serializers.Serializer[Any]):
 
 class NotificationsQuery(serializers.Serializer[Any]):
     unread = serializers.BooleanField(
-        required=False, allow_null=True, help_text="Only those that are not read, or only those that are."
+        required=False, help_text="Only those that are not read, or only those that are."
     )
 
 

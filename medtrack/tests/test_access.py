@@ -71,6 +71,7 @@ def foreign_id(operation: Operation, field: str, anas: Belongings) -> str:
     if field == "id":
         made: dict[str, Any] = {
             "createMedication": anas.medication,
+            "cloneMedication": anas.medication,
             "createSchedule": anas.schedule,
             "logIntake": anas.intake,
         }

@@ -100,7 +100,8 @@ def takes(field: dict[str, Any], value: object) -> bool:
 def test_every_field_with_a_wrong_value_is_named(anas: Belongings, subtests: pytest.Subtests) -> None:
     client, before = Client(anas.credentials), all_rows()
     for operation in WITH_BODY:
-        fields = (operation.body or {})["properties"]
+        # Each of a batch of events is answered by itself.
+        fields = {} if operation.id == "recordDoseEvents" else (operation.body or {})["properties"]
         for name, value in WRONG.items():
             with subtests.test(f"{operation.id}: {name}"), undone():
                 response = send(client, operation, path_of(operation, anas), dict.fromkeys(fields, value))
@@ -141,7 +142,7 @@ def test_a_query_that_means_nothing_is_refused_by_name(anas: Belongings, subtest
     for operation in OPERATIONS:
         for field, described in operation.query.items():
             for name, text in BROKEN_QUERIES.items():
-                if text.isdigit() and described["type"] == "integer":
+                if text.isdigit() and described.get("type") == "integer":
                     continue  # as many as there are
                 with subtests.test(f"{operation.id} {field}: {name}"):
                     response = client.get(f"{path_of(operation, anas)}?{field}={text}")

@@ -29,7 +29,11 @@ WRITES = {
     "verifyEmail": "users: email_verified_at updated_at",
     "sendVerification": "",
     "endSession": "sessions: revoked_at",
-    "deleteMe": "",
+    "deleteMe": (
+        "device_tokens: -; dose_events: -; dose_logs: -; medications: -; notification_logs: -; push_deliveries: -; "
+        "schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
+        "timezone updated_at"
+    ),
     "updateMe": (
         "users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
@@ -180,7 +184,11 @@ def settled(before: Rows, after: Rows) -> list[str]:
             return value if value in known else "new"
         if isinstance(value, datetime):
             return value if value in moments or value.second == value.microsecond == 0 else "now"
-        return "secret" if isinstance(value, memoryview | bytes) or str(value).startswith("argon2") else value
+        return (
+            "secret"
+            if isinstance(value, memoryview | bytes) or str(value).startswith(("argon2", "!"))
+            else value
+        )
 
     rows = (
         f"{table} { {name: plain(value) for name, value in row.items()} }"

@@ -93,8 +93,12 @@ def ask_an_issuer_who_is_away(client: Client, anas: Belongings) -> Any:
 def without_redis(operation: str) -> Producer:
     def produce(client: Client, anas: Belongings) -> Any:
         nowhere = f"redis://127.0.0.1:{free_port()}/0"
-        with override_settings(REDIS_URL=nowhere), patch.object(current_app.conf, "broker_write_url", nowhere):
-            return call(client, OPERATION[operation], anas)
+        current_app.conf.broker_write_url = nowhere
+        try:
+            with override_settings(REDIS_URL=nowhere):
+                return call(client, OPERATION[operation], anas)
+        finally:
+            current_app.conf.broker_write_url = None
 
     return produce
 
