@@ -4,18 +4,16 @@ Each looks at the caller's session itself, so that one that was ended stops at o
 taking is left to `dosing.actions.doses`, which knows all the rules.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
 from dosing.actions.doses import CLOCK_SKEW, MEMORY, payload_of
-from dosing.status import TRANSITIONS, Change
 from medtrack.common.ids import uuid7
 from medtrack.common.statements import Statement
 from users.authentication import SessionEnded
@@ -24,24 +22,14 @@ from users.tokens import AccessClaims
 _SQL = Path(__file__).parent / "sql"
 _DAY = Statement.of(_SQL / "day.sql")
 _TAKE = Statement.of(_SQL / "take.sql")
-_TAKABLE = [str(status) for status, change in TRANSITIONS if change == Change.TAKE]
-_DAY_LENGTH = timedelta(days=1)
 
 
-def day_of(claims: AccessClaims, day: date | None, *, now: datetime) -> dict[str, Any]:
-    """The doses of a local date, by default of the person's today, as DayOutput shows them. Raises SessionEnded."""
-    # Whichever zone the person is in, their date is one of three.
-    dates = [day] if day else [now.date() - _DAY_LENGTH, now.date(), now.date() + _DAY_LENGTH]
-    rows = _DAY.rows(dates=dates, session_id=claims.session_id, user_id=claims.user_id)
+def day_of(claims: AccessClaims, day: date) -> dict[str, Any]:
+    """The doses of a local date, as DayOutput shows them. Raises SessionEnded."""
+    rows = _DAY.rows(day=day, session_id=claims.session_id, user_id=claims.user_id)
     if not rows:
         raise SessionEnded
-    timezone: str = rows[0][0]
-    day = day or now.astimezone(ZoneInfo(timezone)).date()
-    return {
-        "date": day,
-        "timezone": timezone,
-        "results": [_as_output(row[1:]) for row in rows if row[1] == day],
-    }
+    return {"date": day, "timezone": rows[0][0], "results": [_as_output(row[1:]) for row in rows if row[1]]}
 
 
 def take_planned_dose(
@@ -68,7 +56,6 @@ def take_planned_dose(
             quantity=quantity,
             note=note or "",
             payload=Jsonb(payload_of(quantity=quantity, note=note)),
-            takable=_TAKABLE,
             clock_skew=CLOCK_SKEW,
             memory=MEMORY,
         )

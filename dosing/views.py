@@ -232,8 +232,9 @@ class Doses(SignatureOnly, APIView):
     def get(self, request: Request) -> Response:
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
-        day = queried(DayQuery, request).get("date")
-        return Response(day_of(caller_claims(request), day, now=timezone.now()))
+        claims = caller_claims(request)
+        day = queried(DayQuery, request).get("date") or timezone.now().astimezone(caller(request).zone).date()
+        return Response(day_of(claims, day))
 
     @extend_schema(
         operation_id="logIntake",

@@ -1,10 +1,12 @@
 """The short way through the day against the long one, which knows all the rules."""
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -24,7 +26,7 @@ from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseEvent, DoseLog
 from dosing.serializers import DoseOutput
 from dosing.settling import settle
-from dosing.status import DoseStatus
+from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.common.renderers import JSONRenderer
 from medtrack.tests.api import Client
 from medtrack.tests.builders import dose_due, medication_of, person, session_of
@@ -34,6 +36,7 @@ from users.models import Session, User
 from users.tokens import AccessClaims
 
 NOW = timezone.now().replace(microsecond=0)
+TAKE_SQL = Path(__file__).parents[1] / "sql" / "take.sql"
 
 
 def claims_of(user: User) -> AccessClaims:
@@ -79,14 +82,13 @@ class TestDays(TestCase):
             make(user, number, fate, NOW - timedelta(hours=6, minutes=7 * (number % 3)))
         today = NOW.astimezone(user.zone).date()
         for day in (today, today - timedelta(days=1)):
-            shown = json.loads(JSONRenderer().render(day_of(claims_of(user), day, now=NOW)))
+            shown = json.loads(JSONRenderer().render(day_of(claims_of(user), day)))
             expected = DoseOutput(lived(user, day), many=True).data
             assert shown == {
                 "date": day.isoformat(),
                 "timezone": zone,
                 "results": json.loads(orjson.dumps(expected)),
             }
-        assert day_of(claims_of(user), None, now=NOW)["date"] == today
 
     @settings(max_examples=40, deadline=None)
     @given(
@@ -148,11 +150,17 @@ def dose(ana: Credentials) -> DoseLog:
     return dose_due(ana.user, NOW)
 
 
+def test_the_short_way_takes_what_the_table_says() -> None:
+    (statuses,) = re.findall(r"d.status IN \((.*)\)", TAKE_SQL.read_text())
+    takable = [str(status) for status, change in TRANSITIONS if change == Change.TAKE]
+    assert statuses == ", ".join(f"'{status}'" for status in takable)
+
+
 def test_neither_way_is_open_once_the_session_has_ended(ana: Credentials, dose: DoseLog) -> None:
     claims = claims_of(ana.user)
     log_out(session=session_of(ana.user), now=timezone.now())
     with pytest.raises(SessionEnded):
-        day_of(claims, NOW.date(), now=NOW)
+        day_of(claims, NOW.date())
     with pytest.raises(SessionEnded):
         take_planned_dose(claims, dose_id=dose.id)
     assert not DoseEvent.objects.exists()
@@ -164,7 +172,7 @@ def test_neither_way_is_open_to_somebody_who_left(
 ) -> None:
     User.objects.update(**change)
     with pytest.raises(SessionEnded):
-        day_of(claims_of(ana.user), NOW.date(), now=NOW)
+        day_of(claims_of(ana.user), NOW.date())
     with pytest.raises(SessionEnded):
         take_planned_dose(claims_of(ana.user), dose_id=dose.id)
 
@@ -172,7 +180,7 @@ def test_neither_way_is_open_to_somebody_who_left(
 def test_a_session_that_ran_out_opens_nothing(ana: Credentials, dose: DoseLog) -> None:
     Session.objects.update(created_at=NOW - timedelta(days=2), expires_at=NOW - timedelta(days=1))
     with pytest.raises(SessionEnded):
-        day_of(claims_of(ana.user), NOW.date(), now=NOW)
+        day_of(claims_of(ana.user), NOW.date())
 
 
 def test_a_session_opens_only_the_doses_of_its_own_person(
@@ -181,7 +189,7 @@ def test_a_session_opens_only_the_doses_of_its_own_person(
     assert take_planned_dose(claims_of(cleo.user), dose_id=dose.id) is None
     mixed = AccessClaims(ana.user.id, session_of(cleo.user).id)
     with pytest.raises(SessionEnded):
-        day_of(mixed, NOW.date(), now=NOW)
+        day_of(mixed, NOW.date())
     assert DoseLog.objects.get().status == DoseStatus.PENDING
 
 

@@ -55,6 +55,8 @@ def test_a_day_costs_the_same_queries_however_many_doses(
     for number in range(5):
         dose_due(ana.user, timezone.now() - timedelta(seconds=number), medicine=f"Medicine {number}")
     with django_assert_num_queries(1):
+        as_ana.get(f"/api/v1/doses?date={timezone.now().date()}")
+    with django_assert_num_queries(2):
         as_ana.get("/api/v1/doses")
 
 
