@@ -184,6 +184,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["medtrack.common.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "medtrack.common.negotiation.ContentNegotiation",
     "DEFAULT_PARSER_CLASSES": ["medtrack.common.requests.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "medtrack.common.schema.Schema",
     "DEFAULT_METADATA_CLASS": None,

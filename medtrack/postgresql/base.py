@@ -1,6 +1,7 @@
 """Django's PostgreSQL backend, with a cheaper look at a connection before its use and statements that stay prepared."""
 
 import select
+import sys
 from typing import Any
 
 import psycopg
@@ -16,6 +17,11 @@ class _PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def get_connection_params(self) -> dict[str, Any]:
+        """However often it is repeated, only what asks for it is prepared."""
+        params: dict[str, Any] = super().get_connection_params()
+        return params | {"prepare_threshold": sys.maxsize}
+
     def is_usable(self) -> bool:
         """Without a round trip: a connection that the server closed has a farewell waiting to be read."""
         if self.errors_occurred or self.connection is None:
