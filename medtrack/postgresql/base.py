@@ -7,10 +7,15 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
+from psycopg.pq import Format
 
 
 class _PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """Binds on the server, where the statement stays parsed as long as the connection lasts."""
+    """Binds on the server, where the statement stays parsed as long as the connection lasts; reads binary values."""
+
+    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        super().__init__(connection)
+        self.format = Format.BINARY
 
     def execute(self, query: Any, params: Any = None, **_options: Any) -> "_PreparedCursor":
         return super().execute(query, params, prepare=True)
