@@ -4,6 +4,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 _SHARED = [
@@ -25,7 +26,7 @@ def logging_config(log_format: str) -> dict[str, Any]:
         _without_row_values,
     ]
     if log_format == "json":
-        renderers += [structlog.processors.JSONRenderer()]
+        renderers += [structlog.processors.JSONRenderer(_json)]
     else:
         renderers += [
             _without_noise,
@@ -61,6 +62,10 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "django_structlog.celery": {"level": "WARNING"},
         },
     }
+
+
+def _json(event: Any, **options: Any) -> str:
+    return orjson.dumps(event, options.get("default")).decode()
 
 
 def _without_row_values(

@@ -68,12 +68,12 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medtrack.common.request_log.RequestLog",
     "medtrack.common.pages.PageSessions",
-    "django.middleware.locale.LocaleMiddleware",
+    "medtrack.common.language.Language",
     "django.middleware.common.CommonMiddleware",
     "medtrack.common.pages.PageCsrf",
     "medtrack.common.pages.PageAuthentication",
     "medtrack.common.pages.PageMessages",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "medtrack.common.pages.PageFrames",
     "medtrack.common.revalidation.Revalidation",
 ]
 

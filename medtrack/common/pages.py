@@ -6,6 +6,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
@@ -30,4 +31,8 @@ class PageAuthentication(_PagesOnly, AuthenticationMiddleware):
 
 
 class PageMessages(_PagesOnly, MessageMiddleware):
+    pass
+
+
+class PageFrames(_PagesOnly, XFrameOptionsMiddleware):
     pass

@@ -1,13 +1,22 @@
 """ETags on what the API reads out: a phone asks whether what it has still holds, and nobody between keeps a copy."""
 
-from django.http import HttpRequest
+from hashlib import blake2b
+
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.http import ConditionalGetMiddleware
+from django.utils.cache import get_conditional_response
+from django.utils.deprecation import MiddlewareMixin
 
 
-class Revalidation(ConditionalGetMiddleware):
+class Revalidation(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not request.path_info.startswith("/api/v1/"):
             return response
         response.headers.setdefault("Cache-Control", "private, no-cache")
-        return super().process_response(request, response) if response.status_code == 200 else response
+        if request.method not in ("GET", "HEAD") or response.status_code != 200:
+            return response
+        assert isinstance(response, HttpResponse)  # noqa: S101 - nothing of the API is streamed
+        response.headers["ETag"] = etag = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
+        if "HTTP_IF_NONE_MATCH" not in request.META:
+            return response
+        return get_conditional_response(request, etag=etag, response=response) or response
