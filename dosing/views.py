@@ -8,7 +8,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -54,8 +53,10 @@ from dosing.serializers import (
 from medications import views as medication_views
 from medications.serializers import CloneInput, MedicationOutput
 from medications.views import visible_medication
+from medtrack.common.answers import shown
 from medtrack.common.clock import database_now
 from medtrack.common.creation import CREATED_ONCE
+from medtrack.common.lists import ListView
 from medtrack.common.pagination import Key, Pagination, instant, local_date
 from medtrack.common.problems import field_error
 from medtrack.common.requests import LooseJSONParser, queried, validated
@@ -88,7 +89,7 @@ class PauseMedication(APIView):
     def post(self, request: Request, medication_id: UUID) -> Response:
         medication = visible_medication(request, medication_id)
         paused = schedules.pause_medication(medication=medication, now=database_now())
-        return Response(MedicationOutput(paused).data)
+        return Response(shown(MedicationOutput, paused))
 
 
 class ResumeMedication(APIView):
@@ -96,7 +97,7 @@ class ResumeMedication(APIView):
     def post(self, request: Request, medication_id: UUID) -> Response:
         medication = visible_medication(request, medication_id)
         resumed = schedules.resume_medication(medication=medication, now=database_now())
-        return Response(MedicationOutput(resumed).data)
+        return Response(shown(MedicationOutput, resumed))
 
 
 class CloneMedication(APIView):
@@ -118,7 +119,7 @@ class CloneMedication(APIView):
             **validated(CloneInput, request),
         )
         return Response(
-            MedicationOutput(clone).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(MedicationOutput, clone), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
 
 
@@ -127,10 +128,10 @@ class Me(user_views.Me):
     def patch(self, request: Request) -> Response:
         changes = validated(ProfileInput, request, partial=True)
         user, moves = schedules.update_profile(user=caller(request), changes=changes, now=database_now())
-        return Response(UserOutput(user).data | {"moved_doses": MoveOutput(moves, many=True).data})
+        return Response(shown(UserOutput, user) | {"moved_doses": [shown(MoveOutput, one) for one in moves]})
 
 
-class MedicationSchedules(ListAPIView[Schedule]):
+class MedicationSchedules(ListView[Schedule]):
     queryset = Schedule.objects.none()
     serializer_class = ScheduleOutput
     pagination_class = Pagination
@@ -157,14 +158,14 @@ class MedicationSchedules(ListAPIView[Schedule]):
         fields = validated(NewScheduleInput, request)
         schedule, created = schedules.create_schedule(medication=medication, now=now, **fields)
         return Response(
-            ScheduleOutput(schedule).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(ScheduleOutput, schedule), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
 
 
 class ScheduleDetail(APIView):
     @extend_schema(operation_id="getSchedule", responses=ScheduleOutput)
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Response(ScheduleOutput(_schedule(request, schedule_id)).data)
+        return Response(shown(ScheduleOutput, _schedule(request, schedule_id)))
 
     @extend_schema(
         operation_id="updateSchedule", request=ScheduleInput(partial=True), responses=ScheduleOutput
@@ -173,7 +174,7 @@ class ScheduleDetail(APIView):
         schedule = _schedule(request, schedule_id)
         changes = validated(ScheduleInput, request, partial=True)
         updated = schedules.update_schedule(schedule=schedule, changes=changes, now=database_now())
-        return Response(ScheduleOutput(updated).data)
+        return Response(shown(ScheduleOutput, updated))
 
     @extend_schema(operation_id="deleteSchedule", responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
@@ -212,7 +213,7 @@ class SchedulePreview(APIView):
             "results": found.results,
             "warnings": found.warnings,
         }
-        return Response(PreviewOutput(answer).data)
+        return Response(shown(PreviewOutput, answer))
 
 
 class Doses(SignatureOnly, APIView):
@@ -250,7 +251,7 @@ class Doses(SignatureOnly, APIView):
             **validated(IntakeInput, request),
         )
         return Response(
-            DoseOutput(dose).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(DoseOutput, dose), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
 
 
@@ -272,7 +273,7 @@ class DoseEvents(APIView):
     def post(self, request: Request) -> Response:
         events = validated(EventsInput, request)["events"]
         answers = record_events(events=events, by=caller(request), session=caller_session(request))
-        return Response(EventAnswersOutput({"results": answers}).data)
+        return Response(shown(EventAnswersOutput, {"results": answers}))
 
 
 class TakeDose(SignatureOnly, APIView):
@@ -337,7 +338,7 @@ class Adherence(APIView):
             "total": found.total,
             "results": found.results,
         }
-        return Response(AdherenceOutput(answer).data)
+        return Response(shown(AdherenceOutput, answer))
 
 
 class CurrentAdherence(APIView):
@@ -350,7 +351,7 @@ class CurrentAdherence(APIView):
     def get(self, request: Request) -> Response:
         length = PeriodLength(queried(CurrentAdherenceQuery, request)["period"])
         found = progress(caller(request), length, now=timezone.now())
-        return Response(CurrentAdherenceOutput(found).data)
+        return Response(shown(CurrentAdherenceOutput, found))
 
 
 def _done(
@@ -361,7 +362,7 @@ def _done(
     dose = action(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
-    return Response(DoseOutput(dose).data)
+    return Response(shown(DoseOutput, dose))
 
 
 def _history(request: Request) -> Response:
@@ -380,7 +381,7 @@ def _history(request: Request) -> Response:
     )
     pages = HistoryPages()
     page = pages.paginate_queryset(doses, request)
-    return Response(HistoryOutput(pages.page(page)).data)
+    return Response(shown(HistoryOutput, pages.page(page)))
 
 
 def _check_span(first: date, last: date) -> None:

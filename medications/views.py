@@ -3,7 +3,6 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -12,13 +11,15 @@ from medications import actions
 from medications.models import Medication
 from medications.querysets import MedicationQuerySet
 from medications.serializers import MedicationInput, MedicationOutput, MedicationsQuery, NewMedicationInput
+from medtrack.common.answers import shown
 from medtrack.common.creation import CREATED_ONCE
+from medtrack.common.lists import ListView
 from medtrack.common.pagination import Pagination
 from medtrack.common.requests import queried, validated
 from users.authentication import caller
 
 
-class Medications(ListAPIView[Medication]):
+class Medications(ListView[Medication]):
     queryset = Medication.objects.none()
     serializer_class = MedicationOutput
     pagination_class = Pagination
@@ -42,7 +43,7 @@ class Medications(ListAPIView[Medication]):
             by=caller(request), **validated(NewMedicationInput, request)
         )
         return Response(
-            MedicationOutput(medication).data,
+            shown(MedicationOutput, medication),
             status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
         )
 
@@ -52,7 +53,7 @@ class MedicationDetail(APIView):
 
     @extend_schema(operation_id="getMedication", responses=MedicationOutput)
     def get(self, request: Request, medication_id: UUID) -> Response:
-        return Response(MedicationOutput(visible_medication(request, medication_id)).data)
+        return Response(shown(MedicationOutput, visible_medication(request, medication_id)))
 
     @extend_schema(
         operation_id="updateMedication", request=MedicationInput(partial=True), responses=MedicationOutput
@@ -61,7 +62,7 @@ class MedicationDetail(APIView):
         medication = visible_medication(request, medication_id)
         changes = validated(MedicationInput, request, partial=True)
         return Response(
-            MedicationOutput(actions.update_medication(medication=medication, changes=changes)).data
+            shown(MedicationOutput, actions.update_medication(medication=medication, changes=changes))
         )
 
 

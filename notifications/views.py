@@ -4,13 +4,14 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dosing import views as dosing_views
+from medtrack.common.answers import shown
 from medtrack.common.clock import database_now
+from medtrack.common.lists import ListView
 from medtrack.common.pagination import Key, Pagination, instant
 from medtrack.common.requests import queried, validated
 from medtrack.common.schema import DeletionWithBody
@@ -42,7 +43,7 @@ from users.serializers import ErasureInput
 from users.views import count_guess
 
 
-class Devices(ListAPIView[DeviceToken]):
+class Devices(ListView[DeviceToken]):
     queryset = DeviceToken.objects.none()
     serializer_class = DeviceOutput
     pagination_class = Pagination
@@ -65,7 +66,7 @@ class Devices(ListAPIView[DeviceToken]):
             **validated(DeviceInput, request),
         )
         return Response(
-            DeviceOutput(device).data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(DeviceOutput, device), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
 
 
@@ -86,7 +87,7 @@ class TestDevice(APIView):
     )
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device=_device(request, device_id), now=database_now())
-        return Response(TestPushOutput(test).data, status=status.HTTP_202_ACCEPTED)
+        return Response(shown(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
 
 
 class TraceDose(APIView):
@@ -97,7 +98,7 @@ class TraceDose(APIView):
     )
     def get(self, request: Request, dose_id: UUID) -> Response:
         history = history_of(dose_id, visible_to=caller(request), now=database_now())
-        return Response(TraceOutput(trace(history)).data)
+        return Response(shown(TraceOutput, trace(history)))
 
 
 class AcknowledgeNotification(APIView):
@@ -120,7 +121,7 @@ class AcknowledgeNotification(APIView):
             session=caller_session(request),
             now=database_now(),
         )
-        return Response(AcknowledgementOutput(acknowledgement).data)
+        return Response(shown(AcknowledgementOutput, acknowledgement))
 
 
 class InboxPages(Pagination):
@@ -143,7 +144,7 @@ class Notifications(APIView):
         pages = InboxPages()
         page = pages.paginate_queryset(pushes, request)
         results = entries(page, user=user, language=get_language() or user.language)
-        return Response(NotificationsOutput(pages.page(results)).data)
+        return Response(shown(NotificationsOutput, pages.page(results)))
 
 
 class ReadNotification(APIView):
@@ -152,7 +153,7 @@ class ReadNotification(APIView):
         user = caller(request)
         read = actions.read_notification(notification_id=notification_id, by=user, now=database_now())
         (entry,) = entries([read], user=user, language=get_language() or user.language)
-        return Response(NotificationOutput(entry).data)
+        return Response(shown(NotificationOutput, entry))
 
 
 class ReadAllNotifications(APIView):
@@ -190,7 +191,7 @@ class Me(dosing_views.Me):
 class NotificationSettings(APIView):
     @extend_schema(operation_id="getNotificationSettings", responses=NotificationSettingsOutput)
     def get(self, request: Request) -> Response:
-        return Response(NotificationSettingsOutput(caller(request)).data)
+        return Response(shown(NotificationSettingsOutput, caller(request)))
 
     @extend_schema(
         operation_id="replaceNotificationSettings",
@@ -200,7 +201,7 @@ class NotificationSettings(APIView):
     def put(self, request: Request) -> Response:
         settings = validated(NotificationSettingsInput, request)
         user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
-        return Response(NotificationSettingsOutput(user).data)
+        return Response(shown(NotificationSettingsOutput, user))
 
 
 def _device(request: Request, device_id: UUID) -> DeviceToken:

@@ -6,13 +6,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from medtrack.common.answers import shown
 from medtrack.common.clock import database_now
+from medtrack.common.lists import ListView
 from medtrack.common.pagination import Pagination
 from medtrack.common.problems import Unavailable
 from medtrack.common.requests import validated
@@ -64,7 +65,7 @@ class SignUp(PublicView):
     def post(self, request: Request) -> Response:
         credentials = accounts.sign_up(now=timezone.now(), **validated(SignUpInput, request))
         emails.greet(user=credentials.user)
-        return Response(CredentialsOutput(credentials).data, status=status.HTTP_201_CREATED)
+        return Response(shown(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
 
 
 class LogIn(PublicView):
@@ -73,7 +74,7 @@ class LogIn(PublicView):
         fields = validated(LogInInput, request)
         count_guess(request, fields["email"])
         credentials = accounts.log_in(now=timezone.now(), **fields)
-        return Response(CredentialsOutput(credentials).data)
+        return Response(shown(CredentialsOutput, credentials))
 
 
 class LogInSocially(PublicView):
@@ -89,7 +90,7 @@ class LogInSocially(PublicView):
     )
     def post(self, request: Request) -> Response:
         credentials = identities.log_in_socially(now=timezone.now(), **validated(SocialInput, request))
-        return Response(CredentialsOutput(credentials).data)
+        return Response(shown(CredentialsOutput, credentials))
 
 
 class Refresh(PublicView):
@@ -111,7 +112,7 @@ class Refresh(PublicView):
         credentials = sessions.refresh_session(
             access=access, now=database_now(), **validated(RefreshInput, request)
         )
-        return Response(CredentialsOutput(credentials).data)
+        return Response(shown(CredentialsOutput, credentials))
 
 
 class LogOut(APIView):
@@ -189,7 +190,7 @@ class SendVerification(APIView):
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
-class Sessions(ListAPIView[Session]):
+class Sessions(ListView[Session]):
     queryset = Session.objects.none()
     serializer_class = SessionOutput
     pagination_class = Pagination
@@ -216,7 +217,7 @@ class Me(APIView):
 
     @extend_schema(operation_id="getMe", tags=["me"], responses=UserOutput)
     def get(self, request: Request) -> Response:
-        return Response(UserOutput(caller(request)).data)
+        return Response(shown(UserOutput, caller(request)))
 
 
 def _my_sessions(request: Request) -> SessionQuerySet:
