@@ -19,7 +19,7 @@ PERSON = {"password": "seven quiet rivers", "timezone": "Europe/Berlin"}
 # Rules that a schema cannot say (a strong password, a zone that exists) refuse what it allows.
 UNFAIR_CHECKS = "positive_data_acceptance"
 # They would end the session that everything else needs.
-ENDING = ("logOut",)
+ENDING = ("logOut", "endSession", "deleteMe")
 
 
 def fuzz(house: House, *arguments: str) -> "subprocess.CompletedProcess[str]":
