@@ -110,6 +110,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.E003",  # e-mail is unique by an index on lower(email), which the check overlooks
+    "security.W002",  # these two middlewares are there, but for pages alone: medtrack.common.pages
+    "security.W003",
     "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
     "security.W021",
 ]
@@ -246,7 +248,7 @@ DJANGO_STRUCTLOG_CELERY_ENABLED = True
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://" if DEBUG else "")
 _email: dict[str, Any] = understood(
     "EMAIL_URL",
-    lambda text: env.email_url_config(text or "dummymail://"),
+    lambda _: env.email_url_config(EMAIL_URL or "dummymail://"),
     "write for example smtp+tls://user:password@mail.example.org:587.",
 )
 EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]

@@ -34,6 +34,7 @@ def _log_failure(*, request: HttpRequest, **_signal: Any) -> None:
 def _described(request: HttpRequest) -> dict[str, str]:
     """Without the query: staff search for people and medicines there."""
     described = {"request": f"{request.method} {request.path}"}
-    if staff := getattr(request, "_cached_user", None):
+    staff = getattr(request, "_cached_user", None)
+    if staff and staff.pk:
         described["user_id"] = str(staff.pk)
     return described

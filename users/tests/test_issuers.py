@@ -92,3 +92,15 @@ def test_a_setting_that_cannot_be_understood_stops_the_start_with_its_remedy(
     assert refused.returncode != 0
     assert f"{name} cannot be understood" in refused.stderr
     assert remedy in refused.stderr
+
+
+@pytest.mark.parametrize(("debug", "backend"), [("true", "console"), ("false", "dummy")])
+def test_in_development_mails_are_written_into_the_terminal(debug: str, backend: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "manage.py", "diffsettings", "--all"],
+        env={name: value for name, value in os.environ.items() if name != "EMAIL_URL"} | {"DEBUG": debug},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"EMAIL_BACKEND = 'django.core.mail.backends.{backend}.EmailBackend'" in said.stdout
