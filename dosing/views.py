@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -234,7 +235,10 @@ class Doses(SignatureOnly, APIView):
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
         claims = caller_claims(request)
-        day = queried(DayQuery, request).get("date") or timezone.now().astimezone(caller(request).zone).date()
+        day = (
+            _read(queried, DayQuery, request).get("date")
+            or timezone.now().astimezone(caller(request).zone).date()
+        )
         return Response(day_of(claims, day))
 
     @extend_schema(
@@ -279,7 +283,7 @@ class DoseEvents(APIView):
 class TakeDose(SignatureOnly, APIView):
     @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
     def post(self, request: Request, dose_id: UUID) -> Response:
-        said = validated(TakeInput, request)
+        said = _read(validated, TakeInput, request)
         if taken := take_planned_dose(caller_claims(request), dose_id=dose_id, **said):
             return Response(taken)
         return _done(doses.take_dose, TakeInput, request, dose_id)
@@ -363,6 +367,17 @@ def _done(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
     return Response(shown(DoseOutput, dose))
+
+
+def _read(
+    read: Callable[..., dict[str, Any]], serializer: type[Serializer[Any]], request: Request
+) -> dict[str, Any]:
+    """With SignatureOnly: what is wrong is said in the caller's language, and only if their session lives."""
+    try:
+        return read(serializer, request)
+    except ValidationError:
+        caller(request)
+        return read(serializer, request)
 
 
 def _history(request: Request) -> Response:

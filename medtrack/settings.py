@@ -162,6 +162,7 @@ THROTTLES = understood(
             "signup": Limit(60, 3600),
             "login": Limit(200, 900),
             "login_account": Limit(10, 900),
+            "login_everywhere": Limit(100, 900),
             "refresh": Limit(3000, 600),
             "social": Limit(200, 900),
             "forgot": Limit(60, 3600),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import PermissionDenied
 
 from medtrack.common.problems import field_error
+from users.actions.identities import forget_identities
 from users.models import IdempotencyKey, Session, User
 
 FRESH = timedelta(minutes=10)
@@ -47,7 +48,8 @@ def require_presence(*, user: User, session: Session, password: str | None, now:
 @transaction.atomic
 def erase_account(*, user: User, now: datetime) -> None:
     """Nobody can sign in as this person any more, nor tell who it was; the e-mail is free again."""
-    for rows in (user.sessions, user.identities, IdempotencyKey.objects.filter(user=user)):
+    forget_identities(user=user, now=now)
+    for rows in (user.sessions, IdempotencyKey.objects.filter(user=user)):
         list(rows.select_for_update(nowait=True).values_list("id"))
         rows.all().delete()
     user.groups.clear()

@@ -135,7 +135,7 @@ class ForgotPassword(PublicView):
     )
     def post(self, request: Request) -> Response:
         email = validated(ForgotPasswordInput, request)["email"]
-        count_if_possible("mail", email.lower())
+        count_if_possible("mail", folded(email))
         emails.ask_for_password_link(email=email)
         return Response(status=status.HTTP_202_ACCEPTED)
 
@@ -185,7 +185,7 @@ class SendVerification(APIView):
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
-        count_if_possible("mail", (user.email or str(user.id)).lower())
+        count_if_possible("mail", folded(user.email or str(user.id)))
         emails.ask_for_email_link(user=user)
         return Response(status=status.HTTP_202_ACCEPTED)
 
@@ -224,13 +224,19 @@ def _my_sessions(request: Request) -> SessionQuerySet:
     return Session.objects.visible_to(caller(request), now=timezone.now())
 
 
+def folded(email: str) -> str:
+    """As PostgreSQL compares: letter by letter."""
+    return "".join(letter.lower()[0] for letter in email)
+
+
 def count_guess(request: Request, account: str) -> None:
-    """One more guess of a password. By address first, so that nobody uses up an account's guesses from one place.
+    """One more guess of a password. From one place nobody uses up the guesses that an account has from everywhere.
 
     Raises Throttled; and LoginUnavailable while nobody counts, because then there could be any number of guesses.
     """
     try:
         count("login", address(request))
-        count("login_account", account.lower())
+        count("login_account", f"{folded(account)} {address(request)}")
+        count("login_everywhere", folded(account))
     except CountersAway as error:
         raise LoginUnavailable from error

@@ -166,6 +166,18 @@ def test_neither_way_is_open_once_the_session_has_ended(ana: Credentials, dose: 
     assert not DoseEvent.objects.exists()
 
 
+def test_what_is_wrong_is_said_in_the_profiles_language_and_only_in_a_living_session(
+    as_ana: Client, ana: Credentials, dose: DoseLog
+) -> None:
+    User.objects.update(language="ko")
+    take, amend = (f"/api/v1/doses/{dose.id}/{deed}" for deed in ("take", "amend"))
+    said = [as_ana.post(path, {"quantity": 5}, format="json").json()["errors"] for path in (take, amend)]
+    assert said[0] == said[1]
+    log_out(session=session_of(ana.user), now=timezone.now())
+    ended = (as_ana.post(take, {"quantity": 5}, format="json"), as_ana.get("/api/v1/doses?date=tomorrow"))
+    assert [answer.status_code for answer in ended] == [401, 401]
+
+
 @pytest.mark.parametrize("change", [{"is_active": False}, {"deleted_at": NOW}])
 def test_neither_way_is_open_to_somebody_who_left(
     ana: Credentials, dose: DoseLog, change: dict[str, Any]

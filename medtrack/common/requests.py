@@ -1,9 +1,10 @@
 """What views read from a request."""
 
 import json
-from functools import lru_cache
+from functools import cache
 from typing import Any, cast
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
@@ -50,13 +51,14 @@ def validated(
 def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
     # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
-    fields: dict[str, Any] = _made_once(serializer, partial=False).run_validation(request.query_params.dict())  # type: ignore[arg-type]
+    made = _made_once(serializer, partial=False, language=get_language())  # type: ignore[arg-type]
+    fields: dict[str, Any] = made.run_validation(request.query_params.dict())
     return fields
 
 
 def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
     """What was said in JSON, as the serializer understands it. Raises ValidationError naming the fields."""
-    made = _made_once(serializer, partial=partial)  # type: ignore[arg-type]
+    made = _made_once(serializer, partial=partial, language=get_language())  # type: ignore[arg-type]
     wrong = _wrong_types(made, data)
     try:
         fields: dict[str, Any] = made.run_validation(data)
@@ -69,9 +71,14 @@ def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool =
     return fields
 
 
-@lru_cache
-def _made_once(serializer: type[BaseSerializer[Any]], *, partial: bool) -> BaseSerializer[Any]:
-    """Making its fields takes longer than checking most bodies; a serializer that is only asked keeps no state."""
+@cache
+def _made_once(
+    serializer: type[BaseSerializer[Any]], *, partial: bool, language: str | None
+) -> BaseSerializer[Any]:
+    """Making its fields takes longer than checking most bodies; a serializer that is only asked keeps no state.
+
+    Except for some sentences, which stay in the language in which they were first said: so one for each.
+    """
     return serializer(partial=partial)
 
 

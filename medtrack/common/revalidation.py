@@ -19,4 +19,7 @@ class Revalidation(MiddlewareMixin):
         response.headers["ETag"] = etag = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
         if "HTTP_IF_NONE_MATCH" not in request.META:
             return response
+        # Of writes, which these are for, none has an ETag; the answer to them would be a page.
+        for header in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
+            request.META.pop(header, None)
         return get_conditional_response(request, etag=etag, response=response) or response

@@ -4,6 +4,7 @@ Redis holds keyed hashes, never an address or an e-mail. A success gives nothing
 counted until its time is over.
 """
 
+import re
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import cast
@@ -32,6 +33,9 @@ if rest < 0 then
 end
 return {count, rest}
 """
+
+
+_PORT = re.compile(r"^\[?((?<=\[)[0-9a-fA-F:.]+(?=\])|[0-9.]+)\]?(?::[0-9]+)?$")
 
 
 class CountersAway(Exception):
@@ -65,7 +69,7 @@ def count_if_possible(scope: str, key: str) -> None:
 
 def address(request: Request) -> str:
     """Where the request comes from, as the last PROXY_COUNT proxies tell. An IPv6 customer is a whole /64."""
-    said = BaseThrottle().get_ident(request) or ""
+    said = _PORT.sub(r"\1", (BaseThrottle().get_ident(request) or ""))
     try:
         found = ip_address(said)
     except ValueError:

@@ -125,3 +125,15 @@ def test_a_problem_speaks_the_callers_language(as_ana: Client, language: str, de
 def test_nowhere_is_a_404_of_our_shape_whatever_the_method(ana: Credentials, method: str) -> None:
     response = getattr(Client(ana, enforce_csrf_checks=True), method)("/api/v1/doses//take")
     assert (response.status_code, response.json()["type"]) == (404, "NotFound")
+
+
+def test_what_is_wrong_is_said_in_the_language_of_each_caller(as_ana: Client) -> None:
+    long = {"name": "x" * 201}
+    said = [
+        as_ana.post(MEDICATIONS, long, format="json", HTTP_ACCEPT_LANGUAGE=language).json()["errors"][0][
+            "detail"
+        ]
+        for language in ("ko", "en", "ja", "en")
+    ]
+    assert len(set(said)) == 3
+    assert said[1] == said[3] == "Ensure this field has no more than 200 characters."

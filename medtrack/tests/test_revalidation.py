@@ -35,3 +35,8 @@ def test_a_refusal_has_no_etag_and_a_write_ignores_it(as_ana: Client, as_nobody:
     assert "ETag" not in as_nobody.get("/api/v1/me").headers
     written = as_ana.patch("/api/v1/me", {"name": "Ana"}, format="json", HTTP_IF_NONE_MATCH="*")
     assert written.status_code == 200
+
+
+def test_conditions_of_writes_mean_nothing_when_reading(as_ana: Client) -> None:
+    read = as_ana.get("/api/v1/me", HTTP_IF_MATCH='"x"', HTTP_IF_NONE_MATCH='"y"')
+    assert (read.status_code, read.json()["name"]) == (200, "Ana")

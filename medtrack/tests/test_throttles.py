@@ -19,7 +19,7 @@ from medtrack.common.limits import Limit, with_changes
 from medtrack.common.throttles import CountersAway, address, count
 from medtrack.embedded.ports import free_port
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD
+from medtrack.tests.builders import PASSWORD, person
 from users.actions import Credentials
 
 LOGIN = {"email": "ana@example.com", "password": PASSWORD}
@@ -100,6 +100,8 @@ def test_redis_is_told_neither_address_nor_email(limits: dict[str, Limit]) -> No
         (1, None, "127.0.0.1"),
         (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         (1, "::ffff:198.51.100.1", "198.51.100.1"),
+        (1, "198.51.100.1:4321", "198.51.100.1"),
+        (1, "[2001:db8:1:2:3:4:5:6]:4321", "2001:db8:1:2::/64"),
         (1, "nonsense", "nonsense"),
         (1, "", ""),
     ],
@@ -126,13 +128,31 @@ def post(client: Client, path: str, body: dict[str, Any], **extra: Any) -> Any:
 def test_too_many_guesses_of_one_password_are_refused_from_everywhere(
     as_nobody: Client, ana: Credentials, ben: Credentials, limits: dict[str, Limit]
 ) -> None:
-    limits["login_account"] = Limit(3, 900)
+    limits["login_everywhere"] = Limit(3, 900)
     for number in range(3):
         assert post(as_nobody, "login", GUESS, REMOTE_ADDR=f"198.51.100.{number}").status_code == 401
     refused = post(as_nobody, "login", LOGIN | {"email": "ANA@example.com"})
     assert (refused.status_code, refused.json()["type"]) == (429, "Throttled")
     assert 0 < int(refused.headers["Retry-After"]) <= 900
     assert post(as_nobody, "login", LOGIN | {"email": "ben@example.com"}).status_code == 200
+
+
+def test_nobody_is_locked_out_from_one_place(
+    as_nobody: Client, ana: Credentials, limits: dict[str, Limit]
+) -> None:
+    limits["login_account"] = Limit(2, 900)
+    assert [post(as_nobody, "login", GUESS).status_code for _ in range(4)] == [401, 401, 429, 429]
+    assert post(as_nobody, "login", LOGIN, REMOTE_ADDR="198.51.100.1").status_code == 200
+
+
+def test_one_account_has_one_count_however_its_email_is_written(
+    as_nobody: Client, limits: dict[str, Limit]
+) -> None:
+    person("Mimi")
+    limits["login_everywhere"] = Limit(2, 900)
+    for email in ("mimi@example.com", "m\u0130mi@example.com"):
+        assert post(as_nobody, "login", GUESS | {"email": email}).status_code == 401
+    assert post(as_nobody, "login", LOGIN | {"email": "mim\u0130@example.com"}).status_code == 429
 
 
 def test_one_address_guesses_at_many_accounts_so_often_and_uses_up_nobodys_guesses(

@@ -9,10 +9,13 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.http import Http404
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
 from medtrack.common.problems import field_error
+from users.actions.accounts import take_turn
 from users.actions.sessions import Credentials, open_session
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, unverified_issuer, verified
@@ -45,8 +48,17 @@ def log_in_socially(
         raise InvalidIdToken from error
     if nonce and not compare_digest(nonce.encode(), claims.nonce.encode()):
         raise InvalidIdToken
-    user = _identity(claims, now).user
-    if not user.is_active or user.deleted_at:
+    try:
+        return _open(claims, device_name, now)
+    except (InvalidToken, Http404, IntegrityError) as error:  # erased before, or at this moment
+        raise InvalidIdToken from error
+
+
+@transaction.atomic
+def _open(claims: Claims, device_name: str, now: datetime) -> Credentials:
+    _refuse_erased(claims)
+    user = take_turn(_identity(claims, now).user_id)
+    if not user.is_active:
         raise InvalidIdToken
     return open_session(user=user, device_name=device_name, now=now)
 
@@ -60,7 +72,10 @@ def outside_session(token: str, *, now: datetime) -> Session:
     if issuer is None:
         raise InvalidToken
     claims = verified(token, issuer)
-    session = _session(claims) or _first_session(claims, now)
+    try:
+        session = _session(claims) or _first_session(claims, now)
+    except IntegrityError as error:  # the person was erased at this moment
+        raise InvalidToken from error
     if not claims.session:
         session = _without_a_name(session, claims, now)
     if session.revoked_at or not session.user.is_active or session.user.deleted_at:
@@ -79,8 +94,28 @@ def _session(claims: Claims) -> Session | None:
     )
 
 
+def forget_identities(*, user: User, now: datetime) -> None:
+    """What the issuer said before is not to make the person anew; of whom it was said cannot be told any more."""
+    for identity in user.identities.select_for_update(nowait=True):
+        gone = _erased(identity.issuer, identity.subject)
+        Identity.objects.filter(issuer=identity.issuer, subject=gone).delete()
+        Identity.objects.filter(id=identity.id).update(subject=gone, created_at=now)
+
+
+def _refuse_erased(claims: Claims) -> None:
+    """Raises InvalidToken for a token that was issued before its person was erased."""
+    gone = Identity.objects.filter(issuer=claims.issuer, subject=_erased(claims.issuer, claims.subject))
+    if gone.filter(created_at__gte=claims.issued_at).exists():
+        raise InvalidToken
+
+
+def _erased(issuer: str, subject: str) -> str:
+    return "erased " + salted_hmac("users.actions.identities.erased", f"{issuer} {subject}").hexdigest()
+
+
 def _first_session(claims: Claims, now: datetime) -> Session:
-    """Or that of whoever was faster: the unique index decides."""
+    """Or that of whoever was faster: the unique index decides. Raises InvalidToken."""
+    _refuse_erased(claims)
     identity = _identity(claims, now)
     session, _created = Session.objects.select_related("user").get_or_create(
         identity=identity,

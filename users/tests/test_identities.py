@@ -10,11 +10,13 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
+from medtrack.tests.api import Client
 from medtrack.tests.builders import person
-from users.actions import Credentials, log_out
+from users.actions import Credentials, identities, log_out
 from users.actions.identities import InvalidIdToken, log_in_socially, outside_session
+from users.erasing import erase_account
 from users.models import Identity, Session, User
-from users.outside_tokens import IssuerUnavailable
+from users.outside_tokens import Claims, IssuerUnavailable
 from users.tests.issuer import LocalIssuer
 from users.tokens import InvalidToken
 
@@ -207,3 +209,35 @@ def test_a_known_outside_session_costs_one_query(
     outside_session(token, now=timezone.now())
     with django_assert_num_queries(1):
         outside_session(token, now=timezone.now())
+
+
+def test_a_token_from_before_the_erasure_does_not_make_the_person_anew(
+    db: None, google: LocalIssuer, outside: LocalIssuer
+) -> None:
+    who: dict[str, Any] = {"name": "Dora", "email": "dora@example.com", "email_verified": True}
+    old, client = outside.token(session_id="1", **who), Client()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {old}")
+    assert client.delete("/api/v1/me", {}, format="json").status_code == 204
+    assert client.get("/api/v1/me").status_code == 401
+    with pytest.raises(InvalidIdToken):
+        log_in_socially(provider="google", id_token=old, now=timezone.now())
+    assert not User.objects.filter(deleted_at=None).exists()
+    later = outside.token(session_id="2", iat=timezone.now() + timedelta(seconds=1), nbf=None, **who)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {later}")
+    assert client.get("/api/v1/me").status_code == 200
+
+
+def test_whoever_is_erased_while_signing_in_gets_no_session(
+    db: None, google: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = identities._identity
+
+    def then_erased(claims: Claims, now: datetime) -> Identity:
+        identity = found(claims, now)
+        erase_account(user=identity.user, now=now)
+        return identity
+
+    monkeypatch.setattr(identities, "_identity", then_erased)
+    with pytest.raises(InvalidIdToken):
+        log_in_socially(provider="google", id_token=google.token(), now=timezone.now())
+    assert not Session.objects.exists()

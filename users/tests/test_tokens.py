@@ -69,3 +69,8 @@ def test_an_access_token_signed_by_another_key_or_by_none_is_refused() -> None:
 def test_a_refresh_token_survives_its_written_form() -> None:
     token = RefreshToken.new(uuid4())
     assert RefreshToken.parse(str(token)) == token
+
+
+def test_a_token_of_a_machine_whose_clock_is_a_little_ahead_is_good() -> None:
+    ahead = timezone.now() + timedelta(seconds=5)
+    assert read_access_token(access_token(user_id=uuid4(), session_id=uuid4(), now=ahead))
