@@ -22,6 +22,3 @@ class UserQuerySet(models.QuerySet["User"]):
 class SessionQuerySet(models.QuerySet["Session"]):
     def visible_to(self, user: "User", *, now: datetime) -> "SessionQuerySet":
         return self.filter(user=user, revoked_at=None, expires_at__gt=now)
-
-    def alive(self, *, now: datetime) -> "SessionQuerySet":
-        return self.filter(revoked_at=None, expires_at__gt=now, user__is_active=True, user__deleted_at=None)
