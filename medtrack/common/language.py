@@ -10,16 +10,18 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
+from medtrack.common.pages import is_page
+
 
 class Language(LocaleMiddleware):
     def process_request(self, request: HttpRequest) -> None:
-        if not request.path_info.startswith("/api/v1/"):
+        if is_page(request):
             return super().process_request(request)
         translation.activate(_preferred(request.META.get("HTTP_ACCEPT_LANGUAGE", "")))
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not request.path_info.startswith("/api/v1/"):
+        if is_page(request):
             return super().process_response(request, response)
         patch_vary_headers(response, ("Accept-Language",))
         response.headers["Content-Language"] = translation.get_language() or settings.LANGUAGE_CODE

@@ -11,11 +11,13 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 
+def is_page(request: HttpRequest) -> bool:
+    return not request.path_info.startswith("/api/v1/")
+
+
 class _PagesOnly(MiddlewareMixin):
     def __call__(self, request: HttpRequest) -> Any:
-        if request.path_info.startswith("/api/v1/"):
-            return self.get_response(request)
-        return super().__call__(request)
+        return super().__call__(request) if is_page(request) else self.get_response(request)
 
 
 class PageSessions(_PagesOnly, SessionMiddleware):

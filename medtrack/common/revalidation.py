@@ -7,10 +7,12 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.deprecation import MiddlewareMixin
 
+from medtrack.common.pages import is_page
+
 
 class Revalidation(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not request.path_info.startswith("/api/v1/"):
+        if is_page(request):
             return response
         response.headers.setdefault("Cache-Control", "private, no-cache")
         if request.method not in ("GET", "HEAD") or response.status_code != 200:
