@@ -1,6 +1,8 @@
 """Log lines on stdout: JSON for machines, one short line for a person. No health data belongs in either."""
 
+import logging
 import re
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -20,18 +22,12 @@ _NOISE = ("timestamp", "logger", "task_id", "ip", "user_agent")
 
 def logging_config(log_format: str) -> dict[str, Any]:
     """The `LOGGING` setting for `console` or `json`."""
-    renderers: list[Any] = [
+    renderers = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         _without_row_values,
+        *_renderers(log_format),
     ]
-    if log_format == "json":
-        renderers += [structlog.processors.JSONRenderer(_json)]
-    else:
-        renderers += [
-            _without_noise,
-            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=24, pad_level=False),
-        ]
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -62,6 +58,27 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "django_structlog.celery": {"level": "WARNING"},
         },
     }
+
+
+def line_logger(name: str, log_format: str) -> Any:
+    """For what is written with every request: past `logging`, whose way to stdout takes three times as long."""
+    processors = [structlog.contextvars.merge_contextvars, *_SHARED[1:], *_renderers(log_format)]
+    filtering = structlog.make_filtering_bound_logger(logging.INFO)
+    return structlog.wrap_logger(_Stdout(), processors, filtering).bind(logger=name)
+
+
+class _Stdout:
+    def msg(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _renderers(log_format: str) -> list[Any]:
+    if log_format == "json":
+        return [structlog.processors.JSONRenderer(_json)]
+    return [_without_noise, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=24, pad_level=False)]
 
 
 def _json(event: Any, **options: Any) -> str:

@@ -8,14 +8,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from rest_framework.response import Response
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
 
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 _django = get_wsgi_application()
 
-# What the application is made of stays for good, and a request makes more objects than 700: without this the search
-# for cycles is a tenth of its work.
+# What the application is made of stays for good, and no request should pay for a search for cycles: none is left of
+# those that come by the thousand.
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
 
@@ -28,7 +29,18 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
     environ["CONTENT_TYPE"] = _CHARSET.sub("", environ.get("CONTENT_TYPE", ""))
     if environ.get("HTTP_TRANSFER_ENCODING"):
         _measure(environ)
-    return _django(environ, start_response)
+    response = _django(environ, start_response)
+    if isinstance(response, Response):
+        _let_go_of(response)
+    return response
+
+
+def _let_go_of(response: Response) -> None:
+    """What DRF makes for a request holds itself, and with it every row of the answer, until cycles are searched for."""
+    context = response.renderer_context  # type: ignore[attr-defined]
+    vars(context["view"]).clear()
+    context["request"].parser_context.clear()
+    context.clear()
 
 
 def _measure(environ: dict[str, Any]) -> None:

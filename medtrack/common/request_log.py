@@ -6,10 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from django.conf import settings
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 
+from medtrack.logs import line_logger
+
 log = structlog.get_logger(__name__)
+lines = line_logger(__name__, settings.LOG_FORMAT)
 
 
 class RequestLog:
@@ -23,7 +27,7 @@ class RequestLog:
         response = self.get_response(request)
         if response.status_code < 500:
             level = logging.INFO if response.status_code < 400 else logging.WARNING
-            log.log(level, "request_finished", code=response.status_code, **_described(request))
+            lines.log(level, "request_finished", code=response.status_code, **_described(request))
         return response
 
 

@@ -31,9 +31,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Without a round trip: a connection that the server closed has a farewell waiting to be read."""
         if self.errors_occurred or self.connection is None:
             return bool(super().is_usable())
+        if self.connection.closed:
+            return False
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN)
-        return not self.connection.closed and not poll.poll(0)
+        return not poll.poll(0)
 
     def prepared_cursor(self) -> CursorWrapper:
         """For the few statements that are worth it: with another plan for other values they could be slower."""
