@@ -44,7 +44,8 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "medtrack.console.apps.ConsoleConfig",  # before the admin, whose templates it overrides
+    "medtrack.console.apps.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",

@@ -13,8 +13,6 @@ handler403 = "medtrack.common.problems.forbidden"
 handler404 = "medtrack.common.problems.not_found"
 handler500 = "medtrack.common.problems.server_error"
 
-admin.site.site_header = admin.site.site_title = "MedTrack"
-admin.site.site_url = None
 admin.site.unregister(Group)
 
 # What is asked for most comes first.

@@ -12,6 +12,7 @@ from typing import cast
 import redis
 import structlog
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -67,9 +68,9 @@ def count_if_possible(scope: str, key: str) -> None:
         return
 
 
-def address(request: Request) -> str:
+def address(request: HttpRequest | Request) -> str:
     """Where the request comes from, as the last PROXY_COUNT proxies tell. An IPv6 customer is a whole /64."""
-    said = _PORT.sub(r"\1", (BaseThrottle().get_ident(request) or ""))
+    said = _PORT.sub(r"\1", (BaseThrottle().get_ident(cast(Request, request)) or ""))
     try:
         found = ip_address(said)
     except ValueError:

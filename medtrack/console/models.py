@@ -1,0 +1,105 @@
+"""What only support staff see: patients with what sums them up, and who of the staff looked at whom."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from medtrack.common.ids import uuid7
+from users.models import User
+
+
+class Patient(User):
+    """A person as staff see them: anybody who is not staff."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("patient")
+        verbose_name_plural = _("patients")
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("read_notes", _("Read what people wrote: notes, memos and reasons")),
+            ("export_patients", _("Export lists")),
+            ("send_test_push", _("Send a test push")),
+            ("revoke_device", _("Revoke a device's token")),
+            ("end_sessions", _("End somebody's sessions")),
+            ("replan", _("Plan somebody's doses anew")),
+            ("deactivate", _("Deactivate an account")),
+        ]
+
+
+class PatientSummary(models.Model):
+    """What the list of patients shows and sorts by, made anew every few minutes from what happened.
+
+    Adherence is a share from 0 to 1, over the last whole local days; null when nothing was due in them.
+    """
+
+    patient = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="summary")
+    adherence_7 = models.FloatField(_("adherence, 7 days"), null=True)
+    adherence_30 = models.FloatField(_("adherence, 30 days"), null=True)
+    # Of the 30 days before those, for the trend.
+    adherence_before = models.FloatField(null=True)
+    last_answer_at = models.DateTimeField(_("last answer"), null=True)
+    device_count = models.PositiveIntegerField(_("devices"), default=0)
+    silent_device_count = models.PositiveIntegerField(default=0)
+    # Pushes of the last seven days that reached no device.
+    failed_push_count = models.PositiveIntegerField(default=0)
+    refreshed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "patient_summaries"
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["adherence_30", "patient"], name="patient_summaries_by_adherence"),
+            models.Index(fields=["last_answer_at", "patient"], name="patient_summaries_by_answer"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.patient_id)
+
+
+class AccessLog(models.Model):
+    """Somebody of the staff looked at somebody's data. A trigger refuses to change or delete a row.
+
+    The patient is named by id alone, and the row outlives both.
+    """
+
+    class Action(models.TextChoices):
+        VIEW = "view", _("looked at")
+        LIST = "list", _("listed")
+        SEARCH = "search", _("searched")
+        EXPORT = "export", _("exported")
+        ACT = "act", _("acted")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
+    staff = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("staff"),
+    )
+    patient_id = models.UUIDField(_("patient"), null=True, blank=True)
+    action = models.CharField(_("action"), max_length=8, choices=Action)
+    # The admin's name of the page, such as `console_patient_change`.
+    page = models.CharField(_("page"), max_length=100)
+    object_id = models.CharField(_("object"), max_length=100, blank=True, db_default="")
+    # What was searched or filtered for, how many rows were seen, or which button was pressed.
+    details = models.JSONField(_("details"), default=dict, blank=True)
+    address = models.CharField(_("address"), max_length=50, blank=True)
+
+    class Meta:
+        db_table = "access_logs"
+        verbose_name = _("access")
+        verbose_name_plural = _("access log")
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["patient_id", "id"], name="access_logs_of_patient"),
+            models.Index(fields=["staff", "id"], name="access_logs_of_staff"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}Z {self.get_action_display()} {self.page}"

@@ -1,0 +1,11 @@
+"""The admin site: what support staff open every morning."""
+
+from django.contrib.admin import AdminSite
+from django.utils.translation import gettext_lazy as _
+
+
+class ConsoleSite(AdminSite):
+    site_header = site_title = "MedTrack"
+    index_title = _("Today")
+    site_url = None
+    enable_nav_sidebar = False
