@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
+from medtrack.demo import views as demo
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
@@ -34,6 +35,7 @@ urlpatterns = [
     # Nothing of ours has a public page to redirect to.
     path("admin/r/<path:nowhere>", not_found),
     path("admin/", admin.site.urls),
+    path("demo/phone/", demo.phone),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
 ]
