@@ -64,13 +64,9 @@ function row(dose, state, zone, act) {
     { className: "dose", dataset: { dose: dose.id, state } },
     make("span", { className: "time", textContent: time }),
     dot,
-    make(
-      "span",
-      { className: "what" },
-      make("span", { className: "name", textContent: dose.medication.name }),
-      make("span", { className: "amount", textContent: dose.medication.dosage }),
-    ),
+    make("span", { className: "name", textContent: dose.medication.name }),
     make("span", { className: "state", textContent: dose.unsent ? text("unsent") : sentence(dose, state, zone) }),
+    make("span", { className: "amount", textContent: dose.medication.dosage }),
     make(
       "span",
       { className: "actions" },
@@ -92,7 +88,9 @@ export function drawPushes(pushes, zone, { act, open, dismiss }) {
   }
   for (const [index, push] of pushes.entries()) {
     const there = [...list.children].some((item) => item.dataset.push === push.id);
-    if (!there) list.insertBefore(card(push, zone, { act, open, dismiss }), list.children[index] ?? null);
+    if (there) continue;
+    list.insertBefore(card(push, zone, { act, open, dismiss }), list.children[index] ?? null);
+    byId("phone").scrollTo({ top: 0 });
   }
   byId("no-pushes").hidden = pushes.length > 0;
 }
