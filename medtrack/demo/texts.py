@@ -19,7 +19,7 @@ TEXTS = {
     "no_notifications": _("No notifications"),
     "take": _("Take"),
     "skip": _("Skip"),
-    "snooze": _("In 10 minutes"),
+    "snooze": _("In 10 min"),
     "undo": _("Undo"),
     "label": _("{action}: {medicine}, {time}"),
     "dismiss": _("Dismiss"),

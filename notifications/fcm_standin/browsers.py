@@ -3,6 +3,7 @@ its time is over. Pages listen over plain HTTP on the loopback, as server-sent e
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections import OrderedDict
@@ -19,6 +20,7 @@ MAX_BROWSERS = 1000
 MAX_KEPT = 100
 DEFAULT_TTL_SECONDS = 2_419_200.0
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_ID = re.compile(r"[0-9]{1,20}")
 _OPENING = b"retry: 500\n\n"
 
 Listener = Callable[[bytes], None]
@@ -160,7 +162,7 @@ class _Connection(asyncio.Protocol):
         else:
             # A page that comes back by itself says so in the header; one that was loaded anew, in the address.
             after = headers.get(b"last-event-id") or query.get("after", [""])[0]
-            self._open(token, origin, int(after) if after.isdecimal() else 0)
+            self._open(token, origin, int(after) if _ID.fullmatch(after) else 0)
 
     def _open(self, token: str, origin: str, after: int) -> None:
         headers = [
@@ -180,7 +182,9 @@ class _Connection(asyncio.Protocol):
 
     def _refuse(self, status: HTTPStatus) -> None:
         headers = [("content-length", "0"), ("connection", "close")]
-        self._write(h11.Response(status_code=status, headers=headers, reason=status.phrase), h11.EndOfMessage())
+        self._write(
+            h11.Response(status_code=status, headers=headers, reason=status.phrase), h11.EndOfMessage()
+        )
         self.close()
 
     def _write(self, *events: h11.Event) -> None:

@@ -20,9 +20,7 @@ SCREENSHOTS = ROOT / "var" / "screenshots"
 PATIENCE_MS = 30_000
 DESKTOP, PHONE = (1280, 860), (390, 844)
 SEVERE = {"serious", "critical"}
-MISSING = (
-    "The browser tests need chromium: install it (on Debian: apt-get install chromium) and try again."
-)
+MISSING = "The browser tests need chromium: install it (on Debian: apt-get install chromium) and try again."
 # Pages are served from this machine, and nothing on them may come from another.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"]
 TELL_VIOLATIONS = """

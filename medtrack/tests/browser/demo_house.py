@@ -46,7 +46,10 @@ class DemoHouse(House):
         email = f"{uuid4().hex}@example.com"
         person = {"email": email, "password": PASSWORD, "timezone": city_at_noon(), "language": language}
         access = self.api("POST", "auth/signup", person | {"name": "Ana"})["access"]
-        for medicine, dosage, at in (("Metformin", "2 tablets", "18:00"), ("Atorvastatin", "1 tablet", "21:30")):
+        for medicine, dosage, at in (
+            ("Metformin", "2 tablets", "18:00"),
+            ("Atorvastatin", "1 tablet", "21:30"),
+        ):
             fields = {"name": medicine, "dosage": dosage}
             medication = self.api("POST", "medications", fields, token=access)
             path = f"medications/{medication['id']}/schedules"

@@ -30,7 +30,7 @@ function say(sentence) {
 
 function explain(problem) {
   if (problem instanceof SignedOut) leave(text("signed_out"));
-  else if (problem instanceof Unreachable) say(text(memory.read() ? "offline" : "unreachable"));
+  else if (problem instanceof Unreachable) say(memory.read() ? text("offline") : text("unreachable"));
   else if (problem instanceof Problem && problem.message) say(problem.message);
   else say(text("failed"));
 }
