@@ -3,10 +3,12 @@ from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
 from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
+from medtrack.console.site import favicon
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
@@ -34,6 +36,8 @@ urlpatterns = [
     # Nothing of ours has a public page to redirect to.
     path("admin/r/<path:nowhere>", not_found),
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
+    path("favicon.ico", favicon),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
 ]
