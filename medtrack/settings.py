@@ -268,6 +268,8 @@ FIREBASE_PRIVATE_KEY: str = env.str("FIREBASE_PRIVATE_KEY", default="").replace(
 FIREBASE_TOKEN_URI: str = env.str("FIREBASE_TOKEN_URI", default="https://oauth2.googleapis.com/token")
 FCM_ENDPOINT: str = env.str("FCM_ENDPOINT", default="https://fcm.googleapis.com").rstrip("/")
 FCM_CA_FILE: str = env.str("FCM_CA_FILE", default="")
+# Where the stand-in hands pushes to the demo phone, as a browser's push service does.
+FCM_BROWSER_URL: str = env.str("FCM_BROWSER_URL", default="").rstrip("/")
 # FCM's quota is 600,000 messages a minute, and it asks senders to take a minute to get there.
 FCM_RATE: float = env.float("FCM_RATE", default=10_000.0)
 FCM_RAMP_SECONDS: float = env.float("FCM_RAMP_SECONDS", default=60.0)

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
 from medtrack.console.site import favicon
+from medtrack.demo import views as demo
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
@@ -38,6 +39,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("language/", set_language, name="set_language"),
     path("favicon.ico", favicon),
+    path("demo/phone/", demo.phone),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
 ]
