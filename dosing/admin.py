@@ -1,7 +1,10 @@
+from typing import Any
+from uuid import UUID
+
 from django.contrib import admin
 
 from dosing.models import DoseEvent, DoseLog, Schedule
-from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.common.admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
 
 
 @admin.register(Schedule)
@@ -12,17 +15,19 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
     search_fields = ("medication__name", "medication__user__email", "id")
     ordering = ("-id",)
 
+    def patient_of(self, obj: Any) -> UUID | None:
+        return obj.medication.user_id  # type: ignore[no-any-return]
 
-class DoseEventInline(admin.TabularInline[DoseEvent, DoseLog]):
+
+class DoseEventInline(GuardedInline[DoseEvent]):
     model = DoseEvent
-    extra = 0
-    max_num = 0
-    can_delete = False
+    guarded = {"payload": READ_NOTES}
     fields = readonly_fields = ("action", "occurred_at", "recorded_at", "recorded_by", "payload")
 
 
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
+    guarded = {"note": READ_NOTES, "skip_reason": READ_NOTES}
     list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
     list_filter = ("status", "log_date")
     list_select_related = ("user", "medication")

@@ -1,10 +1,11 @@
 """The admin site: what support staff open every morning."""
 
-from django.contrib.admin import AdminSite
 from django.utils.translation import gettext_lazy as _
 
+from medtrack.console.guard import GuardedSite
 
-class ConsoleSite(AdminSite):
+
+class ConsoleSite(GuardedSite):
     site_header = site_title = "MedTrack"
     index_title = _("Today")
     site_url = None
