@@ -117,10 +117,11 @@ def has_factor(user: "User | AnonymousUser | Any") -> bool:
 
 
 def used_factor(request: HttpRequest, *, within: timedelta | None = None) -> bool:
-    """Whether this session was opened or confirmed by a second factor; not longer ago than `within`."""
+    """Whether this session showed a second factor that is still one; not longer ago than `within`."""
+    since = time() - within.total_seconds() if within else 0
     records = get_authentication_records(request, request.user)  # type: ignore[arg-type]
-    times = [record["at"] for record in records if record["method"] == "mfa"]
-    return bool(times) and (within is None or times[-1] > time() - within.total_seconds())
+    shown = [record["id"] for record in records if record["method"] == "mfa" and record["at"] > since]
+    return bool(shown) and Authenticator.objects.filter(user_id=request.user.pk, pk__in=shown).exists()
 
 
 @lru_cache(maxsize=1)
