@@ -1,4 +1,5 @@
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -7,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.querysets import DoseLogQuerySet
-from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.common.admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
 from medtrack.common.clock import database_now
 
 
@@ -19,12 +20,13 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
     search_fields = ("medication__name", "medication__user__email", "id")
     ordering = ("-id",)
 
+    def patient_of(self, obj: Any) -> UUID | None:
+        return obj.medication.user_id  # type: ignore[no-any-return]
 
-class DoseEventInline(admin.TabularInline[DoseEvent, DoseLog]):
+
+class DoseEventInline(GuardedInline[DoseEvent]):
     model = DoseEvent
-    extra = 0
-    max_num = 0
-    can_delete = False
+    guarded = {"payload": READ_NOTES}
     fields = readonly_fields = ("action", "occurred_at", "recorded_at", "recorded_by", "payload")
 
 
@@ -46,6 +48,7 @@ class TodayFilter(admin.SimpleListFilter):
 
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
+    guarded = {"note": READ_NOTES, "skip_reason": READ_NOTES}
     list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
     list_filter = (TodayFilter, "status", "log_date")
     list_select_related = ("user", "medication")

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.common.admin import GuardedInline, ReadOnlyAdmin
 from medtrack.common.clock import database_now
 from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
@@ -24,11 +24,8 @@ FATE_NAMES = {
 }
 
 
-class PushDeliveryInline(admin.TabularInline[PushDelivery, NotificationLog]):
+class PushDeliveryInline(GuardedInline[PushDelivery]):
     model = PushDelivery
-    extra = 0
-    max_num = 0
-    can_delete = False
     fields = readonly_fields = (
         "device",
         "outcome",
@@ -76,6 +73,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         if not (self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
+        self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
         told = trace(history)
         devices = {device.id: device for device in history.devices}
         context: dict[str, Any] = {
@@ -93,8 +91,9 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
 
 @admin.register(DeviceToken)
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
-    """The token itself is a secret of the phone and stays out of sight."""
+    """The token itself is a secret of the phone and stays out of sight; whose phone it is, is not for everybody."""
 
+    guarded = {"user": "users.view_user", "session": "users.view_session"}
     list_display = (
         "user",
         "platform",
@@ -127,7 +126,7 @@ class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
     )
     list_filter = ("outcome", "error_code", "device__platform")
     list_select_related = ("device",)
-    search_fields = ("id", "device__id", "message_id")
+    search_fields = ("=id", "=device__id", "=message_id")
     fields = (
         "notification_id",
         "device",
@@ -148,10 +147,14 @@ class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
     def platform(self, delivery: PushDelivery) -> str:
         return delivery.device.get_platform_display()
 
+    def patient_of(self, obj: Any) -> UUID | None:
+        return obj.device.user_id  # type: ignore[no-any-return]
+
 
 @admin.register(EngineCheck)
 class EngineCheckAdmin(ReadOnlyAdmin[EngineCheck]):
     """What each night's look at the engine's invariants found."""
 
+    shows_patients = False
     list_display = ("ran_at", "seconds", "violations")
     ordering = ("-id",)

@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -11,10 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.clock import database_now
 from medtrack.console.dashboard import dashboard
+from medtrack.console.guard import GuardedSite
 from users.models import User
 
 
-class ConsoleSite(AdminSite):
+class ConsoleSite(GuardedSite):
     site_header = site_title = "MedTrack"
     index_title = _("Today")
     site_url = None

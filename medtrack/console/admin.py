@@ -1,0 +1,16 @@
+from django.contrib import admin
+
+from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.console.models import AccessLog
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(ReadOnlyAdmin[AccessLog]):
+    """Who of the staff looked at whose data. For superusers: no role has the right to see it."""
+
+    shows_patients = False
+    list_display = ("at", "staff", "action", "page", "patient_id", "details", "address")
+    list_filter = ("action", "at", ("staff", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("staff",)
+    search_fields = ("=patient_id", "=staff__email")
+    ordering = ("-id",)
