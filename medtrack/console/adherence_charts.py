@@ -16,7 +16,7 @@ WEEKS = 13
 CELL = 16
 STEP = 20
 LEFT, TOP = 34, 18
-LINE_WIDTH, LINE_HEIGHT = 316, 150
+LINE_WIDTH, LINE_HEIGHT = 324, 158
 _DAY = timedelta(days=1)
 
 
@@ -94,7 +94,7 @@ def total(days: Mapping[date, Figures], first: date, last: date) -> Figures:
 
 
 def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
-    left, right, top, bottom = LEFT, LINE_WIDTH - 12, 12, LINE_HEIGHT - 22
+    left, right, top, bottom = LEFT + 4, LINE_WIDTH - 18, 12, LINE_HEIGHT - 28
     step = (right - left) / max(len(lines) - 1, 1)
     xs = [round(left + number * step) for number in range(len(lines))]
     points: list[Point] = []
@@ -127,8 +127,11 @@ def percent(figures: Figures) -> str:
 def taken_of_due(figures: Figures) -> str:
     if not figures.due:
         return _("no doses")
-    words = {"taken": figures.taken, "due": figures.due, "percent": percent(figures)}
-    return _("%(taken)s of %(due)s taken (%(percent)s)") % words
+    return _("%(taken)s of %(due)s taken") % {"taken": figures.taken, "due": figures.due}
+
+
+def _in_full(figures: Figures) -> str:
+    return f"{taken_of_due(figures)} ({percent(figures)})" if figures.due else taken_of_due(figures)
 
 
 def span_in_words(period: Period) -> str:
@@ -136,11 +139,11 @@ def span_in_words(period: Period) -> str:
 
 
 def _title(day: date, figures: Figures) -> str:
-    return f"{weekday(day.weekday())} {day_in_words(day)}: {taken_of_due(figures)}"
+    return f"{weekday(day.weekday())} {day_in_words(day)}: {_in_full(figures)}"
 
 
 def _of_week(line: Line) -> str:
-    return f"{span_in_words(line.period) if line.period else ''}: {taken_of_due(line.figures)}"
+    return f"{span_in_words(line.period) if line.period else ''}: {_in_full(line.figures)}"
 
 
 def _level(figures: Figures) -> str:

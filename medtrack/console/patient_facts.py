@@ -128,7 +128,9 @@ def next_doses(user: User, *, now: datetime) -> list[DoseLog]:
 
 def treatments_of(user: User, *, today: date, reads_notes: bool) -> list[Treatment]:
     """All medicines that were not deleted, those in use first."""
-    medications = Medication.objects.visible_to(user).order_by("-is_active", "paused_at", "name", "id")
+    medications = Medication.objects.visible_to(user).order_by(
+        "-is_active", F("paused_at").asc(nulls_first=True), "name", "id"
+    )
     if not reads_notes:
         medications = medications.defer("memo")
     schedules: dict[UUID, list[Schedule]] = {}
@@ -154,6 +156,13 @@ def devices_of(user: User, *, now: datetime) -> list[Device]:
 def living_sessions(user: User, *, now: datetime) -> list[Session]:
     living = Session.objects.filter(user=user, revoked_at=None, expires_at__gt=now)
     return list(living.order_by("-last_used_at", "id")[:MANY])
+
+
+def name_of(token: DeviceToken) -> str:
+    """As the person would call it: the app says which phone it is on when somebody signs in."""
+    session = token.session
+    name = session.device_name if session else ""
+    return f"{token.get_platform_display()} {name or token.app_version}".strip()
 
 
 def quantity_of(dose: DoseLog) -> str:

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from medtrack.common.clock import database_now
@@ -180,7 +181,8 @@ def _page(request: HttpRequest, patient: Patient, choice: Choice) -> dict[str, A
             for line in reversed(adherence.weeks)
             if line.period
         ],
-        "last_answer_at": patient_facts.last_answer_at(patient, now=now),
+        "last_answer_at": (answered_at := patient_facts.last_answer_at(patient, now=now)),
+        "last_answer_ago": _("%(span)s ago") % {"span": timesince(answered_at, now)} if answered_at else "",
         "next_doses": [
             (dose, patient_facts.quantity_of(dose)) for dose in patient_facts.next_doses(patient, now=now)
         ],

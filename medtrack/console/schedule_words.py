@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
+from functools import reduce
 
-from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -40,7 +40,9 @@ def in_words(cycle: Cycle, times: Sequence[time], *, unit: str = "") -> str:
                 _("%(days)s of %(quantity)s") % {"days": days(length), "quantity": amount(quantity, unit)}
                 for length, quantity in cycle.steps
             ]
-            said["steps"] = (" " + _("then") + " ").join(steps)
+            said["steps"] = reduce(
+                lambda told, step: _("%(steps)s, then %(step)s") % {"steps": told, "step": step}, steps
+            )
             return _("every day %(times)s: %(steps)s") % said
         case AsNeeded():
             return _as_needed(cycle)
@@ -100,7 +102,7 @@ def clock(at: time) -> str:
 
 def weekday(number: int) -> str:
     """The short name; 0 is Monday."""
-    return str(WEEKDAYS_ABBR[number])
+    return [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")][number]
 
 
 def day_in_words(day: date) -> str:
@@ -114,7 +116,8 @@ def days(count: int) -> str:
 def amount(quantity: Decimal, unit: str) -> str:
     """Without the zeros that the database keeps: 1.500 is 1.5."""
     number = f"{quantity.normalize():f}"
-    return f"{number} {unit}" if unit else number
+    # 1정, but 1 tablet.
+    return f"{number} {unit}".strip() if unit[:1].isascii() else f"{number}{unit}"
 
 
 def span(gap: timedelta) -> str:

@@ -239,7 +239,7 @@ def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDeli
 def _deliveries(reminder_ids: Sequence[UUID]) -> dict[UUID, list[PushDelivery]]:
     found = defaultdict(list)
     of_these = PushDelivery.objects.filter(notification_id__in=reminder_ids)
-    for delivery in of_these.select_related("device").defer("device__token").order_by("id"):
+    for delivery in of_these.select_related("device__session").defer("device__token").order_by("id"):
         found[delivery.notification_id].append(delivery)
     return dict(found)
 

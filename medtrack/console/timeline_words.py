@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from dosing.models import DoseLog
 from dosing.status import DoseStatus
-from medtrack.console.patient_facts import quantity_of
+from medtrack.console.patient_facts import name_of, quantity_of
 from medtrack.console.timeline import Entry, Kind
 from notifications.explanations import REASONS
 from notifications.models import NotificationLog, PushDelivery
@@ -163,7 +163,7 @@ def _delivery(delivery: PushDelivery, beside: datetime, reader: _Reader) -> str:
     for name, label in _STEPS:
         if at := getattr(delivery, name):
             steps.append(f"{label} {reader.second(at, beside)}")
-    return f"{delivery.device}: {' · '.join(steps)}"
+    return f"{name_of(delivery.device)}: {' · '.join(steps)}"
 
 
 def _sign_in(entry: Entry, reader: _Reader) -> TimelineLine:
