@@ -68,9 +68,12 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         page = self.admin_site.admin_view(self.dose_trace)
         return [path("dose/<uuid:dose_id>/", page, name="notifications_dose_trace"), *super().get_urls()]
 
+    def may_trace(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")
+
     def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
         """Why a reminder of this dose came or did not, also when the dose itself is gone."""
-        if not (self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")):
+        if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
         self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)

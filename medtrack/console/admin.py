@@ -1,7 +1,14 @@
 from django.contrib import admin
 
 from medtrack.common.admin import ReadOnlyAdmin
-from medtrack.console.models import AccessLog
+from medtrack.console import device_page, trace_page
+from medtrack.console.models import AccessLog, Patient
+from medtrack.console.person import PatientPage
+
+
+@admin.register(Patient)
+class PatientAdmin(PatientPage, ReadOnlyAdmin[Patient]):
+    list_display = ("name", "email", "timezone")
 
 
 @admin.register(AccessLog)
@@ -14,3 +21,7 @@ class AccessLogAdmin(ReadOnlyAdmin[AccessLog]):
     list_select_related = ("staff",)
     search_fields = ("=patient_id", "=staff__email")
     ordering = ("-id",)
+
+
+trace_page.use_in(admin.site)
+device_page.use_in(admin.site)
