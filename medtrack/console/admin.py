@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from medtrack.common.admin import ReadOnlyAdmin
@@ -43,7 +44,7 @@ class PatientAdmin(ReadOnlyAdmin[Patient]):
         context = {
             **self._context(request, wish),
             **(extra_context or {}),
-            "title": self.opts.verbose_name_plural.capitalize(),
+            "title": capfirst(self.opts.verbose_name_plural),
             "zones": zones(),
             "page": page,
             "count_in_words": patients_in_words(page.paginator.count),
@@ -95,11 +96,10 @@ def _zone_of(request: HttpRequest) -> ZoneInfo:
 def _record(
     request: HttpRequest, wish: Wish, *, action: AccessLog.Action | None = None, **numbers: int
 ) -> None:
-    asked = {"q": wish.text} if wish.text else {}
-    if wish.filters:
-        asked["filters"] = cast(Any, wish.filters)
+    asked: dict[str, Any] = {"q": wish.text, "filters": wish.filters}
+    details = {name: value for name, value in asked.items() if value} | numbers
     chosen = action or (AccessLog.Action.SEARCH if wish.narrows else AccessLog.Action.LIST)
-    record_access(request, chosen, **asked, sort=wish.order, **numbers)
+    record_access(request, chosen, sort=wish.order, **details)
 
 
 def _file(wish: Wish) -> StreamingHttpResponse:

@@ -43,7 +43,7 @@ COLUMNS: tuple[tuple[str, str, Any], ...] = (
     ("devices", "summary__device_count", _("devices that pushes go to")),
     ("silent_devices", "summary__silent_device_count", _("of them those that acknowledge no push")),
     ("failed_pushes", "summary__failed_push_count", _("pushes of the last 7 days that reached no device")),
-    ("signed_up_at", "created_at", _("UTC")),
+    ("signed_up_at", "created_at", "UTC"),
 )
 
 

@@ -4,17 +4,15 @@ Pages and the CSV file ask in the same words, so that a file holds what the list
 """
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
 from django.conf import settings
 from django.db.models import F, Q, QuerySet, Value
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower, NullIf, Round
 from django.utils.translation import gettext_lazy as _
-from django_stubs_ext import WithAnnotations
 
 from medtrack.common.zones import ZONES
 from medtrack.console.models import Patient
@@ -27,13 +25,10 @@ DEFAULT_ORDER = "adherence_30"
 TREND = Round((F("summary__adherence_30") - F("summary__adherence_before")) * 100)
 
 
-class Trend(TypedDict):
-    trend: float | None
+# Patients with their `trend`.
+Found = QuerySet[Patient]
 
-
-Found = QuerySet[WithAnnotations[Patient, Trend]]
-
-_ORDERS: dict[str, Combinable] = {
+_ORDERS: dict[str, Any] = {
     "adherence_30": F("summary__adherence_30"),
     "adherence_7": F("summary__adherence_7"),
     "trend": F("trend"),

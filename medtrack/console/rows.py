@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from medtrack.console.models import Patient, PatientSummary
+from medtrack.console.patients import DROP
 
 GOOD, FAIR = 80, 50
 # Of a hundred: less is noise.
@@ -45,11 +46,13 @@ class Change:
     def direction(self) -> str:
         if abs(self.points) < STEADY:
             return "steady"
-        return "up" if self.points > 0 else "down"
+        if self.points > 0:
+            return "up"
+        return "dropping" if self.points <= -DROP else "down"
 
     @property
     def arrow(self) -> str:
-        return {"steady": "→", "up": "↗", "down": "↘"}[self.direction]
+        return {"steady": "→", "up": "↗"}.get(self.direction, "↘")
 
     @property
     def words(self) -> str:

@@ -6,6 +6,7 @@ It reads doses, answers, devices and reminders and writes `patient_summaries` al
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -56,7 +57,7 @@ def refreshed_at() -> datetime | None:
     return PatientSummary.objects.order_by("patient").values_list("refreshed_at", flat=True).first()
 
 
-def _parameters(now: datetime, before: datetime | None) -> dict[str, object]:
+def _parameters(now: datetime, before: datetime | None) -> dict[str, Any]:
     todays = {zone: now.astimezone(ZoneInfo(zone)).date() for zone in ZONES}
     return {
         "now": now,
