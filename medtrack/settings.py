@@ -272,8 +272,8 @@ REDIS_URL = required(
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-# Mails have a worker of their own: a mail server that hangs must not hold up reminders.
-CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}}
+# What may wait has a worker of its own: neither a mail server that hangs nor sums over everybody hold up reminders.
+CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}, "medtrack.console.tasks.*": {"queue": "console"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"

@@ -3,12 +3,13 @@ from django.contrib import admin
 from medtrack.common.admin import ReadOnlyAdmin
 from medtrack.console import device_page, trace_page
 from medtrack.console.models import AccessLog, Patient
+from medtrack.console.patient_list import PatientList
 from medtrack.console.person import PatientPage
 
 
 @admin.register(Patient)
-class PatientAdmin(PatientPage, ReadOnlyAdmin[Patient]):
-    list_display = ("name", "email", "timezone")
+class PatientAdmin(PatientList, PatientPage, ReadOnlyAdmin[Patient]):
+    pass
 
 
 @admin.register(AccessLog)
