@@ -1,3 +1,4 @@
+from csp.decorators import csp_update
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,6 +15,11 @@ def phone(request: HttpRequest) -> HttpResponse:
     """A page that does what the mobile client does, through the public API alone; in development only."""
     if not settings.DEBUG:
         raise Http404
+    push_services = [settings.FCM_BROWSER_URL] if settings.FCM_BROWSER_URL else []
+    return csp_update({"connect-src": push_services})(_phone)(request)
+
+
+def _phone(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "demo/phone.html",

@@ -52,6 +52,18 @@ def test_it_works_under_a_policy_without_inline_code(client: Client) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("push_service", "sources"), [("http://127.0.0.1:7000", "'self' http://127.0.0.1:7000"), ("", "'self'")]
+)
+def test_its_policy_lets_it_hear_the_stand_in_and_nobody_else(
+    client: Client, settings: Settings, push_service: str, sources: str
+) -> None:
+    settings.FCM_BROWSER_URL = push_service
+    policy = client.get(PHONE).headers["Content-Security-Policy"]
+    assert f"connect-src {sources};" in f"{policy};"
+    assert "unsafe" not in policy
+
+
 def test_the_script_is_told_where_pushes_are_and_every_text_in_every_language(client: Client) -> None:
     page = client.get(PHONE).content.decode()
     match = re.search(r'<script id="config" type="application/json">(.*?)</script>', page)

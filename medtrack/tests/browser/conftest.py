@@ -22,10 +22,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def locale() -> str:
+    return "en-GB"
+
+
+@pytest.fixture
+def context(browser: Browser, locale: str) -> Iterator[BrowserContext]:
     width, height = DESKTOP
     context = browser.new_context(
-        locale="en-GB", timezone_id="Europe/Berlin", viewport={"width": width, "height": height}
+        locale=locale,
+        timezone_id="Europe/Berlin",
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
     )
     yield context
     context.close()
@@ -41,4 +49,5 @@ def watch(context: BrowserContext) -> Iterator[Watch]:
     """Nothing on the pages may go wrong but what the test expects."""
     watch = Watch(context)
     yield watch
-    assert watch.problems() == []
+    problems = watch.problems()
+    assert not problems, "\n".join(problems)

@@ -34,7 +34,8 @@ class DemoHouse(House):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self.environment |= {"DEBUG": "true", "THROTTLES": "login_account=1000/60,login_everywhere=1000/60"}
+        throttles = "login_account=1000/60,login_everywhere=1000/60"
+        self.environment |= {"DEBUG": "true", "STAFF_SECOND_FACTOR": "true", "THROTTLES": throttles}
         for name in ("web", "worker", "beat"):
             self.start(name)
         self.manage("create_demo")

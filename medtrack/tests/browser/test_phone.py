@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from medtrack.demo.people import AIKO
-from medtrack.tests.browser.browsing import Watch, look
+from medtrack.tests.browser.browsing import Watch
 from medtrack.tests.browser.demo_house import DemoHouse, Resident
 from medtrack.tests.builders import PASSWORD
 from medtrack.tests.house import eventually
@@ -55,7 +55,7 @@ def known(page: Page) -> dict[str, Any]:
 
 
 def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the_other_phone(
-    page: Page, context: BrowserContext, house: DemoHouse
+    page: Page, context: BrowserContext, house: DemoHouse, watch: Watch
 ) -> None:
     ana = house.resident()
     sign_in(page, house, ana)
@@ -71,7 +71,7 @@ def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the
     day = house.api("GET", "doses", token=ana.access)
     other.route("**/api/v1/doses", lambda route: route.fulfill(json=day))
     expect(dose).to_have_attribute("data-state", "due")
-    look(page, "phone")
+    watch.look(page, "phone")
 
     push.get_by_role("button", name="Take").click()
     expect(dose).to_have_attribute("data-state", "taken")
@@ -172,7 +172,7 @@ def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_tol
     house.api("POST", "auth/logout", token=known(page)["access"])
     page.locator("#test").click()
     expect(page.get_by_role("alert")).to_have_text("You were signed out. Please sign in again.")
-    look(page, "phone-sign-in")
+    watch.look(page, "phone-sign-in")
 
     page.get_by_label("Password").fill(f"not {PASSWORD}")
     page.get_by_role("button", name="Sign in").click()
