@@ -31,6 +31,8 @@ LOOKS: tuple[tuple[str, Literal["light", "dark"], tuple[int, int]], ...] = (
     ("dark", "dark", DESKTOP),
     ("phone", "light", PHONE),
 )
+# Otherwise axe asks for stylesheets by itself, and for an address that is empty for the page once more.
+AXE = {"resultTypes": ["violations"], "preload": False}
 SEVERE = {"serious", "critical"}
 MISSING = "The browser tests need chromium: install it (on Debian: apt-get install chromium) and try again."
 # Pages are served from this machine, and nothing on them may come from another.
@@ -103,7 +105,7 @@ class Watch:
 
 def faults(page: Page) -> list[str]:
     """What axe finds serious or critical, with where it is."""
-    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    found: list[dict[str, Any]] = Axe().run(page, options=AXE).response["violations"]
     return [
         f"{violation['id']}: {violation['help']}: {node['html']}"
         for violation in found

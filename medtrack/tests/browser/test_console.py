@@ -69,6 +69,7 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
     house.manage("refresh_summaries")
 
     say_password(page, house, ADMIN_EMAIL, ENGLISH)
+    expect(page.locator("code.secret")).to_be_visible()
     watch.look(page, "second-factor")
     secret = set_up_second_factor(page)
     watch.look(page, "recovery-codes")
@@ -77,6 +78,7 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
     page.get_by_role("button", name=ENGLISH.sign_out).click()
 
     say_password(page, house, ADMIN_EMAIL, ENGLISH)
+    expect(page.locator("input[name=code]")).to_be_visible()
     watch.look(page, "code")
     # The code of the moment was used up a moment ago; the next one is good already.
     page.locator("input[name=code]").fill(code(secret, steps_away=1))
@@ -106,6 +108,7 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
 
     page.go_back()
     page.get_by_role("link", name=ENGLISH.revoke).click()
+    expect(page.get_by_role("button", name=ENGLISH.revoke)).to_be_visible()
     watch.look(page, "confirm")
     page.get_by_role("button", name=ENGLISH.revoke).click()
     expect(page.get_by_role("link", name=ENGLISH.revoke)).to_have_count(0)
