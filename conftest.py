@@ -35,6 +35,12 @@ def _throttles(settings: Settings) -> None:
     settings.THROTTLE_PREFIX = f"throttle-{uuid4().hex}"
 
 
+@pytest.fixture(autouse=True)
+def _password_alone(settings: Settings) -> None:
+    """Staff of a test sign in with the password alone, as in development; the tests of the second factor ask for it."""
+    settings.STAFF_SECOND_FACTOR = False
+
+
 @pytest.fixture
 def ana(db: None) -> Credentials:
     return person("Ana")

@@ -1,11 +1,12 @@
 from django.contrib import admin
 
 from medications.models import Medication
-from medtrack.common.admin import ReadOnlyAdmin
+from medtrack.common.admin import READ_NOTES, ReadOnlyAdmin
 
 
 @admin.register(Medication)
 class MedicationAdmin(ReadOnlyAdmin[Medication]):
+    guarded = {"memo": READ_NOTES}
     list_display = ("name", "user", "dosage", "form", "is_active", "paused_at", "created_at")
     list_filter = ("is_active", "form")
     list_select_related = ("user",)

@@ -57,6 +57,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "allauth",
+    "medtrack.console.apps.AccountConfig",
+    "allauth.mfa",
     "users",
     "medications",
     "dosing",
@@ -75,6 +78,8 @@ MIDDLEWARE = [
     "medtrack.common.pages.PageAuthentication",
     "medtrack.common.pages.PageMessages",
     "medtrack.common.pages.PageFrames",
+    "medtrack.common.pages.PageContents",
+    "medtrack.common.pages.PageAccounts",
     "medtrack.common.revalidation.Revalidation",
 ]
 
@@ -111,6 +116,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.E003",  # e-mail is unique by an index on lower(email), which the check overlooks
+    "auth.W004",
     "security.W002",  # these two middlewares are there, but for pages alone: medtrack.common.pages
     "security.W003",
     "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
@@ -128,6 +134,33 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # The longest life of a link in a mail; each kind has its own.
 PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
+# Staff sign in to the admin by django-allauth, with a second factor; nobody signs up there or is sent a mail.
+AUTHENTICATION_BACKENDS = ["medtrack.console.backends.StaffBackend"]
+STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "admin:index"
+LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_ADAPTER = "medtrack.console.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # ours are exact and shared by all processes: medtrack.common.throttles
+ACCOUNT_SESSION_REMEMBER = False
+MFA_ADAPTER = "medtrack.console.adapters.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "medtrack.console.forms.CodeForm",
+    "reauthenticate": "medtrack.console.forms.CodeAgainForm",
+    "add_webauthn": "medtrack.console.forms.PasskeyForm",
+    "authenticate_webauthn": "medtrack.console.forms.UsePasskeyForm",
+    "reauthenticate_webauthn": "medtrack.console.forms.UsePasskeyAgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "MedTrack"
+MFA_TOTP_TOLERANCE = 1  # clocks of phones are up to half a minute off
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # allauth's table of addresses stays empty: people have theirs
+# A working day: staff sign in every morning.
+SESSION_COOKIE_AGE = 12 * 3600
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=60)
 SOCIAL_ISSUERS = {
@@ -164,6 +197,7 @@ THROTTLES = understood(
             "login": Limit(200, 900),
             "login_account": Limit(10, 900),
             "login_everywhere": Limit(100, 900),
+            "code": Limit(10, 900),
             "refresh": Limit(3000, 600),
             "social": Limit(200, 900),
             "forgot": Limit(60, 3600),
@@ -268,6 +302,8 @@ FIREBASE_PRIVATE_KEY: str = env.str("FIREBASE_PRIVATE_KEY", default="").replace(
 FIREBASE_TOKEN_URI: str = env.str("FIREBASE_TOKEN_URI", default="https://oauth2.googleapis.com/token")
 FCM_ENDPOINT: str = env.str("FCM_ENDPOINT", default="https://fcm.googleapis.com").rstrip("/")
 FCM_CA_FILE: str = env.str("FCM_CA_FILE", default="")
+# Where the stand-in hands pushes to the demo phone, as a browser's push service does.
+FCM_BROWSER_URL: str = env.str("FCM_BROWSER_URL", default="").rstrip("/")
 # FCM's quota is 600,000 messages a minute, and it asks senders to take a minute to get there.
 FCM_RATE: float = env.float("FCM_RATE", default=10_000.0)
 FCM_RAMP_SECONDS: float = env.float("FCM_RAMP_SECONDS", default=60.0)
@@ -297,6 +333,20 @@ SECURE_HSTS_PRELOAD: bool = env.bool("SECURE_HSTS_PRELOAD", default=False)
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 X_FRAME_OPTIONS = "DENY"
+# Of pages; one that needs more says so with django-csp's `csp_update`.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 
 SENTRY_DSN: str = env.str("SENTRY_DSN", default="")
 if SENTRY_DSN:

@@ -1,19 +1,25 @@
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
+from django.views.i18n import set_language
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
+from medtrack.console.site import favicon
+from medtrack.demo import views as demo
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
 handler404 = "medtrack.common.problems.not_found"
 handler500 = "medtrack.common.problems.server_error"
 
-admin.site.unregister(Group)
+# Roles come from a migration; who has a second factor is on the staff's own pages.
+admin.site.unregister([Group, EmailAddress, Authenticator])
 
 # What is asked for most comes first.
 api = [
@@ -33,7 +39,11 @@ urlpatterns = [
     path("metrics", metrics.metrics),
     # Nothing of ours has a public page to redirect to.
     path("admin/r/<path:nowhere>", not_found),
+    path("admin/", include("medtrack.console.urls")),
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
+    path("favicon.ico", favicon),
+    path("demo/phone/", demo.phone),
     path("api/schema/", docs.schema, name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema")),
 ]

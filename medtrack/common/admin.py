@@ -1,17 +1,66 @@
-"""Admin pages that show everything and change nothing: writes go through the API's own actions."""
+"""Admin pages that show everything and change nothing: writes go through the API's own actions.
 
-from typing import Any, TypeVar
+Each page that shows somebody's data tells the site so before it is shown; the site writes down who looked.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
+from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model
-from django.http import HttpRequest
+from django.contrib.admin.options import BaseModelAdmin
+from django.core.exceptions import BadRequest
+from django.db.models import ForeignKey, Model
+from django.http import Http404, HttpRequest, HttpResponse
 
 M = TypeVar("M", bound=Model)
+# Nobody is ever given it, and superusers have every permission.
+SUPERUSERS = "console.be_superuser"
+READ_NOTES = "console.read_notes"
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[M]):
+class Recorder(Protocol):
+    """What a site does about pages that show somebody's data."""
+
+    def record_view(self, request: HttpRequest, *, patient_id: UUID | None, object_id: object) -> None: ...
+
+    def record_list(
+        self, request: HttpRequest, *, rows: int, search: str, filters: dict[str, list[str]]
+    ) -> None: ...
+
+
+class GuardedFields(BaseModelAdmin[M]):
+    """Fields that take a permission of their own; without it they are neither shown nor searched or filtered by."""
+
+    guarded: Mapping[str, str] = {}
+
+    def seen(self, request: HttpRequest, names: Sequence[Any]) -> list[Any]:
+        return [name for name in names if self._may_see(request, name)]
+
+    def _may_see(self, request: HttpRequest, name: Any) -> bool:
+        field = name[0] if isinstance(name, tuple) else name
+        right = self.guarded.get(str(field).lstrip("^=@").partition("__")[0])
+        return right is None or request.user.has_perm(right)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.seen(request, super().get_fields(request, obj))
+
+
+class GuardedInline(GuardedFields[M], admin.TabularInline[M, Any]):
+    extra = 0
+    max_num = 0
+    can_delete = False
+
+
+class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
     show_full_result_count = False
     list_per_page = 50
+    actions = None
+    shows_patients = True
+
+    def patient_of(self, obj: Any) -> UUID | None:
+        """Whose data the row is."""
+        return cast("UUID | None", obj.user_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -21,3 +70,59 @@ class ReadOnlyAdmin(admin.ModelAdmin[M]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return self.seen(request, super().get_list_display(request))
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return self.seen(request, super().get_list_filter(request))
+
+    def get_search_fields(self, request: HttpRequest) -> list[Any]:
+        return self.seen(request, super().get_search_fields(request))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """By a filter of the page, or by what a row belongs to. Django would also take `?note__startswith=`."""
+        field, _lookup, rest = lookup.partition("__")
+        if not self._may_see(request, field):
+            return False
+        if any(_is_of(listed, lookup) for listed in self.get_list_filter(request)):
+            return super().lookup_allowed(lookup, value, request)
+        belongs = {column.name for column in self.opts.concrete_fields if isinstance(column, ForeignKey)}
+        return field in belongs and rest in ("", "exact", "id", "id__exact")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+            raise BadRequest
+        response = super().changelist_view(request, extra_context)
+        found = getattr(response, "context_data", None)
+        if self.shows_patients and found and "cl" in found:
+            listed = found["cl"]
+            filters = {name: list(values) for name, values in listed.filter_params.items()}
+            rows = len(listed.result_list)
+            self.recorder.record_list(request, rows=rows, search=listed.query, filters=filters)
+        return response
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if self.shows_patients and obj is not None:
+            self.recorder.record_view(request, patient_id=self.patient_of(obj), object_id=obj.pk)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Nothing is changed here, so there is no history."""
+        raise Http404
+
+    @property
+    def recorder(self) -> Recorder:
+        return cast(Recorder, self.admin_site)
+
+
+def _is_of(listed: Any, lookup: str) -> bool:
+    """Whether a filter, as a page lists it, asks by this."""
+    if isinstance(listed, type):
+        return lookup == getattr(listed, "parameter_name", None)
+    name = listed[0] if isinstance(listed, tuple) else listed
+    return lookup == name or lookup.startswith(f"{name}__")

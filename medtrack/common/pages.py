@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.middleware import AccountMiddleware
+from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -38,3 +40,19 @@ class PageMessages(_PagesOnly, MessageMiddleware):
 
 class PageFrames(_PagesOnly, XFrameOptionsMiddleware):
     pass
+
+
+class PageContents(_PagesOnly, CSPMiddleware):
+    """The Content-Security-Policy of the settings."""
+
+
+class PageAccounts(_PagesOnly):
+    """What django-allauth, by which staff sign in, keeps of a request."""
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.account = AccountMiddleware(get_response)
+        self.process_exception = self.account.process_exception
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.account(request) if is_page(request) else self.get_response(request)

@@ -1,3 +1,4 @@
+from allauth.account import apps as allauth
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -9,3 +10,13 @@ class ConsoleConfig(AppConfig):
 
 class SiteConfig(AdminConfig):
     default_site = "medtrack.console.site.ConsoleSite"
+
+
+class AccountConfig(allauth.AccountConfig):  # type: ignore[misc]
+    """Insists on no middleware for every request: ours runs allauth's for pages alone."""
+
+    default = False
+    default_auto_field = "django.db.models.AutoField"
+
+    def ready(self) -> None:
+        from allauth.account import checks  # noqa: F401

@@ -1,0 +1,18 @@
+"""Who may have a session in the admin: active staff and nobody else, for as long as they are."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.base_user import AbstractBaseUser
+
+
+class StaffBackend(ModelBackend):
+    """Asked at every request too: whoever is staff no more, is nobody."""
+
+    def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
+        return super().user_can_authenticate(user) and bool(getattr(user, "is_staff", False))  # type: ignore[arg-type]
+
+    def authenticate(
+        self, request: Any, username: str | None = None, password: str | None = None, **more: Any
+    ) -> Any:
+        return super().authenticate(request, username or more.pop("email", None), password, **more)

@@ -1,0 +1,36 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.core.management.base import BaseCommand, CommandError
+
+from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, appoint_staff
+
+
+class Command(BaseCommand):
+    help = "Lets somebody who has an account use the admin, with exactly the roles that are named."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument(
+            "--role",
+            action="append",
+            required=True,
+            dest="roles",
+            help="support, clinician or operator; repeatable",
+        )
+
+    def handle(self, *, email: str, roles: list[str], **_options: Any) -> None:
+        try:
+            user = appoint_staff(email=email, roles=roles)
+        except NotAPerson as error:
+            raise CommandError(f"Nobody active has the e-mail {email}. Let them sign up first.") from error
+        except UnknownRole as error:
+            known = (
+                ", ".join(Group.objects.order_by("name").values_list("name", flat=True))
+                or "none; run migrate"
+            )
+            raise CommandError(f"{', '.join(roles)}: one of these is no role. There are: {known}.") from error
+        except SuperuserStays as error:
+            raise CommandError(f"{email} is a superuser, who has every right already.") from error
+        self.stdout.write(f"{user.email} is staff now: {', '.join(sorted(set(roles)))}.")

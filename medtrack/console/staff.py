@@ -1,0 +1,66 @@
+"""Who is staff and as what: the only door to `is_staff`, to the roles and to a lost second factor."""
+
+from collections.abc import Iterable
+
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from medtrack.common.problems import Conflict
+from users.models import User
+
+
+class NotAPerson(Conflict):
+    """Nobody active has this e-mail."""
+
+    default_detail = _("Nobody with this e-mail has an account that is active.")
+
+
+class UnknownRole(Conflict):
+    """There is no role of this name."""
+
+    default_detail = _("There is no role of this name.")
+
+
+class SuperuserStays(Conflict):
+    """Superusers are made and unmade with manage.py, not from a page."""
+
+    default_detail = _("A superuser has every right, and is changed with manage.py only.")
+
+
+@transaction.atomic
+def appoint_staff(*, email: str, roles: Iterable[str]) -> User:
+    """The person may use the admin, with exactly these roles. Raises NotAPerson, UnknownRole and SuperuserStays."""
+    found = User.objects.active().with_email(email).select_for_update(no_key=True).first()
+    if found is None:
+        raise NotAPerson
+    return _set_roles(found, roles)
+
+
+@transaction.atomic
+def change_roles(*, user: User, roles: Iterable[str]) -> User:
+    """Exactly these roles; without any, the person is staff no more. Raises as `appoint_staff`."""
+    held = User.objects.active().select_for_update(no_key=True).filter(pk=user.pk).first()
+    if held is None:
+        raise NotAPerson
+    return _set_roles(held, roles)
+
+
+@transaction.atomic
+def forget_factors(*, user: User) -> int:
+    """Whoever lost the second factor sets up another after the next password. Returns how many were forgotten."""
+    return Authenticator.objects.filter(user=user).delete()[0]
+
+
+def _set_roles(user: User, roles: Iterable[str]) -> User:
+    if user.is_superuser:
+        raise SuperuserStays
+    wanted = set(roles)
+    groups = list(Group.objects.filter(name__in=wanted))
+    if {group.name for group in groups} != wanted:
+        raise UnknownRole
+    user.is_staff = bool(groups)
+    user.save(update_fields=["is_staff", "updated_at"])
+    user.groups.set(groups)
+    return user
