@@ -27,7 +27,7 @@ def schedule(ana: Credentials) -> Schedule:
 
 def coming(now: datetime) -> list[datetime]:
     due = DoseLog.objects.filter(due_at__gt=now, status=DoseStatus.PENDING, answer_by__isnull=False)
-    return sorted(due.values_list("due_at", flat=True))
+    return [dose.due_at for dose in due.order_by("due_at") if dose.due_at]
 
 
 def test_nobody_signs_in_to_a_deactivated_account_and_its_sessions_have_ended(ana: Credentials) -> None:

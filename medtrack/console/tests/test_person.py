@@ -89,14 +89,14 @@ def told(response: Any) -> str:
 
 
 def content_of(response: Any) -> str:
-    html = response.content.decode()
+    html: str = response.content.decode()
     return html[html.index('id="content"') :]
 
 
 def state() -> list[Any]:
     """Everything that a button could change."""
     return [
-        list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
+        list(model._default_manager.order_by("pk").values())
         for model in (DeviceToken, Session, NotificationLog, DoseLog, Schedule)
     ] + [list(User.objects.filter(is_staff=False).values())]
 
