@@ -104,11 +104,11 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
             self.filter(log_date__in=list(days), schedule__isnull=False)
             .values_list("user__timezone", "log_date")
             .annotate(
-                taken=Count("*", filter=Q(status=DoseStatus.TAKEN)),
-                skipped=Count("*", filter=Q(status=DoseStatus.SKIPPED)),
-                missed=Count("*", filter=Q(status=DoseStatus.MISSED)),
-                still_open=Count("*", filter=_awaited() & Q(due_at__lte=now)),
-                later=Count("*", filter=_awaited() & Q(due_at__gt=now)),
+                taken=Count("id", filter=Q(status=DoseStatus.TAKEN)),
+                skipped=Count("id", filter=Q(status=DoseStatus.SKIPPED)),
+                missed=Count("id", filter=Q(status=DoseStatus.MISSED)),
+                still_open=Count("id", filter=_awaited() & Q(due_at__lte=now)),
+                later=Count("id", filter=_awaited() & Q(due_at__gt=now)),
             )
         )
         there = {(zone, day) for day, zones in days.items() for zone in zones}

@@ -74,6 +74,6 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         hour = models.Func(
             Value(HOUR), F("send_at"), Value(since), function="date_bin", output_field=models.DateTimeField()
         )
-        counts = {fate.value: Count("*", filter=condition) for fate, condition in FATES.items()}
+        counts = {fate.value: Count("id", filter=condition) for fate, condition in FATES.items()}
         rows = self.annotate(hour=hour).values("hour").annotate(**counts).order_by("hour")
         return cast("models.QuerySet[NotificationLog, dict[str, Any]]", rows)

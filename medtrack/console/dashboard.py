@@ -127,7 +127,7 @@ def dashboard(*, viewer: User, now: datetime) -> Dashboard:
     doses = _doses(links, now=now)
     reminders = _reminders(links, viewer=viewer, now=now)
     cards = [
-        _queue(links),
+        _queue(links, now=now),
         _pushes(links, now=now),
         _processes(now=now),
         _engine(links, viewer=viewer, now=now),
@@ -241,11 +241,12 @@ def _summary(label: str, figures: list[Figure]) -> str:
     return f"{label} · " + ", ".join(f"{figure.name} {figure.value}" for figure in figures)
 
 
-def _queue(links: Links) -> Card:
+def _queue(links: Links, *, now: datetime) -> Card:
     queue = queue_state()
     waiting = timedelta(seconds=queue.oldest_seconds)
     # The admin's own order: by the first column, which is the time.
-    oldest_first = links.rows(NotificationLog, status__exact="queued", o="1")
+    queued = {"status__exact": "queued", "o": "1"}
+    overdue = links.rows(NotificationLog, **queued, send_at__lte=now.isoformat())
     is_stuck = waiting > LATE_AFTER
     alarm = ngettext(
         "The queue is stuck: %(count)s reminder is overdue, for %(age)s.",
@@ -255,22 +256,22 @@ def _queue(links: Links) -> Card:
     return Card(
         title=_("Queue"),
         figures=[
-            Figure(_("waiting"), _number(queue.queued), "", oldest_first),
-            Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", oldest_first),
+            Figure(_("waiting"), _number(queue.queued), "", links.rows(NotificationLog, **queued)),
+            Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", overdue),
             Figure(
                 _("oldest overdue"),
                 _age(waiting) if queue.overdue else _("none"),
                 "alarm" if is_stuck else "",
-                oldest_first if queue.overdue else "",
+                overdue if queue.overdue else "",
             ),
             Figure(
                 _("tried in vain, again soon"),
                 _number(queue.retrying),
                 "late" if queue.retrying else "",
-                links.rows(NotificationLog, status__exact="queued", retry_at__isnull="False"),
+                links.rows(NotificationLog, **queued, retry_at__isnull="False"),
             ),
         ],
-        notices=[Notice("alarm", alarm, oldest_first)] if is_stuck else [],
+        notices=[Notice("alarm", alarm, overdue)] if is_stuck else [],
     )
 
 
