@@ -99,7 +99,8 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         found = getattr(response, "context_data", None)
         if self.shows_patients and found and "cl" in found:
             listed = found["cl"]
-            filters = {name: list(values) for name, values in listed.filter_params.items()}
+            asked = listed.get_filters_params()
+            filters = {name: list(values) for name, values in asked.items()}
             rows = len(listed.result_list)
             self.recorder.record_list(request, rows=rows, search=listed.query, filters=filters)
         return response
