@@ -22,7 +22,9 @@ class UserAdmin(ReadOnlyAdmin[User]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people = super().get_queryset(request)
-        return people if request.user.has_perm(SUPERUSERS) else people.filter(is_staff=False, is_superuser=False)
+        return (
+            people if request.user.has_perm(SUPERUSERS) else people.filter(is_staff=False, is_superuser=False)
+        )
 
     def patient_of(self, obj: Any) -> UUID | None:
         return obj.pk  # type: ignore[no-any-return]

@@ -69,7 +69,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
         """The password alone does not open what a second factor guards."""
-        code = {"id": "mfa_reauthenticate", "description": _("Use a code"), "url": reverse("mfa_reauthenticate")}
+        code = {
+            "id": "mfa_reauthenticate",
+            "description": _("Use a code"),
+            "url": reverse("mfa_reauthenticate"),
+        }
         passkey = {
             "id": "mfa_reauthenticate:webauthn",
             "description": _("Use a passkey"),
@@ -102,7 +106,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         return _fernet(settings.SECRET_KEY).decrypt(encrypted_text.encode()).decode()
 
-    def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:
+    def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:  # noqa: A002
         number = Authenticator.objects.filter(user=user, type=type).count() + 1
         return str(_("Passkey %(number)s")) % {"number": number}
 

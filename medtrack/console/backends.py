@@ -12,5 +12,7 @@ class StaffBackend(ModelBackend):
     def user_can_authenticate(self, user: AbstractBaseUser | None) -> bool:
         return super().user_can_authenticate(user) and bool(getattr(user, "is_staff", False))  # type: ignore[arg-type]
 
-    def authenticate(self, request: Any, username: str | None = None, password: str | None = None, **more: Any) -> Any:
+    def authenticate(
+        self, request: Any, username: str | None = None, password: str | None = None, **more: Any
+    ) -> Any:
         return super().authenticate(request, username or more.pop("email", None), password, **more)

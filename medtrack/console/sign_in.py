@@ -74,7 +74,9 @@ class _CountedMixin:
     def unbound(self) -> dict[str, Any]:
         """The page's context without what was typed."""
         page: Any = self
-        kwargs = {name: value for name, value in page.get_form_kwargs().items() if name not in ("data", "files")}
+        kwargs = {
+            name: value for name, value in page.get_form_kwargs().items() if name not in ("data", "files")
+        }
         found: dict[str, Any] = page.get_context_data(form=page.get_form_class()(**kwargs))
         return found
 
@@ -128,7 +130,9 @@ class AddPasskey(webauthn.AddWebAuthnView):  # type: ignore[misc]
 
     def form_valid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
-        factor = Authenticator.objects.filter(user=self.request.user, type=Authenticator.Type.WEBAUTHN).latest("id")
+        factor = Authenticator.objects.filter(
+            user=self.request.user, type=Authenticator.Type.WEBAUTHN
+        ).latest("id")
         post_authentication(self.request, factor, reauthenticated=True)
         return response
 

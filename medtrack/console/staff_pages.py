@@ -64,7 +64,9 @@ def staff_list(request: HttpRequest) -> HttpResponse:
         .prefetch_related("groups", Prefetch("authenticator_set", factors))
         .order_by("email")
     )
-    return _page(request, "console/staff_list.html", title=_("Staff"), form=form, staff=staff, names=ROLE_NAMES)
+    return _page(
+        request, "console/staff_list.html", title=_("Staff"), form=form, staff=staff, names=ROLE_NAMES
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -21,5 +21,9 @@ urlpatterns = [
     path("account/passkeys/<int:pk>/remove/", sign_in.remove_passkey, name="mfa_remove_webauthn"),
     path("account/recovery-codes/", sign_in.recovery_codes_page, name="mfa_view_recovery_codes"),
     path("account/recovery-codes/new/", sign_in.make_recovery_codes, name="mfa_generate_recovery_codes"),
-    path("account/recovery-codes/download/", sign_in.download_recovery_codes, name="mfa_download_recovery_codes"),
+    path(
+        "account/recovery-codes/download/",
+        sign_in.download_recovery_codes,
+        name="mfa_download_recovery_codes",
+    ),
 ]

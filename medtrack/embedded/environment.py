@@ -18,7 +18,17 @@ FIREBASE = (
 SETTINGS = (
     *("ALLOWED_HOSTS", "APPLE_", "APP_URL", "CELERY_", "CSRF_", "DATABASE_", "DEBUG", "DEFAULT_FROM_EMAIL"),
     *("DJANGO_", "EMAIL_URL", "FCM_", "FIREBASE_", "GOOGLE_", "KAKAO_", "LOG_FORMAT", "MEDTRACK_"),
-    *("OUTSIDE_ISSUERS", "PORT", "PROXY_COUNT", "REDIS_", "SECRET_KEY", "SECURE_", "SENTRY_", "STAFF_SECOND_FACTOR", "THROTTLES"),
+    *(
+        "OUTSIDE_ISSUERS",
+        "PORT",
+        "PROXY_COUNT",
+        "REDIS_",
+        "SECRET_KEY",
+        "SECURE_",
+        "SENTRY_",
+        "STAFF_SECOND_FACTOR",
+        "THROTTLES",
+    ),
 )
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 SECRET_KEY_LENGTH = 50

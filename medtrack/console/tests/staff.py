@@ -77,9 +77,7 @@ class SoftwarePasskey:
         flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.UV | AuthenticatorData.FLAG.AT
         data = AuthenticatorData.create(sha256(self.rp_id.encode()).digest(), flags, 0, credential)
         said = CollectedClientData.create("webauthn.create", websafe_decode(challenge), self.origin)
-        return self._answer(
-            clientDataJSON=said, attestationObject=AttestationObject.create("none", data, {})
-        )
+        return self._answer(clientDataJSON=said, attestationObject=AttestationObject.create("none", data, {}))
 
     def sign(self, options: dict[str, Any]) -> str:
         challenge = options["publicKey"]["challenge"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InternalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from medtrack.console.access import record_access
@@ -94,9 +94,9 @@ def test_a_page_whose_row_cannot_be_written_is_not_shown(
 
 @pytest.mark.parametrize("deed", ["UPDATE access_logs SET page = 'x'", "DELETE FROM access_logs"])
 def test_postgresql_refuses_to_change_a_row(deed: str, house: House) -> None:
-    with pytest.raises((InternalError, DatabaseError), match="append-only"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(deed)
+    refused = pytest.raises(DatabaseError, match="append-only")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(deed)
     assert AccessLog.objects.filter(pk=house.access.pk).exists()
 
 
@@ -128,7 +128,9 @@ def test_the_log_is_searched_by_patient_and_by_staff(client: Client, root: User,
 def test_the_log_is_read_only(client: Client, house: House) -> None:
     assert client.get("/admin/console/accesslog/add/").status_code == 403
     assert client.post(f"/admin/console/accesslog/{house.access.pk}/delete/").status_code == 403
-    assert client.post(f"/admin/console/accesslog/{house.access.pk}/change/", {"page": "x"}).status_code == 403
+    assert (
+        client.post(f"/admin/console/accesslog/{house.access.pk}/change/", {"page": "x"}).status_code == 403
+    )
 
 
 def test_an_access_is_of_who_is_signed_in(root: User, rf: Any) -> None:

@@ -103,9 +103,7 @@ def test_staff_open_what_is_theirs_and_nothing_else(
 
 
 @pytest.mark.parametrize("who", ["anonymous", "patient"])
-def test_whoever_is_not_staff_is_sent_to_the_door(
-    who: str, house: House, subtests: pytest.Subtests
-) -> None:
+def test_whoever_is_not_staff_is_sent_to_the_door(who: str, house: House, subtests: pytest.Subtests) -> None:
     client = client_of(who)
     for name in PAGES:
         with subtests.test(name):
@@ -160,7 +158,11 @@ def test_an_operator_hears_of_no_person_and_of_no_medicine(house: House) -> None
         ("operator", "notifications/devicetoken", "user__id__exact=01a20000-0000-7000-8000-000000000000"),
         ("operator", "notifications/devicetoken", "user__email__startswith=a"),
         ("operator", "notifications/pushdelivery", "notification__user__email__startswith=a"),
-        ("operator", "notifications/pushdelivery", "notification__id__exact=01a20000-0000-7000-8000-000000000000"),
+        (
+            "operator",
+            "notifications/pushdelivery",
+            "notification__id__exact=01a20000-0000-7000-8000-000000000000",
+        ),
         ("superuser", "users/user", "password__startswith=argon2"),
         ("superuser", "console/accesslog", "details__search=ana"),
     ],
@@ -179,13 +181,27 @@ def test_no_search_finds_what_people_wrote(search: str, house: House) -> None:
 
 def test_an_operators_search_does_not_tell_whether_somebody_is_a_patient(house: House) -> None:
     client = client_of("operator")
-    for search, rows in (("zzcanaryperson", 0), ("zzcanary@example.com", 0), (str(house.belongings.device.pk), 1)):
+    for search, rows in (
+        ("zzcanaryperson", 0),
+        ("zzcanary@example.com", 0),
+        (str(house.belongings.device.pk), 1),
+    ):
         client.get("/admin/notifications/devicetoken/", {"q": search})
         assert AccessLog.objects.latest("id").details["rows"] == rows, search
 
 
 @pytest.mark.parametrize(
-    "query", ["q=%00", "status=%00", "o=x.y", "p=99999999999", "user__id__exact=abc", "%00=1", "log_date__gte=x", "_facets=1"]
+    "query",
+    [
+        "q=%00",
+        "status=%00",
+        "o=x.y",
+        "p=99999999999",
+        "user__id__exact=abc",
+        "%00=1",
+        "log_date__gte=x",
+        "_facets=1",
+    ],
 )
 def test_nonsense_in_a_query_is_no_defect(query: str, house: House) -> None:
     assert client_of("support").get(f"/admin/dosing/doselog/?{query}").status_code in (200, 302, 400)
@@ -304,7 +320,11 @@ def test_the_command_appoints(ana: Credentials, capsys: pytest.CaptureFixture[st
     ("email", "role", "said"),
     [
         ("nobody@example.com", "support", "Nobody active has the e-mail nobody@example.com"),
-        ("ana@example.com", "chief", "chief: one of these is no role. There are: clinician, operator, support."),
+        (
+            "ana@example.com",
+            "chief",
+            "chief: one of these is no role. There are: clinician, operator, support.",
+        ),
         ("root@example.com", "support", "root@example.com is a superuser"),
     ],
 )

@@ -150,7 +150,9 @@ def test_a_passkey_is_added_and_signs_in() -> None:
     say_password(client, user)
     add = "/admin/account/passkeys/add/"
     page = client.get(add)
-    answer = client.post(add, {"name": "Laptop", "credential": passkey.register(options_on(page))}, follow=True)
+    answer = client.post(
+        add, {"name": "Laptop", "credential": passkey.register(options_on(page))}, follow=True
+    )
     assert answer.redirect_chain[-1][0] == CODES
     assert factors_of(user) == ["recovery_codes", "webauthn"]
     assert is_in(client)
@@ -176,7 +178,18 @@ def test_a_passkey_of_another_site_is_refused() -> None:
     assert factors_of(user) == []
 
 
-NONSENSE = ["", "{}", "[]", "null", "1", '"a"', '{"id": 1}', '{"id": "a", "response": {}}', '{"a": "\\u0000"}', "{"]
+NONSENSE = [
+    "",
+    "{}",
+    "[]",
+    "null",
+    "1",
+    '"a"',
+    '{"id": 1}',
+    '{"id": "a", "response": {}}',
+    '{"a": "\\u0000"}',
+    "{",
+]
 NONSENSE += [
     '{"id": "YQ", "rawId": "YQ", "type": "public-key", "response": {"clientDataJSON": "e30", "attestationObject": "oA"}}',
     '{"id": "YQ", "rawId": "YQ", "type": "public-key", "response": {"clientDataJSON": "YQ", "attestationObject": "YQ"}}',
@@ -221,7 +234,11 @@ def test_nobody_but_staff_signs_in_and_all_others_hear_the_same(ana: Any) -> Non
         client = Client()
         answer = client.post(LOGIN, {"login": email, "password": password})
         assert answer.status_code == 200
-        text = re.sub(r'(csrfmiddlewaretoken|login)" [^>]*value="[^"]*"|value="[^"]*@[^"]*"', "", answer.content.decode())
+        text = re.sub(
+            r'(csrfmiddlewaretoken|login)" [^>]*value="[^"]*"|value="[^"]*@[^"]*"',
+            "",
+            answer.content.decode(),
+        )
         pages.add(text)
         assert "sessionid" not in client.cookies
     assert len(pages) == 1
@@ -276,7 +293,9 @@ def test_the_session_of_before_signing_in_is_not_the_one_of_after() -> None:
     assert not is_in(thief)
 
 
-@pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "\\\\evil.example"])
+@pytest.mark.parametrize(
+    "next_page", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "\\\\evil.example"]
+)
 def test_no_sign_in_leads_to_a_foreign_host(next_page: str) -> None:
     user, client = with_app(staff_member("Sofia")), Client()
     client.post(LOGIN, {"login": user.email, "password": PASSWORD, "next": next_page})
@@ -304,7 +323,9 @@ def test_in_development_the_password_is_enough_for_whoever_has_no_factor(setting
     assert not is_in(client)
 
 
-def test_a_session_that_knew_only_the_password_does_not_look_after_the_second_factor(settings: Settings) -> None:
+def test_a_session_that_knew_only_the_password_does_not_look_after_the_second_factor(
+    settings: Settings,
+) -> None:
     settings.STAFF_SECOND_FACTOR = False
     user, client = staff_member("Sofia"), Client()
     say_password(client, user)
@@ -312,7 +333,15 @@ def test_a_session_that_knew_only_the_password_does_not_look_after_the_second_fa
     settings.STAFF_SECOND_FACTOR = True
     assert not is_in(client)
     again = "/admin/account/again/"
-    for page in ("", "app/", "app/remove/", "passkeys/", "passkeys/add/", "recovery-codes/", "recovery-codes/new/"):
+    for page in (
+        "",
+        "app/",
+        "app/remove/",
+        "passkeys/",
+        "passkeys/add/",
+        "recovery-codes/",
+        "recovery-codes/new/",
+    ):
         answer = client.get(f"/admin/account/{page}")
         assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (302, again), page
     assert client.post(again, {"code": code(), "next": INDEX}).headers["Location"] == INDEX
@@ -332,7 +361,9 @@ def test_what_changes_the_second_factor_asks_for_it_anew_after_five_minutes() ->
 def age_records(client: Client, seconds: float) -> None:
     session = client.session
     records = session["account_authentication_methods"]
-    session["account_authentication_methods"] = [record | {"at": record["at"] - seconds} for record in records]
+    session["account_authentication_methods"] = [
+        record | {"at": record["at"] - seconds} for record in records
+    ]
     session.save()
 
 
@@ -356,7 +387,14 @@ def test_a_forgotten_second_factor_ends_what_it_opened() -> None:
 
 def test_there_is_no_sign_up_no_reset_and_nothing_else_of_allauths() -> None:
     client = signed_in(superuser())
-    for path in ("signup/", "password/reset/", "email/", "confirm-email/", "account/signup/", "login/webauthn/"):
+    for path in (
+        "signup/",
+        "password/reset/",
+        "email/",
+        "confirm-email/",
+        "account/signup/",
+        "login/webauthn/",
+    ):
         for prefix in ("/admin/", "/accounts/", "/admin/account/"):
             assert client.get(f"{prefix}{path}").status_code in (302, 404)
     assert Client().get("/accounts/").status_code == 404

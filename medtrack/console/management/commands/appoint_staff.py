@@ -13,7 +13,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
         parser.add_argument(
-            "--role", action="append", required=True, dest="roles", help="support, clinician or operator; repeatable"
+            "--role",
+            action="append",
+            required=True,
+            dest="roles",
+            help="support, clinician or operator; repeatable",
         )
 
     def handle(self, *, email: str, roles: list[str], **_options: Any) -> None:
@@ -22,7 +26,10 @@ class Command(BaseCommand):
         except NotAPerson as error:
             raise CommandError(f"Nobody active has the e-mail {email}. Let them sign up first.") from error
         except UnknownRole as error:
-            known = ", ".join(Group.objects.order_by("name").values_list("name", flat=True)) or "none; run migrate"
+            known = (
+                ", ".join(Group.objects.order_by("name").values_list("name", flat=True))
+                or "none; run migrate"
+            )
             raise CommandError(f"{', '.join(roles)}: one of these is no role. There are: {known}.") from error
         except SuperuserStays as error:
             raise CommandError(f"{email} is a superuser, who has every right already.") from error
