@@ -98,7 +98,7 @@ def _superusers_only(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _record(request: HttpRequest, user: User, **details: object) -> None:
+def _record(request: HttpRequest, user: User, **details: Any) -> None:
     record_access(request, AccessLog.Action.ACT, object_id=user.pk, **details)
 
 
