@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from medtrack.tests.house import ROOT
 
@@ -44,15 +52,15 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watch:
-    """Everything that went wrong on a page: console errors, exceptions, failed requests, broken policy."""
+    """Everything that went wrong on any page: console errors, exceptions, failed requests, broken policy."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, context: BrowserContext) -> None:
         self._problems: list[str] = []
         self._expected: list[re.Pattern[str]] = []
-        page.add_init_script(TELL_VIOLATIONS)
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self._problems.append(f"exception: {error}"))
-        page.on("requestfailed", self._note_failed)
+        context.add_init_script(TELL_VIOLATIONS)
+        context.on("console", self._hear)
+        context.on("weberror", lambda problem: self._problems.append(f"exception: {problem.error}"))
+        context.on("requestfailed", self._note_failed)
 
     def expect(self, pattern: str) -> None:
         """Problems like this are what the test is about, or are allowed to happen in it."""

@@ -37,8 +37,8 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture(autouse=True)
-def watch(page: Page) -> Iterator[Watch]:
-    """Nothing on the page may go wrong but what the test expects."""
-    watch = Watch(page)
+def watch(context: BrowserContext) -> Iterator[Watch]:
+    """Nothing on the pages may go wrong but what the test expects."""
+    watch = Watch(context)
     yield watch
     assert watch.problems() == []
