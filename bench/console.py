@@ -31,7 +31,8 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from medtrack.common.clock import database_now  # noqa: E402
-from medtrack.console import figures  # noqa: E402
+from medtrack.console import figures, summaries  # noqa: E402
+from medtrack.console.patients import Wish  # noqa: E402
 from notifications import standing  # noqa: E402
 from users.models import User  # noqa: E402
 
@@ -155,7 +156,26 @@ def dashboard(now: datetime) -> dict[str, Section]:
     }
 
 
-PAGES: dict[str, Callable[[datetime], dict[str, Section]]] = {"dashboard": dashboard}
+def patients(now: datetime) -> dict[str, Section]:
+    summaries.refresh(now=now)
+    return {
+        "summaries anew": partial(summaries.refresh, now=now),
+        "lowest adherence": partial(listed, {}),
+        "steepest drop": partial(listed, {"sort": "trend"}),
+        "two filters": partial(listed, {"adherence": "80", "device": "silent"}),
+        "part of an e-mail": partial(listed, {"q": "p777"}),
+        "an id": partial(listed, {"q": str(staff().id)}),
+        "the whole page": partial(page, signed_in(), "/admin/console/patient/"),
+    }
+
+
+def listed(asked: dict[str, str]) -> None:
+    found = Wish(asked).found()
+    found.count()
+    list(found[:50])
+
+
+PAGES: dict[str, Callable[[datetime], dict[str, Section]]] = {"dashboard": dashboard, "patients": patients}
 
 
 def staff() -> User:
