@@ -109,7 +109,7 @@ def test_the_row_outlives_who_looked_and_who_was_looked_at(house: House, client:
         staff_id="00000000-0000-7000-8000-000000000000", action="view", page="gone", patient_id=row.patient_id
     )
     for page in ("", f"{ghost.pk}/change/"):
-        assert client.get(f"/admin/console/accesslog/{page}").status_code == 200
+        assert ">gone<" in client.get(f"/admin/console/accesslog/{page}").content.decode()
 
 
 def test_the_log_is_searched_by_patient_and_by_staff(client: Client, root: User, house: House) -> None:
@@ -123,6 +123,15 @@ def test_the_log_is_searched_by_patient_and_by_staff(client: Client, root: User,
         page = client.get("/admin/console/accesslog/", {"q": search}).content.decode()
         assert page.count('class="field-at') + page.count('<th class="field-at') >= found, search
         assert ("users_user_change" in page) is bool(found), search
+
+
+def test_the_log_is_filtered_by_staff(client: Client, root: User, house: House) -> None:
+    client.get(address("users_user_change", house))
+    page = client.get("/admin/console/accesslog/", {"staff": str(root.pk)}).content.decode()
+    assert ("users_user_change" in page, ">a<" in page) == (True, False)
+    page = client.get("/admin/console/accesslog/", {"staff": str(house.access.staff_id)}).content.decode()
+    assert ("users_user_change" in page, ">a<" in page) == (False, True)
+    assert client.get("/admin/console/accesslog/", {"staff": "nonsense"}).status_code == 200
 
 
 def test_the_log_is_read_only(client: Client, house: House) -> None:
