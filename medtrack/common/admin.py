@@ -99,17 +99,24 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         found = getattr(response, "context_data", None)
         if self.shows_patients and found and "cl" in found:
             listed = found["cl"]
-            filters = {name: list(values) for name, values in listed.filter_params.items()}
+            asked = listed.get_filters_params()
+            filters = {name: list(values) for name, values in asked.items()}
             rows = len(listed.result_list)
             self.recorder.record_list(request, rows=rows, search=listed.query, filters=filters)
         return response
 
     def render_change_form(
-        self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
         if self.shows_patients and obj is not None:
             self.recorder.record_view(request, patient_id=self.patient_of(obj), object_id=obj.pk)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Nothing is changed here, so there is no history."""

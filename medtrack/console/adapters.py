@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
 from time import time
-from typing import Any, cast
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
@@ -53,10 +53,10 @@ class AccountAdapter(DefaultAccountAdapter):
         return ["allauth.mfa.stages.AuthenticateStage"]
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        return cast("User | None", authenticate(request, **credentials))
+        return authenticate(request, **credentials)
 
     def reauthenticate(self, user: Any, password: str) -> bool:
-        return self.authenticate(context.request, email=user.email, password=password) == user
+        return bool(self.authenticate(context.request, email=user.email, password=password) == user)
 
     def is_safe_url(self, url: str) -> bool:
         """Only our own pages: another host of ours is as foreign as any."""
@@ -106,7 +106,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         return _fernet(settings.SECRET_KEY).decrypt(encrypted_text.encode()).decode()
 
-    def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:
+    def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:  # noqa: A002
         number = Authenticator.objects.filter(user=user, type=type).count() + 1
         return str(_("Passkey %(number)s")) % {"number": number}
 
@@ -123,7 +123,7 @@ def has_factor(user: "User | AnonymousUser | Any") -> bool:
 def used_factor(request: HttpRequest, *, within: timedelta | None = None) -> bool:
     """Whether this session showed a second factor that is still one; not longer ago than `within`."""
     since = time() - within.total_seconds() if within else 0
-    records = get_authentication_records(request, request.user)  # type: ignore[arg-type]
+    records = get_authentication_records(request, request.user)
     shown = [record["id"] for record in records if record["method"] == "mfa" and record["at"] > since]
     return bool(shown) and Authenticator.objects.filter(user_id=request.user.pk, pk__in=shown).exists()
 

@@ -12,7 +12,7 @@ class SiteConfig(AdminConfig):
     default_site = "medtrack.console.site.ConsoleSite"
 
 
-class AccountConfig(allauth.AccountConfig):  # type: ignore[misc]
+class AccountConfig(allauth.AccountConfig):
     """Insists on no middleware for every request: ours runs allauth's for pages alone."""
 
     default = False

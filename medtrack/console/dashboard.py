@@ -126,9 +126,12 @@ def dashboard(*, viewer: User, now: datetime) -> Dashboard:
     links = Links(viewer)
     doses = _doses(links, now=now)
     reminders = _reminders(links, viewer=viewer, now=now)
-    cards = [_queue(links), _pushes(links, now=now), _devices(links), _processes(now=now)]
-    if viewer.has_perm("notifications.view_enginecheck"):
-        cards.append(_engine(links, viewer=viewer, now=now))
+    cards = [
+        _queue(links, now=now),
+        _pushes(links, now=now),
+        _processes(now=now),
+        _engine(links, viewer=viewer, now=now),
+    ]
     notices = [notice for card in cards for notice in card.notices]
     return Dashboard(
         as_of=_clock(now, viewer, "Y-m-d H:i:s"),
@@ -238,11 +241,12 @@ def _summary(label: str, figures: list[Figure]) -> str:
     return f"{label} · " + ", ".join(f"{figure.name} {figure.value}" for figure in figures)
 
 
-def _queue(links: Links) -> Card:
+def _queue(links: Links, *, now: datetime) -> Card:
     queue = queue_state()
     waiting = timedelta(seconds=queue.oldest_seconds)
     # The admin's own order: by the first column, which is the time.
-    oldest_first = links.rows(NotificationLog, status__exact="queued", o="1")
+    queued = {"status__exact": "queued", "o": "1"}
+    overdue = links.rows(NotificationLog, **queued, send_at__lte=now.isoformat())
     is_stuck = waiting > LATE_AFTER
     alarm = ngettext(
         "The queue is stuck: %(count)s reminder is overdue, for %(age)s.",
@@ -252,22 +256,22 @@ def _queue(links: Links) -> Card:
     return Card(
         title=_("Queue"),
         figures=[
-            Figure(_("waiting"), _number(queue.queued), "", oldest_first),
-            Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", oldest_first),
+            Figure(_("waiting"), _number(queue.queued), "", links.rows(NotificationLog, **queued)),
+            Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", overdue),
             Figure(
                 _("oldest overdue"),
                 _age(waiting) if queue.overdue else _("none"),
                 "alarm" if is_stuck else "",
-                oldest_first if queue.overdue else "",
+                overdue if queue.overdue else "",
             ),
             Figure(
                 _("tried in vain, again soon"),
                 _number(queue.retrying),
                 "late" if queue.retrying else "",
-                links.rows(NotificationLog, status__exact="queued", retry_at__isnull="False"),
+                links.rows(NotificationLog, **queued, retry_at__isnull="False"),
             ),
         ],
-        notices=[Notice("alarm", alarm, oldest_first)] if is_stuck else [],
+        notices=[Notice("alarm", alarm, overdue)] if is_stuck else [],
     )
 
 
@@ -279,6 +283,8 @@ def _pushes(links: Links, *, now: datetime) -> Card:
         return links.rows(PushDelivery, **since, **query)
 
     errors = ", ".join(f"{code} {_number(count)}" for code, count in pushes.errors[:3])
+    silent = silent_devices()
+    silent_ones = links.rows(DeviceToken, silent_since__isempty="0", revoked_at__isnull="True")
     return Card(
         title=_("Pushes of the last 24 hours"),
         figures=[
@@ -286,19 +292,9 @@ def _pushes(links: Links, *, now: datetime) -> Card:
             Figure(_("seen by the phone"), _number(pushes.arrived), "", behind(arrived_at__isnull="False")),
             Figure(_("to be sent again"), _number(pushes.retry), "late", behind(outcome__exact="retry")),
             Figure(_("dead"), _number(pushes.dead), "dead", behind(outcome__exact="dead")),
+            Figure(_("silent devices, now"), _number(silent), "late" if silent else "", silent_ones),
         ],
         note=errors,
-        is_empty=not (pushes.accepted or pushes.retry or pushes.dead),
-    )
-
-
-def _devices(links: Links) -> Card:
-    silent = silent_devices()
-    behind = links.rows(DeviceToken, silent_since__isempty="0", revoked_at__isnull="True")
-    return Card(
-        title=_("Devices"),
-        figures=[Figure(_("silent devices"), _number(silent), "late" if silent else "", behind)],
-        note=_("FCM takes their pushes, and they acknowledge none."),
     )
 
 
@@ -330,28 +326,36 @@ def _silence(process: Heartbeat.Process, age: str) -> str:
 
 
 def _engine(links: Links, *, viewer: User, now: datetime) -> Card:
-    check, set_aside = last_check(), schedules_set_aside()
-    behind = links.rows(EngineCheck)
-    notices = []
-    if check is None:
-        figures = [Figure(_("violations"), _("never checked"), "pending", behind)]
-        note = _("The engine is checked every night.")
-    else:
-        found = sum(check.violations.values())
-        figures = [Figure(_("violations"), _number(found), "alarm" if found else "sent", behind)]
-        at = {"time": _clock(check.ran_at, viewer, "Y-m-d H:i")}
-        note = _("Last checked at %(time)s.") % at
-        notices = list(_of_check(check, found, behind, now=now))
-    planless = links.rows(Schedule, plan_error__isempty="0", is_active__exact="1")
-    figures.append(
-        Figure(_("schedules set aside"), _number(set_aside), "late" if set_aside else "", planless)
-    )
+    card = Card(title=_("Engine"), figures=[])
+    if viewer.has_perm("notifications.view_enginecheck"):
+        card = _checks(links, viewer=viewer, now=now)
+    set_aside = schedules_set_aside()
+    behind = links.rows(Schedule, plan_error__isempty="0", is_active__exact="1")
+    kind = "late" if set_aside else ""
+    card.figures.append(Figure(_("schedules set aside"), _number(set_aside), kind, behind))
     if set_aside:
         text = ngettext(
             "%(count)s schedule cannot be planned.", "%(count)s schedules cannot be planned.", set_aside
         )
-        notices.append(Notice("warning", text % {"count": _number(set_aside)}, planless))
-    return Card(title=_("Engine"), figures=figures, note=note, notices=notices)
+        card.notices.append(Notice("warning", text % {"count": _number(set_aside)}, behind))
+    return card
+
+
+def _checks(links: Links, *, viewer: User, now: datetime) -> Card:
+    check, behind = last_check(), links.rows(EngineCheck)
+    if check is None:
+        return Card(
+            title=_("Engine"),
+            figures=[Figure(_("violations"), _("never checked"), "pending", behind)],
+            note=_("The engine is checked every night."),
+        )
+    found = sum(check.violations.values())
+    return Card(
+        title=_("Engine"),
+        figures=[Figure(_("violations"), _number(found), "alarm" if found else "sent", behind)],
+        note=_("Last checked at %(time)s.") % {"time": _clock(check.ran_at, viewer, "Y-m-d H:i")},
+        notices=list(_of_check(check, found, behind, now=now)),
+    )
 
 
 def _of_check(check: EngineCheck, found: int, behind: str, *, now: datetime) -> Iterator[Notice]:

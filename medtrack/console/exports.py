@@ -4,7 +4,7 @@ A client that reads slowly holds a thread of web for as long, so exports go one 
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from io import StringIO
 from itertools import islice
@@ -84,15 +84,27 @@ def _lines(rows: Iterable[list[str]]) -> str:
     return text.getvalue()
 
 
+def _text(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _instant(at: datetime) -> str:
+    """Of UTC, in seconds."""
+    return f"{at.isoformat()[:19]}Z"
+
+
+def _number(number: float) -> str:
+    return f"{number:.4g}"
+
+
+_CELLS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _none: "",
+    str: _text,
+    bool: lambda yes: "true" if yes else "false",
+    float: _number,
+    datetime: _instant,
+}
+
+
 def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, float):
-        return f"{round(value, 4):g}"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return str(value)
+    return _CELLS.get(type(value), str)(value)

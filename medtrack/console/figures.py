@@ -33,7 +33,7 @@ class Doses:
 
 
 def doses_today(*, now: datetime) -> Doses:
-    return Doses(**DoseLog.objects.of_today(now=now).count_by_state(now=now))
+    return Doses(**DoseLog.objects.count_today(now=now))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def pushes_by_outcome(*, now: datetime) -> Pushes:
     rows = (
         PushDelivery.objects.filter(id__gte=first_id(since))
         .values_list("outcome", "error_code")
-        .annotate(count=Count("id"), arrived=Count("id", filter=Q(arrived_at__isnull=False)))
+        .annotate(count=Count("*"), arrived=Count("id", filter=Q(arrived_at__isnull=False)))
         .order_by("-count", "error_code")
     )
     outcomes = dict.fromkeys(PushDelivery.Outcome.values, 0)

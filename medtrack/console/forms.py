@@ -77,13 +77,14 @@ class PasskeyForm(AddWebAuthnForm):
 
     def clean(self) -> dict[str, Any]:
         with _refusing_nonsense():
-            return super().clean()
+            cleaned: dict[str, Any] = super().clean()
+            return cleaned
 
 
 class _PasskeyUseMixin(forms.Form):
     def clean_credential(self) -> Authenticator:
         with _refusing_nonsense():
-            return super().clean_credential()  # type: ignore[misc,no-any-return]
+            return super().clean_credential()  # type: ignore[misc]
 
 
 class UsePasskeyForm(_PasskeyUseMixin, AuthenticateWebAuthnForm):

@@ -30,7 +30,7 @@ class GuardedSite(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return cast(HttpResponse, sign_in.log_in(request))
 
-    def password_change(
+    def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The old password is guessed at here as at the door; a new one ends the sessions of the old."""
@@ -50,7 +50,7 @@ class GuardedSite(AdminSite):
         """No form of ours asks for it, and what it finds would be listed nowhere."""
         raise Http404
 
-    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+    def get_urls(self) -> list[URLPattern | URLResolver]:
         return [
             path("staff/", self.admin_view(staff_pages.staff_list), name="staff"),
             path("staff/<uuid:user_id>/", self.admin_view(staff_pages.staff_member), name="staff_member"),
@@ -63,7 +63,7 @@ class GuardedSite(AdminSite):
     def record_list(
         self, request: HttpRequest, *, rows: int, search: str, filters: dict[str, list[str]]
     ) -> None:
-        details: dict[str, object] = {"rows": rows}
+        details: dict[str, Any] = {"rows": rows}
         if search:
             details["search"] = search[:200]
         if filters:

@@ -68,7 +68,7 @@ class PatientList(_Base):
         wish = Wish(request.GET)
         count = wish.found().count()
         is_busy = exports.is_under_way()
-        if request.method == "POST" and not is_busy:
+        if request.method == "POST" and not (is_busy or wish.errors):
             _record(request, wish, action=AccessLog.Action.EXPORT, found=count)
             return _file(wish)
         context = {
@@ -79,7 +79,7 @@ class PatientList(_Base):
             "columns": [(name, about) for name, _path, about in exports.COLUMNS],
             "is_busy": is_busy,
         }
-        status = 409 if request.method == "POST" else 200
+        status = 400 if wish.errors else 409 if request.method == "POST" else 200
         return TemplateResponse(request, "admin/console/patient/export.html", context, status=status)
 
     def _context(self, request: HttpRequest, wish: Wish) -> dict[str, Any]:
@@ -111,7 +111,6 @@ def _record(
 def _file(wish: Wish) -> StreamingHttpResponse:
     response = StreamingHttpResponse(exports.csv_of(wish.found()), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="patients-{database_now():%Y-%m-%d}.csv"'
-    response["Cache-Control"] = "no-store"
     return response
 
 

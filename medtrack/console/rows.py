@@ -68,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`badges` are what is wrong with the devices, by the name of their look."""
+    """`badges` are what is wrong with the devices, each with the name of its look."""
 
     patient: Patient
     is_summed_up: bool
@@ -152,12 +152,10 @@ def _bar(share: float | None) -> Bar | None:
 def _badges(summary: PatientSummary) -> list[tuple[str, str]]:
     badges = []
     if not summary.device_count:
-        badges.append(("none", _("no device")))
+        badges.append(("missed", _("no device")))
     if silent := summary.silent_device_count:
-        badges.append(
-            ("silent", ngettext("%(count)s silent", "%(count)s silent", silent) % {"count": silent})
-        )
+        badges.append(("late", ngettext("%(count)s silent", "%(count)s silent", silent) % {"count": silent}))
     if failed := summary.failed_push_count:
         words = ngettext("%(count)s push failed", "%(count)s pushes failed", failed)
-        badges.append(("failing", words % {"count": failed}))
+        badges.append(("failed", words % {"count": failed}))
     return badges

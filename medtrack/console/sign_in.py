@@ -89,7 +89,7 @@ class _CountedMixin:
         return response
 
 
-class LogIn(_CountedMixin, LoginView):  # type: ignore[misc]
+class LogIn(_CountedMixin, LoginView):
     def count(self, request: HttpRequest) -> None:
         count_guess(cast(Request, request), request.POST.get("login", ""))
 
@@ -99,7 +99,7 @@ class LogIn(_CountedMixin, LoginView):  # type: ignore[misc]
         return next_step(self.request)
 
 
-class EnterCode(_CountedMixin, AuthenticateView):  # type: ignore[misc]
+class EnterCode(_CountedMixin, AuthenticateView):
     def count(self, request: HttpRequest) -> None:
         if "code" in request.POST:
             count_code(request, self.stage.login.user.pk)
@@ -109,12 +109,12 @@ class EnterCode(_CountedMixin, AuthenticateView):  # type: ignore[misc]
         return cast("dict[str, Any]", self.get_context_data())
 
 
-class EnterCodeAgain(_CountedMixin, ReauthenticateView):  # type: ignore[misc]
+class EnterCodeAgain(_CountedMixin, ReauthenticateView):
     def count(self, request: HttpRequest) -> None:
         count_code(request, request.user.pk)
 
 
-class SetUpApp(totp.ActivateTOTPView):  # type: ignore[misc]
+class SetUpApp(totp.ActivateTOTPView):
     """The first code shows that the app is at hand: the session counts as one with a second factor."""
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -125,7 +125,7 @@ class SetUpApp(totp.ActivateTOTPView):  # type: ignore[misc]
         return response
 
 
-class AddPasskey(webauthn.AddWebAuthnView):  # type: ignore[misc]
+class AddPasskey(webauthn.AddWebAuthnView):
     """Whoever adds a passkey has just used it."""
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -140,7 +140,8 @@ class AddPasskey(webauthn.AddWebAuthnView):  # type: ignore[misc]
         return cast(HttpResponse, self.render_to_response(self.get_context_data(form=form)))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | kwargs
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | kwargs
 
 
 def in_the_admins_look(view: View) -> View:

@@ -50,7 +50,8 @@ def change_roles(*, user: User, roles: Iterable[str]) -> User:
 @transaction.atomic
 def forget_factors(*, user: User) -> int:
     """Whoever lost the second factor sets up another after the next password. Returns how many were forgotten."""
-    return Authenticator.objects.filter(user=user).delete()[0]
+    forgotten: int = Authenticator.objects.filter(user=user).delete()[0]
+    return forgotten
 
 
 def _set_roles(user: User, roles: Iterable[str]) -> User:

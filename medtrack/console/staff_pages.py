@@ -49,7 +49,7 @@ class AppointForm(RolesForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 def staff_list(request: HttpRequest) -> HttpResponse:
     _superusers_only(request)
-    form = AppointForm(request.POST or None)
+    form = AppointForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
@@ -78,7 +78,7 @@ def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
             _record(request, user, forgotten_factors=forget_factors(user=user))
         return _back(request, user, _("The second factor is forgotten; the next sign-in asks for another."))
     held = sorted(user.groups.values_list("name", flat=True))
-    form = RolesForm(request.POST or None, initial={"roles": held})
+    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": held})
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
@@ -98,7 +98,7 @@ def _superusers_only(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _record(request: HttpRequest, user: User, **details: object) -> None:
+def _record(request: HttpRequest, user: User, **details: Any) -> None:
     record_access(request, AccessLog.Action.ACT, object_id=user.pk, **details)
 
 

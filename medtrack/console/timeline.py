@@ -86,6 +86,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Entry:
+    id: UUID
     at: datetime
     kind: Kind
     dose: DoseLog | None = None
@@ -171,7 +172,7 @@ def _positions(user_id: UUID, choice: Choice, *, zone: ZoneInfo, now: datetime, 
     before = choice.before or Position(_AGES[1], 0, UUID(int=0))
     until = min(until, before.at)
     chosen = [choice.kind] if choice.kind else list(Kind)
-    sql = " UNION ALL ".join(f"({_BRANCHES[kind]})" for kind in chosen)
+    branches = " UNION ALL ".join(f"({_BRANCHES[kind]})" for kind in chosen)
     params = {
         "user": user_id,
         "since": since,
@@ -182,7 +183,10 @@ def _positions(user_id: UUID, choice: Choice, *, zone: ZoneInfo, now: datetime, 
         **before._asdict(),
     }
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} ORDER BY at DESC, rank DESC, id DESC LIMIT %(limit)s", params)
+        cursor.execute(
+            f"SELECT * FROM ({branches}) AS found ORDER BY at DESC, rank DESC, id DESC LIMIT %(limit)s",  # noqa: S608
+            params,
+        )
         return [Position(*row) for row in cursor.fetchall()]
 
 
@@ -222,18 +226,19 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
 def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDelivery]]) -> Entry:
     match position.rank:
         case 1:
-            return Entry(position.at, Kind.DOSES, dose=row)
+            return Entry(position.id, position.at, Kind.DOSES, dose=row)
         case 2:
-            return Entry(position.at, Kind.ANSWERS, dose=row.dose, event=row)
+            return Entry(position.id, position.at, Kind.ANSWERS, dose=row.dose, event=row)
         case 3:
             return Entry(
+                position.id,
                 position.at,
                 Kind.REMINDERS,
                 dose=row.dose,
                 reminder=row,
                 deliveries=deliveries.get(row.id, ()),
             )
-    return Entry(position.at, Kind.SIGN_INS, session=row, turn=_TURNS[position.rank])
+    return Entry(position.id, position.at, Kind.SIGN_INS, session=row, turn=_TURNS[position.rank])
 
 
 def _deliveries(reminder_ids: Sequence[UUID]) -> dict[UUID, list[PushDelivery]]:

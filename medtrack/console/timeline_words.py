@@ -43,6 +43,7 @@ _STEPS: tuple[tuple[str, Promise], ...] = (
 class TimelineLine:
     """`tone` is a class for `state`; `more` are lines below it; `dose_id` is whose reminders can be traced."""
 
+    id: UUID
     at: str
     kind: Kind
     label: str
@@ -96,6 +97,7 @@ def _dose(entry: Entry, reader: _Reader) -> TimelineLine:
     if dose.snoozed_until:
         facts.append(_("put off until %(time)s") % {"time": reader.second(dose.snoozed_until, entry.at)[:-3]})
     return TimelineLine(
+        entry.id,
         reader.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
@@ -113,11 +115,12 @@ def _answer(entry: Entry, reader: _Reader) -> TimelineLine:
     assert event is not None  # noqa: S101 - by its kind
     is_own = event.recorded_by_id == reader.person.id
     who = _("by the patient") if is_own else _("by %(name)s") % {"name": event.recorded_by}
-    facts = [_of_dose(entry.dose, reader), who]
+    facts = [_of_dose(entry.dose, entry.at, reader), who]
     if abs((event.occurred_at - event.recorded_at).total_seconds()) >= 60:
         facts.append(_("said to be at %(time)s") % {"time": reader.second(event.occurred_at, entry.at)[:-3]})
     written = [f"{name}: {value}" for name, value in event.payload.items()] if reader.reads_notes else []
     return TimelineLine(
+        entry.id,
         reader.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
@@ -141,6 +144,7 @@ def _reminder(entry: Entry, reader: _Reader) -> TimelineLine:
     if reminder.reason:
         facts.append(str(REASONS.get(reminder.reason, reminder.reason)))
     return TimelineLine(
+        entry.id,
         reader.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
@@ -168,6 +172,7 @@ def _delivery(delivery: PushDelivery, beside: datetime, reader: _Reader) -> str:
 
 def _sign_in(entry: Entry, reader: _Reader) -> TimelineLine:
     return TimelineLine(
+        entry.id,
         reader.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
@@ -176,11 +181,10 @@ def _sign_in(entry: Entry, reader: _Reader) -> TimelineLine:
     )
 
 
-def _of_dose(dose: DoseLog | None, reader: _Reader) -> str:
+def _of_dose(dose: DoseLog | None, beside: datetime, reader: _Reader) -> str:
     if dose is None or dose.due_at is None:
         return ""
-    due = dose.due_at.astimezone(reader.zone)
-    return _("the dose of %(time)s") % {"time": f"{due:%Y-%m-%d %H:%M}"}
+    return _("the dose of %(time)s") % {"time": reader.second(dose.due_at, beside)[:-3]}
 
 
 _LINES: dict[Kind, Callable[[Entry, _Reader], TimelineLine]] = {

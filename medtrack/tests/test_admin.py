@@ -18,7 +18,7 @@ from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
 from users.models import User
 
-OURS = [model for model in admin.site._registry if model._meta.app_label not in ("auth",)]
+OURS = [model for model in admin.site._registry if model._meta.app_label not in ("auth", "account", "mfa")]
 
 
 @pytest.fixture

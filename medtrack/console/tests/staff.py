@@ -47,7 +47,7 @@ def with_app(user: User) -> User:
 
 def code(secret: str = SECRET, *, steps_away: int = 0) -> str:
     now = list(yield_hotp_counters_from_time())[1]
-    return format_hotp_value(hotp_value(secret, now + steps_away))
+    return str(format_hotp_value(hotp_value(secret, now + steps_away)))
 
 
 def signed_in(user: User) -> Client:

@@ -20,6 +20,7 @@ from dosing.models import DoseEvent, DoseLog
 from dosing.planning import plan_schedules
 from dosing.reports import report
 from dosing.settling import settle
+from medications.models import Medication
 from medtrack.console.models import PatientSummary
 from medtrack.console.summaries import refresh, refreshed_at
 from medtrack.console.tasks import refresh_summaries
@@ -71,8 +72,23 @@ def _live(user: User, chance: Random) -> User:
     for dose in DoseLog.objects.filter(user=user, due_at__lte=NOW).order_by("due_at"):
         assert dose.due_at
         _answer(dose, dose.due_at + timedelta(minutes=chance.randrange(1, 200)), chance)
+    for days in range(1, 50, 3):
+        _as_needed(schedules[0].medication, NOW - days * DAY)
     pause_medication(medication=schedules[0].medication, now=NOW - timedelta(hours=1))
     return user
+
+
+def _as_needed(medication: Medication, at: datetime) -> None:
+    user = medication.user
+    DoseLog.objects.create(
+        user=user,
+        medication=medication,
+        log_date=at.astimezone(user.zone).date(),
+        quantity=1,
+        status="taken",
+        taken_at=at,
+        recorded_by=user,
+    )
 
 
 def _answer(dose: DoseLog, at: datetime, chance: Random) -> None:
