@@ -259,6 +259,7 @@ def main() -> None:
     if unknown := set(wanted.pages) - set(PAGES):
         parser.error(f"there is no page {', '.join(unknown)}; there are {', '.join(PAGES)}")
     settings.ALLOWED_HOSTS = ["testserver"]
+    settings.STAFF_SECOND_FACTOR = False
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     call_command("migrate", verbosity=0)
     fill()

@@ -104,7 +104,9 @@ def _answer(dose: DoseLog, at: datetime, chance: Random) -> None:
 
 def test_adherence_is_what_dosing_reports_in_every_zone(histories: list[User]) -> None:
     settle(now=NOW - 2 * DAY)
-    for now, user in product((NOW.replace(hour=hour) for hour in (0, 5, 11, 17, 23)), histories):
+    for now, user in product(
+        (*(NOW.replace(hour=hour) for hour in (0, 5, 11, 17, 23)), NOW + DAY), histories
+    ):
         summary = summed_up(user, now=now)
         assert rounded(summary.adherence_7) == reported(user, 7, 1, now)
         assert rounded(summary.adherence_30) == reported(user, 30, 1, now)
