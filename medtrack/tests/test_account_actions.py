@@ -9,10 +9,7 @@ from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, plan_due
 from dosing.status import DoseStatus
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, device_of, medication_of, schedule_at, session_of, utc
-from notifications import queue
-from notifications.explanations import Reason
-from notifications.models import NotificationLog
+from medtrack.tests.builders import PASSWORD, medication_of, schedule_at, session_of, utc
 from users.actions import Credentials, log_in
 from users.actions.accounts import InvalidCredentials
 from users.models import Session, User
@@ -101,16 +98,6 @@ def test_a_second_time_does_no_harm(ana: Credentials, schedule: Schedule) -> Non
     before = coming(NOON)
     assert not reactivate_account(user=ana.user, now=NOON)
     assert coming(NOON) == before != []
-
-
-def test_a_reminder_that_waits_is_moot(ana: Credentials) -> None:
-    device_of(ana.user)
-    now = timezone.now()
-    schedule_at(medication_of(ana.user), now.time(), now=now - timedelta(seconds=1))
-    queue.enqueue()
-    deactivate_account(user=ana.user, now=now)
-    assert queue.claim(limit=10, lease=timedelta(seconds=25)).pushes == []
-    assert NotificationLog.objects.get().reason == Reason.USER_INACTIVE
 
 
 def test_a_person_is_planned_anew_also_what_was_set_aside(ana: Credentials, schedule: Schedule) -> None:

@@ -18,7 +18,6 @@ from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.common.ids import uuid7
 from medtrack.console.models import AccessLog
-from medtrack.tests import api
 from medtrack.tests.builders import (
     PASSWORD,
     device_of,
@@ -31,6 +30,7 @@ from medtrack.tests.builders import (
 from notifications import queue
 from notifications.actions import MAX_TESTS
 from notifications.erasing import erase_person
+from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials
@@ -70,6 +70,11 @@ def superuser(db: None) -> Client:
 @pytest.fixture
 def phone(ana: Credentials) -> DeviceToken:
     return device_of(ana.user)
+
+
+def signed_in(credentials: Credentials) -> Client:
+    """As the app: through the API."""
+    return Client(headers={"authorization": f"Bearer {credentials.access}"})
 
 
 def page_of(user: User) -> str:
@@ -270,7 +275,7 @@ def test_what_is_not_written_down_is_not_done(
 def test_a_test_push_is_that_of_the_api(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     response = superuser.post(button_of("test-push", ana.user), follow=True)
     assert "A test push is on its way" in told(response)
-    assert api.Client(ana).post(f"/api/v1/devices/{phone.id}/test").status_code == 202
+    assert signed_in(ana).post(f"/api/v1/devices/{phone.id}/test").status_code == 202
     ours, theirs = NotificationLog.objects.order_by("id").values(
         "user_id", "device_id", "kind", "status", "dose_id"
     )
@@ -309,12 +314,12 @@ def test_a_revoked_device_gets_nothing_as_when_its_owner_removes_it(
 def test_ended_sessions_are_over_for_the_api(superuser: Client, ana: Credentials) -> None:
     one = button_of("end-session", ana.user)
     superuser.post(one)
-    assert api.Client(ana).get("/api/v1/me").status_code == 401
+    assert signed_in(ana).get("/api/v1/me").status_code == 401
     assert "had ended before" in told(superuser.post(one, follow=True))
     assert "had ended before" in content_of(superuser.get(one))
     again = person("Again")
     assert "1 session has ended." in told(superuser.post(button_of("end-sessions", again.user), follow=True))
-    assert api.Client(again).get("/api/v1/me").status_code == 401
+    assert signed_in(again).get("/api/v1/me").status_code == 401
     assert "No session was left" in told(superuser.post(button_of("end-sessions", again.user), follow=True))
 
 
@@ -342,6 +347,16 @@ def test_an_account_is_deactivated_and_comes_back_with_its_doses(superuser: Clie
     assert "active again" in told(superuser.post(on, follow=True))
     assert list(DoseLog.objects.values_list("due_at", flat=True)) == planned
     assert "was active before" in told(superuser.post(on, follow=True))
+
+
+def test_a_reminder_that_waits_is_moot_once_its_account_rests(
+    superuser: Client, ana: Credentials, phone: DeviceToken
+) -> None:
+    dose_due(ana.user, timezone.now() - timedelta(seconds=1))
+    queue.enqueue()
+    superuser.post(button_of("deactivate", ana.user))
+    assert queue.claim(limit=10, lease=timedelta(seconds=25)).pushes == []
+    assert NotificationLog.objects.get().reason == Reason.USER_INACTIVE
 
 
 def test_pressing_twice_does_it_once(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
