@@ -42,7 +42,7 @@ def test_the_text_of_every_kind_is_readable(kind, scheme):
         assert contrast(text, TOKENS[ground][scheme]) >= 4.5
 
 
-@pytest.mark.parametrize(("kind", "scheme"), list(product(set(KINDS) - {"later"}, (0, 1))))
+@pytest.mark.parametrize(("kind", "scheme"), [each for each in product(KINDS, (0, 1)) if each[0] != "later"])
 def test_the_area_of_every_kind_stands_out(kind, scheme):
     """What comes later is what nothing is known of yet, and may be faint."""
     assert contrast(TOKENS[f"{kind}-fill"][scheme], TOKENS["body-bg"][scheme]) >= 3
