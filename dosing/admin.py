@@ -1,16 +1,21 @@
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from dosing.models import DoseEvent, DoseLog, Schedule
+from dosing.querysets import DoseLogQuerySet
 from medtrack.common.admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
+from medtrack.common.clock import database_now
 
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
     list_display = ("medication", "scheduled_time", "cycle_type", "is_active", "next_due_at", "plan_error")
-    list_filter = ("is_active", "cycle_type")
+    list_filter = ("is_active", "cycle_type", ("plan_error", admin.EmptyFieldListFilter))
     list_select_related = ("medication",)
     search_fields = ("medication__name", "medication__user__email", "id")
     ordering = ("-id",)
@@ -25,11 +30,27 @@ class DoseEventInline(GuardedInline[DoseEvent]):
     fields = readonly_fields = ("action", "occurred_at", "recorded_at", "recorded_by", "payload")
 
 
+class TodayFilter(admin.SimpleListFilter):
+    """Of the day that it is where each person lives."""
+
+    title = _("their today")
+    parameter_name = "today"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("due", _("due by now")), ("open", _("still open")), ("later", _("later"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[DoseLog]) -> QuerySet[DoseLog]:
+        now = database_now()
+        today = cast(DoseLogQuerySet, queryset).of_today(now=now)
+        chosen = {"due": today.due, "open": today.still_open, "later": today.later}.get(self.value() or "")
+        return chosen(now=now) if chosen else queryset
+
+
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
     guarded = {"note": READ_NOTES, "skip_reason": READ_NOTES}
     list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
-    list_filter = ("status", "log_date")
+    list_filter = (TodayFilter, "status", "log_date")
     list_select_related = ("user", "medication")
     search_fields = ("user__email", "user__name", "medication__name", "id")
     ordering = ("-log_date", "-due_at")

@@ -35,22 +35,26 @@ class Schedule(models.Model):
         AFTER = "after", _("after a meal")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    medication = models.ForeignKey(Medication, models.CASCADE, related_name="schedules")
+    medication = models.ForeignKey(
+        Medication, models.CASCADE, related_name="schedules", verbose_name=_("medication")
+    )
     scheduled_time = models.TimeField(_("time"))
     cycle_type = models.CharField(_("cycle"), max_length=16, choices=CycleType, default=CycleType.DAILY)
-    cycle_value = models.JSONField(null=True, blank=True)
+    cycle_value = models.JSONField(_("cycle value"), null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3, default=1)
-    meal_relation = models.CharField(max_length=8, choices=MealRelation, default=MealRelation.ANY)
+    meal_relation = models.CharField(
+        _("meal relation"), max_length=8, choices=MealRelation, default=MealRelation.ANY
+    )
     start_date = models.DateField(_("start"))
     end_date = models.DateField(_("end"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     reminder_enabled = models.BooleanField(_("reminders"), default=True)
     next_due_at = models.DateTimeField(_("next due"), null=True, blank=True, editable=False)
-    plan_error = models.CharField(max_length=200, blank=True, editable=False)
-    version = models.PositiveIntegerField(default=1, editable=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    plan_error = models.CharField(_("why it cannot be planned"), max_length=200, blank=True, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
 
     objects: ClassVar[ScheduleQuerySet] = ScheduleQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -64,6 +68,8 @@ class Schedule(models.Model):
                 condition=Q(next_due_at__isnull=False, plan_error=""),
                 name="schedules_to_plan",
             ),
+            # There are hardly any, and staff ask how many every time they open the console.
+            models.Index(fields=["id"], condition=~Q(plan_error=""), name="schedules_set_aside"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(quantity__gt=0), name="schedules_quantity_is_positive"),
@@ -89,14 +95,20 @@ class DoseLog(models.Model):
     """One occurrence of a schedule on one local date, or one as-needed intake. Its due time never moves."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="doses", db_index=False)
-    medication = models.ForeignKey(Medication, models.CASCADE, related_name="doses")
-    schedule = models.ForeignKey(Schedule, models.CASCADE, null=True, blank=True, related_name="doses")
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="doses", db_index=False, verbose_name=_("person")
+    )
+    medication = models.ForeignKey(
+        Medication, models.CASCADE, related_name="doses", verbose_name=_("medication")
+    )
+    schedule = models.ForeignKey(
+        Schedule, models.CASCADE, null=True, blank=True, related_name="doses", verbose_name=_("schedule")
+    )
     log_date = models.DateField(_("date"))
     scheduled_time = models.TimeField(_("time"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     # Null when nobody waits for an answer: an as-needed intake, or a dose whose medicine was paused or ended.
-    answer_by = models.DateTimeField(null=True, blank=True)
+    answer_by = models.DateTimeField(_("answer by"), null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
     # What was said to be taken; null is the planned amount, which an undo brings back.
     taken_quantity = models.DecimalField(
@@ -104,9 +116,9 @@ class DoseLog(models.Model):
     )
     status = models.CharField(_("status"), max_length=8, choices=DoseStatus, default=DoseStatus.PENDING)
     taken_at = models.DateTimeField(_("taken at"), null=True, blank=True)
-    snoozed_until = models.DateTimeField(null=True, blank=True)
-    skip_reason = models.CharField(max_length=200, blank=True, db_default="")
-    note = models.CharField(max_length=500, blank=True, db_default="")
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
+    skip_reason = models.CharField(_("skip reason"), max_length=200, blank=True, db_default="")
+    note = models.CharField(_("note"), max_length=500, blank=True, db_default="")
     recorded_by = models.ForeignKey(
         User,
         models.PROTECT,
@@ -116,7 +128,7 @@ class DoseLog(models.Model):
         db_index=False,
         verbose_name=_("recorded by"),
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     objects: ClassVar[DoseLogQuerySet] = DoseLogQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -192,7 +204,7 @@ class DoseEvent(models.Model):
     """One immutable thing that somebody did to a dose. A trigger refuses to change or delete it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events")
+    dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events", verbose_name=_("dose"))
     action = models.CharField(_("action"), max_length=8, choices=EventAction)
     occurred_at = models.DateTimeField(_("occurred at"))
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
@@ -208,8 +220,9 @@ class DoseEvent(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="+",
+        verbose_name=_("session"),
     )
-    payload = models.JSONField(default=dict)
+    payload = models.JSONField(_("what was said"), default=dict)
 
     class Meta:
         db_table = "dose_events"

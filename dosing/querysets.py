@@ -1,4 +1,7 @@
+from collections import Counter
 from datetime import date, datetime
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 from uuid import UUID
 
@@ -10,10 +13,14 @@ from django_stubs_ext import WithAnnotations
 
 from dosing.adherence import ON_TIME
 from dosing.status import DoseStatus
+from medtrack.common.zones import zones_by_date
 from users.models import User
 
 if TYPE_CHECKING:
     from dosing.models import DoseLog, Schedule
+
+
+_STATES = ("taken", "skipped", "missed", "still_open", "later")
 
 
 class DosesOfPeriod(TypedDict):
@@ -73,6 +80,44 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         """The planned doses of these local dates that count as due at `now`."""
         return self.filter(_counted(now), schedule__isnull=False, log_date__range=(first, last))
 
+    def of_today(self, *, now: datetime) -> "DoseLogQuerySet":
+        """The planned doses of the day that it is where each person lives."""
+        there = (Q(log_date=day, user__timezone__in=zones) for day, zones in zones_by_date(now).items())
+        return self.filter(reduce(or_, there), schedule__isnull=False)
+
+    def due(self, *, now: datetime) -> "DoseLogQuerySet":
+        return self.filter(_counted(now))
+
+    def still_open(self, *, now: datetime) -> "DoseLogQuerySet":
+        return self.filter(_awaited(), due_at__lte=now)
+
+    def later(self, *, now: datetime) -> "DoseLogQuerySet":
+        return self.filter(_awaited(), due_at__gt=now)
+
+    def count_today(self, *, now: datetime) -> Counter[str]:
+        """Of `of_today` how many were taken, skipped and missed, are due and still open, and come later.
+
+        By zone and date, of which there are few: comparing each dose's zone with hundreds would cost twice the time.
+        """
+        days = zones_by_date(now)
+        rows = (
+            self.filter(log_date__in=list(days), schedule__isnull=False)
+            .values_list("user__timezone", "log_date")
+            .annotate(
+                taken=Count("id", filter=Q(status=DoseStatus.TAKEN)),
+                skipped=Count("id", filter=Q(status=DoseStatus.SKIPPED)),
+                missed=Count("id", filter=Q(status=DoseStatus.MISSED)),
+                still_open=Count("id", filter=_awaited() & Q(due_at__lte=now)),
+                later=Count("id", filter=_awaited() & Q(due_at__gt=now)),
+            )
+        )
+        there = {(zone, day) for day, zones in days.items() for zone in zones}
+        found: Counter[str] = Counter()
+        for zone, day, *counts in rows:
+            if (zone, day) in there:
+                found.update(dict(zip(_STATES, counts, strict=True)))
+        return found
+
     def figures_by(self, *keys: str) -> "models.QuerySet[DoseLog, dict[str, Any]]":
         """One row of figures for each value of the keys, in their order."""
         rows: models.QuerySet[DoseLog, dict[str, Any]] = (
@@ -103,6 +148,6 @@ def _settled(of: str) -> Q:
     return Q(**{f"{of}status__in": [DoseStatus.TAKEN, DoseStatus.SKIPPED, DoseStatus.MISSED]})
 
 
-def _awaited(of: str) -> Q:
+def _awaited(of: str = "") -> Q:
     """Open, and somebody waits for an answer: not those whose medicine was paused or ended."""
     return Q(**{f"{of}status": DoseStatus.PENDING, f"{of}answer_by__isnull": False})

@@ -120,7 +120,7 @@ def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
 
 
 def _planned_on(schedule: Schedule, log_date: date) -> Occurrence | None:
-    if not schedule.is_wanted:
+    if not schedule.is_wanted or not schedule.medication.user.is_active:
         return None
     return occurrence_on(rule_of(schedule), log_date, zone=schedule.medication.user.zone)
 

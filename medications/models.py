@@ -31,24 +31,26 @@ class Medication(models.Model):
         OTHER = "other", _("other")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="medications")
+    user = models.ForeignKey(User, models.CASCADE, related_name="medications", verbose_name=_("person"))
     name = models.CharField(_("name"), max_length=200)
     dosage = models.CharField(_("dosage"), max_length=100, blank=True)
     form = models.CharField(_("form"), max_length=16, choices=Form, default=Form.TABLET)
     strength = models.CharField(_("strength"), max_length=50, blank=True)
     unit = models.CharField(_("unit"), max_length=30, blank=True)
     color_tag = models.CharField(
-        max_length=7, default="#1D9E75", validators=[RegexValidator(COLOR_TAG_PATTERN)]
+        _("color tag"), max_length=7, default="#1D9E75", validators=[RegexValidator(COLOR_TAG_PATTERN)]
     )
-    memo = models.TextField(max_length=2000, blank=True)
+    memo = models.TextField(_("memo"), max_length=2000, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
-    stock_quantity = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
-    low_stock_threshold = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
-    expires_on = models.DateField(null=True, blank=True)
+    stock_quantity = models.DecimalField(_("stock"), max_digits=12, decimal_places=3, null=True, blank=True)
+    low_stock_threshold = models.DecimalField(
+        _("low stock from"), max_digits=12, decimal_places=3, null=True, blank=True
+    )
+    expires_on = models.DateField(_("expires on"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
 
     objects: ClassVar[MedicationQuerySet] = MedicationQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -30,6 +30,7 @@ app.conf.beat_schedule = {
         ("enqueue follow-ups", "notifications.tasks.enqueue_follow_ups", 30.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
         ("mark silent devices", "notifications.tasks.mark_silent_devices", 3600.0),
+        ("sum up patients", "medtrack.console.tasks.refresh_summaries", 300.0),
     )
 }
 app.conf.beat_schedule["check engine"] = {

@@ -15,32 +15,34 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from medtrack.common.clock import database_now
-from notifications.models import EngineCheck
+from notifications.standing import last_check, queue_state, silent_devices
 from notifications.violations import INVARIANTS
 
-# Only queued rows are read, through the index that holds no others. Whoever scrapes asks again in a moment.
+# Whoever scrapes asks again in a moment.
 _TIMEOUT = "SET LOCAL statement_timeout = '3s'"
-_QUEUE = """
-    SELECT count(*), count(*) FILTER (WHERE send_at <= statement_timestamp()),
-           coalesce(extract(epoch FROM statement_timestamp() - least(min(send_at), statement_timestamp())), 0)::float8
-    FROM notification_logs WHERE status = 'queued'
-"""
 
 
 class _Engine(Collector):
     def collect(self) -> Iterator[Metric]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_TIMEOUT)
-            cursor.execute(_QUEUE)
-            queued, overdue, oldest = cursor.fetchone()
-            check = EngineCheck.objects.order_by("-id").first()
+            queue = queue_state()
+            silent = silent_devices()
+            check = last_check()
             now = database_now()
-        yield GaugeMetricFamily("medtrack_reminders_queued", "Reminders that wait in the queue.", queued)
         yield GaugeMetricFamily(
-            "medtrack_reminders_overdue", "Queued reminders whose time has come.", overdue
+            "medtrack_reminders_queued", "Reminders that wait in the queue.", queue.queued
         )
         yield GaugeMetricFamily(
-            "medtrack_oldest_overdue_seconds", "How long the oldest of them has waited.", oldest
+            "medtrack_reminders_overdue", "Queued reminders whose time has come.", queue.overdue
+        )
+        yield GaugeMetricFamily(
+            "medtrack_oldest_overdue_seconds",
+            "How long the oldest of them has waited.",
+            queue.oldest_seconds,
+        )
+        yield GaugeMetricFamily(
+            "medtrack_devices_silent", "Devices that acknowledge none of their pushes.", silent
         )
         if check is not None:
             yield from _of_check(check.violations, (now - check.ran_at).total_seconds())

@@ -272,8 +272,8 @@ REDIS_URL = required(
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-# Mails have a worker of their own: a mail server that hangs must not hold up reminders.
-CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}}
+# What may wait has a worker of its own: neither a mail server that hangs nor sums over everybody hold up reminders.
+CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}, "medtrack.console.tasks.*": {"queue": "console"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
@@ -302,6 +302,8 @@ FIREBASE_PRIVATE_KEY: str = env.str("FIREBASE_PRIVATE_KEY", default="").replace(
 FIREBASE_TOKEN_URI: str = env.str("FIREBASE_TOKEN_URI", default="https://oauth2.googleapis.com/token")
 FCM_ENDPOINT: str = env.str("FCM_ENDPOINT", default="https://fcm.googleapis.com").rstrip("/")
 FCM_CA_FILE: str = env.str("FCM_CA_FILE", default="")
+# Where the stand-in hands pushes to the demo phone, as a browser's push service does.
+FCM_BROWSER_URL: str = env.str("FCM_BROWSER_URL", default="").rstrip("/")
 # FCM's quota is 600,000 messages a minute, and it asks senders to take a minute to get there.
 FCM_RATE: float = env.float("FCM_RATE", default=10_000.0)
 FCM_RAMP_SECONDS: float = env.float("FCM_RAMP_SECONDS", default=60.0)

@@ -5,10 +5,13 @@ from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
+from medtrack.console.site import favicon
+from medtrack.demo import views as demo
 
 handler400 = "medtrack.common.problems.bad_request"
 handler403 = "medtrack.common.problems.forbidden"
@@ -38,6 +41,9 @@ urlpatterns = [
     path("admin/r/<path:nowhere>", not_found),
     path("admin/", include("medtrack.console.urls")),
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
+    path("favicon.ico", favicon),
+    path("demo/phone/", demo.phone),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema")),
 ]

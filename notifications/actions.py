@@ -108,9 +108,13 @@ def register_device(
     return device, created
 
 
-def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> None:
-    """Nothing is pushed to this install any more, until it registers again."""
-    DeviceToken.objects.filter(id=device.id, revoked_at=None).update(revoked_at=now, revoke_reason=reason)
+def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> bool:
+    """Nothing is pushed to this install any more, until it registers again; returns False when that was so already.
+
+    Also when the phone has become somebody else's meanwhile: they were not asked about.
+    """
+    living = DeviceToken.objects.filter(id=device.id, user_id=device.user_id, revoked_at=None)
+    return bool(living.update(revoked_at=now, revoke_reason=reason))
 
 
 @transaction.atomic

@@ -1,17 +1,27 @@
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.admin import GuardedInline, ReadOnlyAdmin
 from medtrack.common.clock import database_now
 from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
+from notifications.querysets import FATES, Fate, NotificationLogQuerySet
 from notifications.trace import trace
+
+FATE_NAMES = {
+    Fate.SENT: _("sent in time"),
+    Fate.LATE: _("sent late"),
+    Fate.FAILED: _("failed: it expired unsent"),
+    Fate.DEAD: _("dead: no device took it"),
+}
 
 
 class PushDeliveryInline(GuardedInline[PushDelivery]):
@@ -29,10 +39,26 @@ class PushDeliveryInline(GuardedInline[PushDelivery]):
     )
 
 
+class FateFilter(admin.SimpleListFilter):
+    title = _("what became of it")
+    parameter_name = "fate"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(fate.value, FATE_NAMES[fate]) for fate in Fate]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[NotificationLog]
+    ) -> QuerySet[NotificationLog]:
+        condition = FATES.get(cast(Fate, self.value()))
+        return (
+            cast(NotificationLogQuerySet, queryset).about_doses().filter(condition) if condition else queryset
+        )
+
+
 @admin.register(NotificationLog)
 class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     list_display = ("send_at", "user", "kind", "step", "status", "reason", "attempts", "sent_at")
-    list_filter = ("status", "kind", "reason")
+    list_filter = (FateFilter, "status", "kind", "reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id", "dose__id")
     ordering = ("-id",)
@@ -42,9 +68,12 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         page = self.admin_site.admin_view(self.dose_trace)
         return [path("dose/<uuid:dose_id>/", page, name="notifications_dose_trace"), *super().get_urls()]
 
+    def may_trace(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")
+
     def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
         """Why a reminder of this dose came or did not, also when the dose itself is gone."""
-        if not (self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")):
+        if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
         self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
@@ -86,14 +115,40 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 
 @admin.register(PushDelivery)
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
-    """What became of each push; the reminder says when somebody takes what, which is not for everybody."""
+    """Of the reminder itself only its id: who may see this need not be one who may see doses."""
 
-    guarded = {"notification": "notifications.view_notificationlog"}
-    list_display = ("answered_at", "device", "outcome", "error_code", "attempts", "arrived_at", "shown_at")
-    list_filter = ("outcome", "error_code")
+    list_display = (
+        "answered_at",
+        "platform",
+        "outcome",
+        "error_code",
+        "attempts",
+        "arrived_at",
+        "shown_at",
+        "message_id",
+    )
+    list_filter = ("outcome", "error_code", "device__platform")
     list_select_related = ("device",)
     search_fields = ("=id", "=device__id", "=message_id")
+    fields = (
+        "notification_id",
+        "device",
+        "outcome",
+        "message_id",
+        "error_code",
+        "attempts",
+        "earlier",
+        "claimed_at",
+        "answered_at",
+        "arrived_at",
+        "shown_at",
+        "opened_at",
+    )
     ordering = ("-id",)
+
+    @admin.display(description=_("platform"), ordering="device__platform")
+    def platform(self, delivery: PushDelivery) -> str:
+        return delivery.device.get_platform_display()
 
     def patient_of(self, obj: Any) -> UUID | None:
         return obj.device.user_id  # type: ignore[no-any-return]

@@ -137,6 +137,7 @@ REASONS: dict[str, Promise] = {
     "skipped": _("It was skipped."),
     "signed_out": _("Its session was ended."),
     "removed_by_owner": _("Its owner removed it."),
+    "removed_by_support": _("Support removed it."),
     "NO_ANSWER": _("No answer came from FCM; it may have arrived."),
     "NO_ACCESS_TOKEN": _("FCM gave us no access token."),
     "STOPPED": _("FCM refused the whole project at that time."),

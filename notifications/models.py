@@ -26,21 +26,23 @@ class DeviceToken(models.Model):
         WEB = "web", "Web"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="devices")
-    session = models.ForeignKey(Session, models.SET_NULL, null=True, blank=True, related_name="devices")
-    token = models.CharField(max_length=MAX_TOKEN_LENGTH, unique=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="devices", verbose_name=_("person"))
+    session = models.ForeignKey(
+        Session, models.SET_NULL, null=True, blank=True, related_name="devices", verbose_name=_("session")
+    )
+    token = models.CharField(_("token"), max_length=MAX_TOKEN_LENGTH, unique=True)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
-    device_id = models.CharField(max_length=200, blank=True)
+    device_id = models.CharField(_("device id"), max_length=200, blank=True)
     app_version = models.CharField(_("app version"), max_length=50, blank=True)
-    language = models.CharField(max_length=8, blank=True)
+    language = models.CharField(_("language"), max_length=8, blank=True)
     # Since when it is this person's; another person who signs in on the phone takes it over.
-    owned_since = models.DateTimeField(db_default=Now(), editable=False)
+    owned_since = models.DateTimeField(_("owned since"), db_default=Now(), editable=False)
     last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
     # Since when its pushes, accepted by FCM, are not acknowledged by the phone.
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
     revoke_reason = models.CharField(_("revoke reason"), max_length=64, blank=True, db_default="")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     objects: ClassVar[DeviceTokenQuerySet] = DeviceTokenQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -48,6 +50,14 @@ class DeviceToken(models.Model):
         db_table = "device_tokens"
         verbose_name = _("device")
         verbose_name_plural = _("devices")
+        indexes = [
+            # Few phones are silent; counting them reads no others.
+            models.Index(
+                fields=["silent_since"],
+                condition=Q(silent_since__isnull=False, revoked_at=None),
+                name="device_tokens_silent",
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(token__regex=TOKEN_PATTERN), name="device_tokens_are_printable_ascii"
@@ -89,7 +99,9 @@ class NotificationLog(models.Model):
         DEAD = "dead", _("dead")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="notifications", db_index=False)
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="notifications", db_index=False, verbose_name=_("person")
+    )
     # A dose nobody touched may vanish when its schedule changes; its reminder is then moot, not gone.
     dose = models.ForeignKey(
         DoseLog,
@@ -99,6 +111,7 @@ class NotificationLog(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="notifications",
+        verbose_name=_("dose"),
     )
     schedule = models.ForeignKey(
         Schedule,
@@ -108,6 +121,7 @@ class NotificationLog(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="+",
+        verbose_name=_("schedule"),
     )
     # The one device it is for; null is every device of the person.
     device = models.ForeignKey(
@@ -118,27 +132,28 @@ class NotificationLog(models.Model):
         db_constraint=False,
         db_index=False,
         related_name="+",
+        verbose_name=_("device"),
     )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
-    step = models.PositiveSmallIntegerField(default=0)
-    tag = models.UUIDField()
+    step = models.PositiveSmallIntegerField(_("step"), default=0)
+    tag = models.UUIDField(_("push tag"))
     send_at = models.DateTimeField(_("send at"))
     expires_at = models.DateTimeField(_("expires at"))
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.QUEUED)
     reason = models.CharField(_("reason"), max_length=64, blank=True, db_default="")
     # How often the dose had been snoozed when a snooze ended.
-    snooze_count = models.PositiveSmallIntegerField(default=0, db_default=0)
+    snooze_count = models.PositiveSmallIntegerField(_("snoozes"), default=0, db_default=0)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
-    retry_at = models.DateTimeField(null=True, blank=True)
-    lease_token = models.UUIDField(null=True, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    claimed_at = models.DateTimeField(null=True, blank=True)
+    retry_at = models.DateTimeField(_("try again at"), null=True, blank=True)
+    lease_token = models.UUIDField(_("lease"), null=True, blank=True)
+    lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     # When the person read it in the inbox.
-    read_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(_("read at"), null=True, blank=True)
     # When it left the queue for good.
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     objects: ClassVar[NotificationLogQuerySet] = NotificationLogQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -210,18 +225,28 @@ class PushDelivery(models.Model):
     # Both are locked, and so known to be there, by the statement that writes this row: checking them once more
     # would be a third of its cost.
     notification = models.ForeignKey(
-        NotificationLog, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
+        NotificationLog,
+        models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="deliveries",
+        verbose_name=_("reminder"),
     )
     device = models.ForeignKey(
-        DeviceToken, models.CASCADE, db_constraint=False, db_index=False, related_name="deliveries"
+        DeviceToken,
+        models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="deliveries",
+        verbose_name=_("device"),
     )
     outcome = models.CharField(_("outcome"), max_length=8, choices=Outcome)
     message_id = models.CharField(_("FCM message id"), max_length=200, blank=True, db_default="")
     error_code = models.CharField(_("error code"), max_length=64, blank=True, db_default="")
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=1, db_default=1)
     # The answers before the last one: [{"claimed_at", "answered_at", "error_code"}].
-    earlier = models.JSONField(default=list, db_default=Value([], models.JSONField()))
-    claimed_at = models.DateTimeField(editable=False)
+    earlier = models.JSONField(_("earlier answers"), default=list, db_default=Value([], models.JSONField()))
+    claimed_at = models.DateTimeField(_("claimed at"), editable=False)
     answered_at = models.DateTimeField(_("answered at"), db_default=Now(), editable=False)
     # What the phone said of it.
     arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
@@ -267,3 +292,24 @@ class EngineCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ran_at:%Y-%m-%d %H:%M}Z"
+
+
+class Heartbeat(models.Model):
+    """When the newest sign of life of each kind of process was; any one process of the kind gives it."""
+
+    class Process(models.TextChoices):
+        BEAT = "beat", _("beat")
+        WORKER = "worker", _("worker")
+        MAILER = "mailer", _("mailer")
+
+    process = models.CharField(_("process"), max_length=8, choices=Process, primary_key=True)
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "heartbeats"
+        default_permissions = ()
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+
+    def __str__(self) -> str:
+        return f"{self.get_process_display()} {self.at:%Y-%m-%d %H:%M}Z"

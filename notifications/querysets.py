@@ -1,7 +1,10 @@
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, Value
 
 from users.models import User
 
@@ -9,9 +12,36 @@ if TYPE_CHECKING:
     from notifications.models import DeviceToken, NotificationLog  # noqa: F401
 
 
+# The promise: handed to FCM at most this long after its time.
+LATE_AFTER = timedelta(seconds=60)
+HOUR = timedelta(hours=1)
+
+
+class Fate(StrEnum):
+    """What became of a reminder, for those that came to something or should have."""
+
+    SENT = "sent"
+    LATE = "late"
+    # Nobody could try before it stopped being useful.
+    FAILED = "failed"
+    # Tried, and no device took it.
+    DEAD = "dead"
+
+
+FATES = {
+    Fate.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),
+    Fate.LATE: Q(sent_at__gt=F("send_at") + LATE_AFTER),
+    Fate.FAILED: Q(status="moot", reason="expired"),
+    Fate.DEAD: Q(status="dead"),
+}
+
+
 class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
     def visible_to(self, user: User) -> "DeviceTokenQuerySet":
         return self.filter(user=user)
+
+    def silent(self) -> "DeviceTokenQuerySet":
+        return self.filter(silent_since__isnull=False, revoked_at=None)
 
 
 class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
@@ -30,3 +60,20 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         expires_at = OuterRef("expires_at")
         before = Q(expires_at__lt=expires_at) | Q(expires_at=expires_at, id__lt=OuterRef("id"))
         return self.filter(~Exists(mates.filter(before)))
+
+    def about_doses(self) -> "NotificationLogQuerySet":
+        """What tells a person of a dose: neither tests nor withdrawals."""
+        return self.exclude(kind__in=["test", "withdraw"])
+
+    def due_between(self, since: datetime, until: datetime, *, first_id: UUID) -> "NotificationLogQuerySet":
+        """Those whose time is in [since, until); none was made before `first_id`, by which they are found."""
+        return self.filter(id__gte=first_id, send_at__gte=since, send_at__lt=until)
+
+    def fates_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
+        """For each hour from `since` in which there are reminders its start and how many met which fate."""
+        hour = models.Func(
+            Value(HOUR), F("send_at"), Value(since), function="date_bin", output_field=models.DateTimeField()
+        )
+        counts = {fate.value: Count("id", filter=condition) for fate, condition in FATES.items()}
+        rows = self.annotate(hour=hour).values("hour").annotate(**counts).order_by("hour")
+        return cast("models.QuerySet[NotificationLog, dict[str, Any]]", rows)

@@ -1,9 +1,10 @@
 """Phones that have fallen silent: FCM takes their pushes and they acknowledge none. Set-based, by key."""
 
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.db import connection
+
+from medtrack.common.ids import first_id
 
 PUSHES = 10
 # Only phones that were pushed to lately are looked at: longer than between two ticks, so that losing one costs nothing.
@@ -46,11 +47,6 @@ def mark_silent(*, now: datetime) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _MARK_SILENT, {"lately": _first_id(now - LATELY), "pushes": PUSHES, "deliveries": DELIVERIES}
+            _MARK_SILENT, {"lately": first_id(now - LATELY), "pushes": PUSHES, "deliveries": DELIVERIES}
         )
         return int(cursor.rowcount)
-
-
-def _first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of that millisecond."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -4,7 +4,7 @@ import structlog
 from celery import shared_task
 
 from medtrack.common.clock import database_now
-from notifications import dispatcher, queue
+from notifications import dispatcher, heartbeats, queue  # noqa: F401 - workers and beat give signs of life
 from notifications.erasing import sweep_erased
 from notifications.silence import mark_silent
 from notifications.violations import record_check

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dosing import views as dosing_views
+from dosing.views import plans
 from medtrack.common.answers import shown
 from medtrack.common.clock import database_now
 from medtrack.common.lists import ListView
@@ -164,7 +164,7 @@ class ReadAllNotifications(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Me(dosing_views.Me):
+class Me(plans.Me):
     """Reading and changing are of the apps below; erasing reaches into all of them."""
 
     schema = DeletionWithBody()

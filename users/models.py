@@ -48,19 +48,21 @@ class User(AbstractBaseUser, PermissionsMixin):
         _("time zone"), max_length=64, default="Asia/Seoul", validators=[validate_zone]
     )
     language = models.CharField(_("language"), max_length=8, default="ko", choices=settings.LANGUAGES)
-    provider = models.CharField(max_length=32, default="email")
+    provider = models.CharField(_("provider"), max_length=32, default="email")
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
 
     private_push_text = models.BooleanField(_("hide the medicine's name in pushes"), default=True)
-    follow_up_interval_minutes = models.PositiveSmallIntegerField(default=10)
-    follow_up_cap = models.PositiveSmallIntegerField(default=3)
-    quiet_hours_start_time = models.TimeField(null=True, blank=True)
-    quiet_hours_end_time = models.TimeField(null=True, blank=True)
-    week_start = models.PositiveSmallIntegerField(default=1, help_text=_("ISO weekday, 1 is Monday"))
+    follow_up_interval_minutes = models.PositiveSmallIntegerField(_("follow-up interval minutes"), default=10)
+    follow_up_cap = models.PositiveSmallIntegerField(_("follow-up cap"), default=3)
+    quiet_hours_start_time = models.TimeField(_("quiet hours from"), null=True, blank=True)
+    quiet_hours_end_time = models.TimeField(_("quiet hours until"), null=True, blank=True)
+    week_start = models.PositiveSmallIntegerField(
+        _("week start"), default=1, help_text=_("ISO weekday, 1 is Monday")
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -105,13 +107,14 @@ class Identity(models.Model):
     """An outside login, recognised by issuer and subject and never by e-mail."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="identities")
-    issuer = models.CharField(max_length=255)
-    subject = models.CharField(max_length=255)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="identities", verbose_name=_("person"))
+    issuer = models.CharField(_("issuer"), max_length=255)
+    subject = models.CharField(_("subject"), max_length=255)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:
         db_table = "identities"
+        verbose_name = _("identity")
         verbose_name_plural = _("identities")
         constraints = [
             models.UniqueConstraint(
@@ -130,18 +133,24 @@ class Session(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
-    family = models.UUIDField(unique=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions", verbose_name=_("person"))
+    family = models.UUIDField(_("token family"), unique=True)
     refresh_token_hash = models.BinaryField(max_length=32, null=True)
     # The token before, for a client to which the answer with the new one was lost.
     previous_token_hash = models.BinaryField(max_length=32, null=True)
     identity = models.ForeignKey(
-        Identity, models.CASCADE, null=True, blank=True, db_index=False, related_name="sessions"
+        Identity,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="sessions",
+        verbose_name=_("identity"),
     )
     # The issuer's own name for the session.
-    outside_id = models.CharField(max_length=255, blank=True, db_default="")
+    outside_id = models.CharField(_("issuer's session"), max_length=255, blank=True, db_default="")
     device_name = models.CharField(_("device"), max_length=100, blank=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(_("last used at"), db_default=Now())
     expires_at = models.DateTimeField(_("expires at"))
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
@@ -150,6 +159,8 @@ class Session(models.Model):
 
     class Meta:
         db_table = "sessions"
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
         constraints = [
             models.UniqueConstraint(
                 fields=["identity", "outside_id"],

@@ -68,7 +68,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Lets the views read another time than it is; nothing else does."""
 
     def set_clock(now: datetime) -> None:
-        monkeypatch.setattr("dosing.views.timezone", SimpleNamespace(now=lambda: now))
+        monkeypatch.setattr("dosing.views.adherence.timezone", SimpleNamespace(now=lambda: now))
 
     return set_clock
 

@@ -6,8 +6,16 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.admin import ReadOnlyAdmin
-from medtrack.console.models import AccessLog
+from medtrack.console import device_page, trace_page
+from medtrack.console.models import AccessLog, Patient
+from medtrack.console.patient_list import PatientList
+from medtrack.console.person import PatientPage
 from users.models import User
+
+
+@admin.register(Patient)
+class PatientAdmin(PatientList, PatientPage, ReadOnlyAdmin[Patient]):
+    pass
 
 
 class StaffFilter(admin.SimpleListFilter):
@@ -42,3 +50,7 @@ class AccessLogAdmin(ReadOnlyAdmin[AccessLog]):
     @admin.display(description=_("staff"), ordering="staff")
     def who(self, access: AccessLog) -> str:
         return str(access.staff)
+
+
+trace_page.use_in(admin.site)
+device_page.use_in(admin.site)

@@ -103,6 +103,7 @@ class Server:
         if "FCM_CA_FILE" in self.environ:
             lines += [f"  Pushes     below, and in {self.var / 'fcm' / 'ledger.jsonl'}"]
         if logins:
+            lines += [f"  Phone      {address}/demo/phone/"]
             next_dose = self._manage("demo_reminder")
             lines += ["", *(f"  {line}" for line in logins.splitlines()), ""]
             lines += [f"{next_dose}; watch for the push below."]

@@ -35,4 +35,5 @@ def start(
         "FIREBASE_TOKEN_URI": account["token_uri"],
         "FCM_ENDPOINT": endpoint.read_text().strip(),
         "FCM_CA_FILE": str(folder / "certificate.pem"),
+        "FCM_BROWSER_URL": (folder / "browser-endpoint").read_text().strip(),
     }

@@ -153,6 +153,7 @@ class House:
             "FIREBASE_PRIVATE_KEY": account["private_key"],
             "FIREBASE_TOKEN_URI": account["token_uri"],
             "FCM_ENDPOINT": self.fcm.url,
+            "FCM_BROWSER_URL": self.fcm.browser_url,
             "FCM_CA_FILE": str(self.fcm.certificate_file),
             "MEDTRACK_VAR": str(self.directory),
             "THROTTLES": "signup=100000/60,login=100000/60",

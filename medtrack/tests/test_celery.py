@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 MAILS = {"users.tasks.send_password_link", "users.tasks.send_email_link"}
+SUMS = {"medtrack.console.tasks.refresh_summaries"}
 
 
 def test_beat_ticks_every_task_but_the_mails_that_people_ask_for() -> None:
@@ -21,13 +22,14 @@ def test_beat_ticks_every_task_but_the_mails_that_people_ask_for() -> None:
     assert tasks >= MAILS
 
 
-def test_mails_wait_in_a_queue_of_their_own_and_ticks_in_the_other() -> None:
+def test_what_may_wait_waits_in_queues_of_its_own() -> None:
     def queue(task: str) -> str:
         return str(app.amqp.router.route({}, task)["queue"].name)
 
     ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert {queue(task) for task in MAILS} == {"mail"}
-    assert {queue(task) for task in ticked} == {"celery"}
+    assert {queue(task) for task in ticked - SUMS} == {"celery"}
+    assert {queue(task) for task in SUMS} == {"console"}
 
 
 def test_every_thread_of_a_web_process_queues_with_our_application() -> None:
@@ -38,4 +40,4 @@ def test_every_thread_of_a_web_process_queues_with_our_application() -> None:
 def test_every_queue_has_its_process() -> None:
     processes: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
     assert "--queues" not in processes["worker"]
-    assert "--queues mail " in processes["mailer"]
+    assert "--queues mail,console " in processes["mailer"]

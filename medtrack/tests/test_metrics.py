@@ -9,10 +9,10 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from medtrack.metrics import _QUEUE
 from medtrack.tests.builders import device_of, dose_due
 from notifications import queue
-from notifications.models import EngineCheck
+from notifications.models import DeviceToken, EngineCheck
+from notifications.standing import QUEUE
 from users.actions import Credentials
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -50,7 +50,19 @@ def test_an_empty_queue_is_not_late(db: None) -> None:
         "medtrack_reminders_queued": 0,
         "medtrack_reminders_overdue": 0,
         "medtrack_oldest_overdue_seconds": 0,
+        "medtrack_devices_silent": 0,
     }
+
+
+def test_silent_devices_are_counted_unless_they_are_revoked(ana: Credentials) -> None:
+    now = timezone.now()
+    for token, fields in (
+        ("loud", {}),
+        ("silent", {"silent_since": now}),
+        ("gone", {"silent_since": now, "revoked_at": now, "revoke_reason": "UNREGISTERED"}),
+    ):
+        DeviceToken.objects.filter(id=device_of(ana.user, token).id).update(**fields)
+    assert scrape()["medtrack_devices_silent"] == 1
 
 
 def test_the_last_check_of_the_engine_is_shown_with_its_age(db: None) -> None:
@@ -66,7 +78,7 @@ def test_the_last_check_of_the_engine_is_shown_with_its_age(db: None) -> None:
 def test_the_queue_is_read_through_its_own_index(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {_QUEUE}")
+        cursor.execute(f"EXPLAIN {QUEUE}")
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "notification_logs_queue" in plan
 

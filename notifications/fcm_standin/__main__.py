@@ -8,13 +8,16 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 from notifications.fcm_standin import identity, server
 from notifications.fcm_standin.application import Application
+from notifications.fcm_standin.browsers import BrowserListener, Mailboxes
 
 LEDGER = "ledger.jsonl"
 ENDPOINT = "endpoint"
+BROWSER_ENDPOINT = "browser-endpoint"
 
 
 class StartError(Exception):
@@ -35,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m notifications.fcm_standin", description=__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="keeps keys, ledger and endpoint")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--browser-port", type=int, default=0, help="where pages listen for their pushes")
     parser.add_argument("--project", default="medtrack-local", help="the Firebase project id")
     parser.add_argument("--quiet", action="store_true", help="do not print accepted pushes")
     return parser
@@ -43,19 +47,26 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(options: argparse.Namespace) -> None:
     directory: Path = options.directory
     stopped = _stop_signal()
-    listening = _prepare(directory, options.port)
+    listening, for_browsers = _prepare(directory, options.port, options.browser_port)
     url = f"https://{server.HOST}:{listening.getsockname()[1]}"
-    application = _application(options, url, stopped)
+    mailboxes = Mailboxes()
+    application = _application(options, url, stopped, mailboxes)
     running = server.Server(listening, directory, application.handle)
+    browsers = BrowserListener(for_browsers, mailboxes)
     await running.start()
+    await browsers.start()
+    browser_url = f"http://{server.HOST}:{for_browsers.getsockname()[1]}"
+    identity.write_atomically(directory / BROWSER_ENDPOINT, browser_url)
     identity.write_atomically(directory / ENDPOINT, url)
     print(f"FCM stand-in on {url}", flush=True)
     try:
         await stopped
     finally:
         (directory / ENDPOINT).unlink(missing_ok=True)
+        (directory / BROWSER_ENDPOINT).unlink(missing_ok=True)
         running.stop_listening()
         await application.close()
+        browsers.stop()
         await running.close_connections()
 
 
@@ -72,7 +83,7 @@ def _stop_signal() -> asyncio.Future[None]:
     return stopped
 
 
-def _prepare(directory: Path, port: int) -> socket.socket:
+def _prepare(directory: Path, *ports: int) -> list[socket.socket]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _lock(directory)
@@ -80,6 +91,10 @@ def _prepare(directory: Path, port: int) -> socket.socket:
         identity.ensure_certificate(directory)
     except OSError as problem:
         raise StartError(f"cannot write to {directory}: {problem.strerror}.") from problem
+    return [_listen(port) for port in ports]
+
+
+def _listen(port: int) -> socket.socket:
     try:
         return server.listen(port)
     except (OSError, OverflowError) as problem:
@@ -94,7 +109,9 @@ def _lock(directory: Path) -> None:
         raise StartError(f"{directory} is in use by another FCM stand-in.") from problem
 
 
-def _application(options: argparse.Namespace, url: str, stopped: asyncio.Future[None]) -> Application:
+def _application(
+    options: argparse.Namespace, url: str, stopped: asyncio.Future[None], mailboxes: Mailboxes
+) -> Application:
     def on_failure(problem: OSError) -> None:
         if not stopped.done():
             stopped.set_exception(StartError(f"cannot write the ledger: {problem.strerror}."))
@@ -106,6 +123,7 @@ def _application(options: argparse.Namespace, url: str, stopped: asyncio.Future[
             directory / LEDGER,
             token_uri=f"{url}/token",
             show=None if options.quiet else _show,
+            hand_over=lambda push: mailboxes.put(push, now=time.time()),
             on_failure=on_failure,
         )
     except OSError as problem:

@@ -44,11 +44,13 @@ class Application:
         *,
         token_uri: str,
         show: Callable[[str], None] | None,
+        hand_over: Callable[[Mapping[str, Any]], None],
         on_failure: Callable[[OSError], None],
     ) -> None:
         self._identity = identity
         self._token_uri = token_uri
         self._show = show
+        self._hand_over = hand_over
         self._ledger: Ledger[Decided] = Ledger(ledger_path, self._on_durable, on_failure)
         self._faults = FaultQueue()
         self._hanging: set[Exchange] = set()
@@ -172,6 +174,7 @@ class Application:
             is_told = self._finish(exchange, verdict)
             if push is not None:
                 self._answers_lost += not is_told
+                self._hand_over(push)
                 if self._show:
                     self._show(console.line(push))
 

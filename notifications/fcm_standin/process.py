@@ -31,6 +31,7 @@ class FcmStandin:
         self.directory = directory
         self.process = process
         self.url = url
+        self.browser_url = (directory / "browser-endpoint").read_text()
         self.certificate_file = directory / "certificate.pem"
 
     @classmethod

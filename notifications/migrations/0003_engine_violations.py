@@ -1,4 +1,5 @@
-"""The engine's invariants as one view, which is empty while all is well, and a table for what each look at it finds.
+"""The engine's invariants as one view, which is empty while all is well, a table for what each look at it finds, and
+one for the signs of life of its processes.
 
 `engine_violations` reads only what the database knows and takes no lock that anybody waits for. What it reads of the
 large tables is of the last two days, found by key: ids are made in order of time. Where the engine may still be at
@@ -287,6 +288,33 @@ class Migration(migrations.Migration):
                 "verbose_name": "engine check",
                 "verbose_name_plural": "engine checks",
                 "db_table": "engine_checks",
+            },
+        ),
+        migrations.CreateModel(
+            name="Heartbeat",
+            fields=[
+                (
+                    "process",
+                    models.CharField(
+                        choices=[("beat", "beat"), ("worker", "worker"), ("mailer", "mailer")],
+                        max_length=8,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="process",
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="at"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "heartbeat",
+                "verbose_name_plural": "heartbeats",
+                "db_table": "heartbeats",
+                "default_permissions": (),
             },
         ),
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),

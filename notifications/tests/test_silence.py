@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from dosing.actions.doses import take_dose
 from medtrack.common.clock import database_now
+from medtrack.common.ids import first_id
 from medtrack.tests.api import Client
 from medtrack.tests.builders import device_of, dose_due
 from notifications import queue, silence
@@ -146,7 +147,7 @@ def test_only_phones_that_were_pushed_to_lately_are_looked_at(silent_phone: Devi
 def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
     """On a large table: the recent ones by their id, and the last of each phone by the phone's index."""
     params: dict[str, Any] = {
-        "lately": silence._first_id(database_now()),
+        "lately": first_id(database_now()),
         "pushes": PUSHES,
         "deliveries": 200,
     }

@@ -81,17 +81,20 @@ def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credent
     return _credentials(session, successor, now)
 
 
-def log_out(*, session: Session, now: datetime) -> None:
-    """Ends the session; reminders to its device stop because delivery looks at the session again."""
-    Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now)
+def log_out(*, session: Session, now: datetime) -> bool:
+    """Ends the session; reminders to its device stop because delivery looks at the session again.
+
+    Returns False when it had ended already.
+    """
+    return bool(Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now))
 
 
-def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> None:
-    """All of this person's sessions, or all but one."""
+def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> int:
+    """All of this person's sessions, or all but one; returns how many there were."""
     ended = Session.objects.filter(user_id=user_id, revoked_at=None)
     if keep:
         ended = ended.exclude(id=keep)
-    ended.update(revoked_at=now)
+    return ended.update(revoked_at=now)
 
 
 def _asks_again(alive: SessionQuerySet, presented: RefreshToken, access: str, now: datetime) -> bool:

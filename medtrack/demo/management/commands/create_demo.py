@@ -1,5 +1,7 @@
 from datetime import datetime
 
+from django.core.management import call_command
+
 from medtrack.demo.actions import create_demo, demo_exists
 from medtrack.demo.management.base import DemoCommand
 from medtrack.demo.people import ADMIN_EMAIL, ADMIN_ZONE, CAREGIVER, PASSWORD, PATIENTS
@@ -13,6 +15,7 @@ class Command(DemoCommand):
             self.tell("The demo data exists already.")
         else:
             create_demo(now=now, tell=self.tell)
+            call_command("refresh_summaries", stdout=self.stderr, stderr=self.stderr)
         self.stdout.write(login_table())
 
 

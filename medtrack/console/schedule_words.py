@@ -1,0 +1,132 @@
+"""Schedules as one would say them, in the language that is active. Pure: no clock, no database."""
+
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from functools import reduce
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from dosing.cycles import AsNeeded, Cycle, Daily, Dates, Interval, Monthly, OnOff, Taper, Weekly
+
+# More dates than this are counted and not named.
+NAMED_DATES = 5
+_HOUR = timedelta(hours=1)
+
+
+def in_words(cycle: Cycle, times: Sequence[time], *, unit: str = "") -> str:
+    """When doses fall due, as in "Mon, Wed, Fri 08:00 and 20:00"; `unit` is what a taper's quantities count."""
+    said = {"times": listed([clock(at) for at in sorted(times)])}
+    match cycle:
+        case Daily():
+            return _("every day %(times)s") % said
+        case Weekly():
+            return _weekly(cycle, said)
+        case Interval(every=1):
+            return _("every day %(times)s") % said
+        case Interval(every=every):
+            return _("every %(count)s days %(times)s") % (said | {"count": str(every)})
+        case OnOff(on=on, off=off):
+            said |= {"on": days(on), "off": str(off)}
+            return _("every day %(times)s, %(on)s on / %(off)s off") % said
+        case Monthly():
+            return _monthly(cycle, said)
+        case Dates():
+            return _dates(cycle, said)
+        case Taper():
+            steps = [
+                _("%(days)s of %(quantity)s") % {"days": days(length), "quantity": amount(quantity, unit)}
+                for length, quantity in cycle.steps
+            ]
+            said["steps"] = reduce(
+                lambda told, step: _("%(steps)s, then %(step)s") % {"steps": told, "step": step}, steps
+            )
+            return _("every day %(times)s: %(steps)s") % said
+        case AsNeeded():
+            return _as_needed(cycle)
+    raise TypeError(cycle)
+
+
+def _weekly(cycle: Weekly, said: dict[str, str]) -> str:
+    if len(cycle.weekdays) == 7:
+        said["days"] = _("every day")
+    else:
+        said["days"] = ", ".join(weekday(number) for number in sorted(cycle.weekdays))
+    if cycle.every == 1:
+        return f"{said['days']} {said['times']}"
+    return _("every %(count)s weeks: %(days)s %(times)s") % (said | {"count": str(cycle.every)})
+
+
+def _monthly(cycle: Monthly, said: dict[str, str]) -> str:
+    said["days"] = listed([str(number) for number in cycle.days])
+    words = ngettext(
+        "monthly on day %(days)s, %(times)s", "monthly on days %(days)s, %(times)s", len(cycle.days)
+    )
+    if cycle.days[-1] > 28:
+        return _("%(monthly)s (in shorter months on the last day)") % {"monthly": words % said}
+    return words % said
+
+
+def _dates(cycle: Dates, said: dict[str, str]) -> str:
+    if len(cycle.days) <= NAMED_DATES:
+        said["dates"] = listed([day_in_words(day) for day in cycle.days])
+        return _("on %(dates)s, %(times)s") % said
+    said |= {
+        "count": str(len(cycle.days)),
+        "first": day_in_words(cycle.days[0]),
+        "last": day_in_words(cycle.days[-1]),
+    }
+    return _("on %(count)s dates from %(first)s to %(last)s, %(times)s") % said
+
+
+def _as_needed(cycle: AsNeeded) -> str:
+    words = [_("as needed")]
+    if cycle.min_gap is not None:
+        words.append(_("at least %(gap)s apart") % {"gap": span(cycle.min_gap)})
+    if cycle.max_per_day is not None:
+        words.append(_("at most %(count)s times a day") % {"count": cycle.max_per_day})
+    return ", ".join(words)
+
+
+def listed(words: Sequence[str]) -> str:
+    if len(words) < 2:
+        return "".join(words)
+    return _("%(others)s and %(last)s") % {"others": ", ".join(words[:-1]), "last": words[-1]}
+
+
+def clock(at: time) -> str:
+    return f"{at:%H:%M}" if not at.second else f"{at:%H:%M:%S}"
+
+
+def weekday(number: int) -> str:
+    """The short name; 0 is Monday."""
+    return [_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun")][number]
+
+
+def day_in_words(day: date) -> str:
+    return date_format(day, "DATE_FORMAT")
+
+
+def days(count: int) -> str:
+    return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
+
+
+def amount(quantity: Decimal, unit: str) -> str:
+    """Without the zeros that the database keeps: 1.500 is 1.5."""
+    number = f"{quantity.normalize():f}"
+    # 1정, but 1 tablet.
+    return f"{number} {unit}".strip() if unit[:1].isascii() else f"{number}{unit}"
+
+
+def span(gap: timedelta) -> str:
+    """In whole minutes, by the largest units that fit."""
+    hours, rest = divmod(gap, _HOUR)
+    minutes = rest // timedelta(minutes=1)
+    words = []
+    if hours:
+        words.append(ngettext("%(count)s hour", "%(count)s hours", hours) % {"count": hours})
+    if minutes or not hours:
+        words.append(ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes})
+    return " ".join(words)

@@ -1,0 +1,87 @@
+// Speaks to the API as the mobile client does. What the phone knows is the tab's: every tab is a phone of its own.
+
+const STORED = "medtrack-phone";
+const SPARE_MS = 20_000;
+
+/** What the API refused, in its own words. */
+export class Problem extends Error {
+  constructor(said) {
+    super(said.errors?.[0]?.detail || said.detail);
+    this.status = said.status;
+    this.type = said.type;
+  }
+}
+
+/** No answer came: the phone is offline, or the server is away. */
+export class Unreachable extends Error {}
+
+/** The session is over; only signing in again helps. */
+export class SignedOut extends Error {}
+
+export const memory = {
+  read: () => JSON.parse(sessionStorage.getItem(STORED) || "null"),
+  write: (known) => sessionStorage.setItem(STORED, JSON.stringify(known)),
+  change: (changes) => memory.write({ ...memory.read(), ...changes }),
+  forget: () => sessionStorage.removeItem(STORED),
+};
+
+async function ask(method, path, { body, access, language } = {}) {
+  const headers = { "Accept-Language": language || document.documentElement.lang };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (access) headers.Authorization = `Bearer ${access}`;
+  let answer;
+  try {
+    answer = await fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    throw new Unreachable();
+  }
+  if (answer.status === 204) return null;
+  const said = await answer.json().catch(() => ({ status: answer.status, type: "", detail: "" }));
+  if (!answer.ok) throw new Problem({ ...said, status: answer.status });
+  return said;
+}
+
+export async function signIn(email, password) {
+  const said = await ask("POST", "auth/login", { body: { email, password, device_name: "Demo phone" } });
+  const token = `web-${crypto.randomUUID()}`;
+  memory.write({ token, deviceId: null, lastPush: 0, pushes: [], unsent: [], ...kept(said) });
+  return said.user;
+}
+
+const kept = ({ user, access, refresh, expires_in }) => ({
+  user, access, refresh, expiresAt: Date.now() + expires_in * 1000,
+});
+
+let refreshing = null;
+
+/** A refresh token works once, so whoever needs a new pair waits for the same one. */
+function refreshed() {
+  refreshing ??= refresh().finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+async function refresh() {
+  const { refresh, access } = memory.read();
+  try {
+    memory.change(kept(await ask("POST", "auth/refresh", { body: { refresh }, access })));
+  } catch (problem) {
+    throw problem.status === 401 ? new SignedOut() : problem;
+  }
+}
+
+/** A request of the person who is signed in; refreshes the access token before it ends, and when it is refused. */
+export async function api(method, path, body) {
+  if (!memory.read()) throw new SignedOut();
+  if (memory.read().expiresAt - SPARE_MS < Date.now()) await refreshed();
+  try {
+    return await ask(method, path, { body, access: memory.read().access });
+  } catch (problem) {
+    if (problem.status !== 401) throw problem;
+  }
+  await refreshed();
+  try {
+    return await ask(method, path, { body, access: memory.read().access });
+  } catch (problem) {
+    throw problem.status === 401 ? new SignedOut() : problem;
+  }
+}
