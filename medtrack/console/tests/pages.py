@@ -80,12 +80,12 @@ def address(name: str, house: House) -> str:
         "notifications_dose_trace": lambda: {"dose_id": house.key(name)},
         "notifications_devicetoken_act": lambda: {
             "device_id": house.belongings.device.pk,
-            "name": "revoke_device",
+            "name": "revoke-device",
         },
         "console_patient_act": lambda: {"patient_id": house.belongings.user.pk, "name": "replan"},
         "console_patient_act_on": lambda: {
             "patient_id": house.belongings.user.pk,
-            "name": "revoke_device",
+            "name": "revoke-device",
             "target_id": house.belongings.device.pk,
         },
     }
