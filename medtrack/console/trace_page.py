@@ -7,8 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog
 from medtrack.console.person import PAGE
 from notifications.admin import NotificationLogAdmin
 from notifications.models import NotificationLog
@@ -25,7 +23,6 @@ class TracingNotificationLogAdmin(NotificationLogAdmin):
             user = response.context_data["history"].user
             if request.user.has_perm("console.view_patient") and not (user.is_staff or user.deleted_at):
                 response.context_data["patient_page"] = reverse(PAGE, args=[user.id])
-            record_access(request, AccessLog.Action.VIEW, patient_id=user.id, object_id=dose_id)
         return response
 
 

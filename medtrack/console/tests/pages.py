@@ -78,6 +78,16 @@ def address(name: str, house: House) -> str:
         "view_on_site": lambda: {"content_type_id": 1, "object_id": "1"},
         "staff_member": lambda: {"user_id": house.access.staff_id},
         "notifications_dose_trace": lambda: {"dose_id": house.key(name)},
+        "notifications_devicetoken_act": lambda: {
+            "device_id": house.belongings.device.pk,
+            "name": "revoke-device",
+        },
+        "console_patient_act": lambda: {"patient_id": house.belongings.user.pk, "name": "replan"},
+        "console_patient_act_on": lambda: {
+            "patient_id": house.belongings.user.pk,
+            "name": "revoke-device",
+            "target_id": house.belongings.device.pk,
+        },
     }
     if name in kinds:
         return reverse(f"admin:{name}", kwargs=kinds[name]())

@@ -44,6 +44,7 @@ TABLES = {
     "notifications_devicetoken": ALL_ROLES,
     "notifications_enginecheck": ENGINE,
     "console_accesslog": SUPERUSER,
+    "console_patient": CARE,
 }
 PAGES = {
     "index": STAFF,
@@ -58,6 +59,10 @@ PAGES = {
     "staff": SUPERUSER,
     "staff_member": SUPERUSER,
     "notifications_dose_trace": CARE,
+    "notifications_devicetoken_act": {"support", "operator", "superuser"},
+    "console_patient_act": {"support", "superuser"},
+    "console_patient_act_on": {"support", "superuser"},
+    "console_patient_export": {"clinician", "superuser"},
     **{f"{table}_changelist": who for table, who in TABLES.items()},
     **{f"{table}_change": who for table, who in TABLES.items()},
     **{f"{table}_{closed}": NOBODY for table in TABLES for closed in ("add", "delete", "history")},
