@@ -6,19 +6,16 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.admin import ReadOnlyAdmin
-<<<<<<< HEAD
 from medtrack.console import device_page, trace_page
 from medtrack.console.models import AccessLog, Patient
 from medtrack.console.patient_list import PatientList
 from medtrack.console.person import PatientPage
+from users.models import User
 
 
 @admin.register(Patient)
 class PatientAdmin(PatientList, PatientPage, ReadOnlyAdmin[Patient]):
     pass
-=======
-from medtrack.console.models import AccessLog
-from users.models import User
 
 
 class StaffFilter(admin.SimpleListFilter):
@@ -34,7 +31,6 @@ class StaffFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[AccessLog]) -> QuerySet[AccessLog]:
         known = {value for value, _name in self.lookup_choices}
         return queryset.filter(staff=self.value()) if self.value() in known else queryset
->>>>>>> sign
 
 
 @admin.register(AccessLog)
@@ -47,11 +43,6 @@ class AccessLogAdmin(ReadOnlyAdmin[AccessLog]):
     search_fields = ("=patient_id", "=staff__email")
     ordering = ("-id",)
 
-<<<<<<< HEAD
-
-trace_page.use_in(admin.site)
-device_page.use_in(admin.site)
-=======
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessLog]:
         """Also of whoever is gone: a join would leave those rows out."""
         return super().get_queryset(request).prefetch_related("staff")
@@ -59,4 +50,7 @@ device_page.use_in(admin.site)
     @admin.display(description=_("staff"), ordering="staff")
     def who(self, access: AccessLog) -> str:
         return str(access.staff)
->>>>>>> sign
+
+
+trace_page.use_in(admin.site)
+device_page.use_in(admin.site)
