@@ -1,4 +1,5 @@
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -29,8 +30,9 @@ class StaffFilter(admin.SimpleListFilter):
         return [(str(user.pk), user.email or str(user.pk)) for user in staff]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AccessLog]) -> QuerySet[AccessLog]:
-        known = {value for value, _name in self.lookup_choices}
-        return queryset.filter(staff=self.value()) if self.value() in known else queryset
+        known = {str(value) for value, _name in self.lookup_choices}
+        chosen = self.value()
+        return queryset.filter(staff=UUID(chosen)) if chosen in known else queryset
 
 
 @admin.register(AccessLog)

@@ -1,6 +1,7 @@
 from csp.decorators import csp_update
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -11,7 +12,7 @@ from medtrack.demo.texts import TEXTS, texts_by_language
 
 @require_safe
 @never_cache
-def phone(request: HttpRequest) -> HttpResponse:
+def phone(request: HttpRequest) -> HttpResponseBase:
     """A page that does what the mobile client does, through the public API alone; in development only."""
     if not settings.DEBUG:
         raise Http404
