@@ -92,13 +92,13 @@ class AccessLog(models.Model):
     address = models.CharField(_("address"), max_length=50, blank=True)
 
     class Meta:
-        db_table = "access_logs"
+        db_table = "access_log"
         verbose_name = _("access")
         verbose_name_plural = _("access log")
         default_permissions = ("view",)
         indexes = [
-            models.Index(fields=["patient_id", "id"], name="access_logs_of_patient"),
-            models.Index(fields=["staff", "id"], name="access_logs_of_staff"),
+            models.Index(fields=["patient_id", "id"], name="access_log_of_patient"),
+            models.Index(fields=["staff", "id"], name="access_log_of_staff"),
         ]
 
     def __str__(self) -> str:

@@ -66,9 +66,9 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'access',
                 'verbose_name_plural': 'access log',
-                'db_table': 'access_logs',
+                'db_table': 'access_log',
                 'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['patient_id', 'id'], name='access_logs_of_patient'), models.Index(fields=['staff', 'id'], name='access_logs_of_staff')],
+                'indexes': [models.Index(fields=['patient_id', 'id'], name='access_log_of_patient'), models.Index(fields=['staff', 'id'], name='access_log_of_staff')],
             },
         ),
     ]

@@ -8,11 +8,11 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END
 $$;
-CREATE TRIGGER access_logs_are_append_only BEFORE UPDATE OR DELETE ON access_logs
+CREATE TRIGGER access_log_are_append_only BEFORE UPDATE OR DELETE ON access_log
     FOR EACH ROW EXECUTE FUNCTION medtrack_refuse_any_change();
 """
 ALLOW = """
-DROP TRIGGER access_logs_are_append_only ON access_logs;
+DROP TRIGGER access_log_are_append_only ON access_log;
 DROP FUNCTION medtrack_refuse_any_change();
 """
 

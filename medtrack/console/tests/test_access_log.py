@@ -94,7 +94,7 @@ def test_a_page_whose_row_cannot_be_written_is_not_shown(
     assert "zzcanary" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("deed", ["UPDATE access_logs SET page = 'x'", "DELETE FROM access_logs"])
+@pytest.mark.parametrize("deed", ["UPDATE access_log SET page = 'x'", "DELETE FROM access_log"])
 def test_postgresql_refuses_to_change_a_row(deed: str, house: House) -> None:
     refused = pytest.raises(DatabaseError, match="append-only")
     with refused, transaction.atomic(), connection.cursor() as cursor:
