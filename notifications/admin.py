@@ -117,6 +117,7 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
     """Of the reminder itself only its id: who may see this need not be one who may see doses."""
 
+    guarded = {"notification": "notifications.view_notificationlog"}
     list_display = (
         "answered_at",
         "platform",

@@ -17,6 +17,7 @@ M = TypeVar("M", bound=Model)
 # Nobody is ever given it, and superusers have every permission.
 SUPERUSERS = "console.be_superuser"
 READ_NOTES = "console.read_notes"
+_COMPARISONS = {"", "exact", "gt", "gte", "lt", "lte", "isnull"}
 
 
 class Recorder(Protocol):
@@ -81,14 +82,19 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         return self.seen(request, super().get_search_fields(request))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """By a filter of the page, or by what a row belongs to. Django would also take `?note__startswith=`."""
-        field, _lookup, rest = lookup.partition("__")
+        """By a filter of the page, by what a row belongs to, or by comparing what its page shows anyway.
+
+        Django would also take `?token__startswith=`.
+        """
+        field, _separator, rest = lookup.partition("__")
         if not self._may_see(request, field):
             return False
         if any(_is_of(listed, lookup) for listed in self.get_list_filter(request)):
             return super().lookup_allowed(lookup, value, request)
         belongs = {column.name for column in self.opts.concrete_fields if isinstance(column, ForeignKey)}
-        return field in belongs and rest in ("", "exact", "id", "id__exact")
+        if field in belongs:
+            return rest in ("", "exact", "id", "id__exact")
+        return rest in _COMPARISONS and field in ("id", *self.get_fields(request))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

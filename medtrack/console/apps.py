@@ -1,11 +1,13 @@
 from allauth.account import apps as allauth
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ConsoleConfig(AppConfig):
     name = "medtrack.console"
     label = "console"
+    verbose_name = _("Console")
 
 
 class SiteConfig(AdminConfig):

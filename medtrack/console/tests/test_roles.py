@@ -132,7 +132,9 @@ def test_what_people_wrote_is_for_whoever_may_read_notes(who: str, house: House)
         if who in allowed:
             heard += client.get(address(name, house)).content.decode()
     found = {canary for canary in CANARIES if canary in heard}
-    expected = {"zzcanarynote", "zzcanarymemo"} if who in ("clinician", "superuser") else set()
+    expected = (
+        {"zzcanarynote", "zzcanarymemo", "zzcanaryintake"} if who in ("clinician", "superuser") else set()
+    )
     assert found == expected
 
 
