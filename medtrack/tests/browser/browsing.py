@@ -84,7 +84,7 @@ class Watch:
         before = page.viewport_size
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for variant, scheme, (width, height) in LOOKS:
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size({"width": width, "height": height})
             # Hiding the caret or stopping animations would be inline styles, which our pages forbid.
             page.screenshot(path=SCREENSHOTS / f"{name}-{variant}.png", full_page=True, caret="initial")
