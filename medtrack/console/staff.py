@@ -1,32 +1,41 @@
 """Who is staff and as what: the only door to `is_staff`, to the roles and to a lost second factor."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.problems import Conflict
 from users.models import User
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-class NotAPerson(Conflict):
+
+class Refused(Exception):
+    """Somebody cannot be appointed so. A page says why; the API, which knows no staff, has no such problem."""
+
+    detail: "StrOrPromise"
+
+
+class NotAPerson(Refused):
     """Nobody active has this e-mail."""
 
-    default_detail = _("Nobody with this e-mail has an account that is active.")
+    detail = _("Nobody with this e-mail has an account that is active.")
 
 
-class UnknownRole(Conflict):
+class UnknownRole(Refused):
     """There is no role of this name."""
 
-    default_detail = _("There is no role of this name.")
+    detail = _("There is no role of this name.")
 
 
-class SuperuserStays(Conflict):
+class SuperuserStays(Refused):
     """Superusers are made and unmade with manage.py, not from a page."""
 
-    default_detail = _("A superuser has every right, and is changed with manage.py only.")
+    detail = _("A superuser has every right, and is changed with manage.py only.")
 
 
 @transaction.atomic

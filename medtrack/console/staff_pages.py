@@ -17,10 +17,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from medtrack.common.problems import Conflict
 from medtrack.console.access import record_access
 from medtrack.console.models import AccessLog
-from medtrack.console.staff import appoint_staff, change_roles, forget_factors
+from medtrack.console.staff import Refused, appoint_staff, change_roles, forget_factors
 from users.models import User
 
 ROLE_NAMES = {"support": _("support"), "clinician": _("clinician"), "operator": _("operator")}
@@ -56,7 +55,7 @@ def staff_list(request: HttpRequest) -> HttpResponse:
                 user = appoint_staff(**form.cleaned_data)
                 _record(request, user, roles=form.cleaned_data["roles"])
             return _back(request, user, _("The roles were saved."))
-        except Conflict as error:
+        except Refused as error:
             form.add_error("email", str(error.detail))
     factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
     staff = (
@@ -85,7 +84,7 @@ def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
                 change_roles(user=user, **form.cleaned_data)
                 _record(request, user, roles=form.cleaned_data["roles"], before=held)
             return _back(request, user, _("The roles were saved."))
-        except Conflict as error:
+        except Refused as error:
             form.add_error(None, str(error.detail))
     factors = Authenticator.objects.filter(user=user).order_by("id")
     return _page(
