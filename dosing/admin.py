@@ -14,6 +14,7 @@ from medtrack.common.clock import database_now
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
+    person = "medication__user"
     list_display = ("medication", "scheduled_time", "cycle_type", "is_active", "next_due_at", "plan_error")
     list_filter = ("is_active", "cycle_type", ("plan_error", admin.EmptyFieldListFilter))
     list_select_related = ("medication",)

@@ -4,12 +4,12 @@ from uuid import UUID
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.admin import GuardedInline, ReadOnlyAdmin
+from medtrack.common.admin import SUPERUSERS, GuardedInline, ReadOnlyAdmin
 from medtrack.common.clock import database_now
 from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
@@ -76,6 +76,8 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
+        if history.user.is_staff and not request.user.has_perm(SUPERUSERS):
+            raise Http404
         self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
         told = trace(history)
         devices = {device.id: device for device in history.devices}
@@ -117,6 +119,7 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
     """Of the reminder itself only its id: who may see this need not be one who may see doses."""
 
+    person = "device__user"
     guarded = {"notification": "notifications.view_notificationlog"}
     list_display = (
         "answered_at",

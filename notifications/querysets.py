@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q, Value
 
+from notifications.explanations import Reason
 from users.models import User
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ class Fate(StrEnum):
     DEAD = "dead"
 
 
+NEEDLESS = sorted(set(Reason) - {Reason.EXPIRED, Reason.NO_DEVICE})
+
 FATES = {
     Fate.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),
     Fate.LATE: Q(sent_at__gt=F("send_at") + LATE_AFTER),
     Fate.FAILED: Q(status="moot", reason="expired"),
-    Fate.DEAD: Q(status="dead"),
+    # What was tried in vain and then needed no more was not refused by every device.
+    Fate.DEAD: Q(status="dead") & ~Q(reason__in=NEEDLESS),
 }
 
 

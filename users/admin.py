@@ -2,8 +2,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
 
 from medtrack.common.admin import SUPERUSERS, ReadOnlyAdmin
 from users.models import Identity, Session, User
@@ -13,18 +11,13 @@ from users.models import Identity, Session, User
 class UserAdmin(ReadOnlyAdmin[User]):
     """Who is staff, and what they may do, is for superusers."""
 
+    person = ""
     guarded = dict.fromkeys(("is_staff", "is_superuser", "groups", "user_permissions"), SUPERUSERS)
     list_display = ("name", "email", "timezone", "language", "is_active", "is_staff", "created_at")
     list_filter = ("is_active", "is_staff", "language")
     search_fields = ("email", "name", "id")
     exclude = ("password",)
     ordering = ("-created_at",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        people = super().get_queryset(request)
-        return (
-            people if request.user.has_perm(SUPERUSERS) else people.filter(is_staff=False, is_superuser=False)
-        )
 
     def patient_of(self, obj: Any) -> UUID | None:
         return obj.pk  # type: ignore[no-any-return]

@@ -8,6 +8,9 @@ from django.http import HttpRequest
 from medtrack.common.throttles import address
 from medtrack.console.models import AccessLog
 
+# Without a proxy in front, the client itself says where it is.
+_MAX_ADDRESS = 50
+
 
 def record_access(
     request: HttpRequest,
@@ -26,5 +29,5 @@ def record_access(
         page=(match.url_name if match else "") or request.path[:100],
         object_id=str(object_id),
         details=details,
-        address=address(request),
+        address=address(request)[:_MAX_ADDRESS],
     )

@@ -16,7 +16,7 @@ from users.models import User
 
 @admin.register(Patient)
 class PatientAdmin(PatientList, PatientPage, ReadOnlyAdmin[Patient]):
-    pass
+    person = ""
 
 
 class StaffFilter(admin.SimpleListFilter):

@@ -245,7 +245,7 @@ def _queue(links: Links, *, now: datetime) -> Card:
     queue = queue_state()
     waiting = timedelta(seconds=queue.oldest_seconds)
     # The admin's own order: by the first column, which is the time.
-    queued = {"status__exact": "queued", "o": "1"}
+    queued = {"status__exact": "queued", "o": "0"}
     overdue = links.rows(NotificationLog, **queued, send_at__lte=now.isoformat())
     is_stuck = waiting > LATE_AFTER
     alarm = ngettext(

@@ -43,7 +43,7 @@ class OperatedDeviceTokenAdmin(DeviceTokenAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         button = permitted_button(request, name if name in OURS else "")
-        devices = DeviceToken.objects.select_related("user", "session").defer("token")
+        devices = self.get_queryset(request).select_related("user", "session").defer("token")
         device = get_object_or_404(devices, id=device_id)
         back = reverse("admin:notifications_devicetoken_change", args=[device.id])
         return confirmed(

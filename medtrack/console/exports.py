@@ -4,6 +4,7 @@ A client that reads slowly holds a thread of web for as long, so exports go one 
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from io import StringIO
@@ -26,6 +27,8 @@ _LOCK = 7_305_814_023
 _BOM = "\N{BYTE ORDER MARK}"
 # What a spreadsheet takes for a formula, in the wide letters of East Asia too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a spreadsheet separates cells by something else, a cell may begin within ours.
+_LATER_FORMULA = re.compile(r"([;\t\r\n])(?=\s*[=+\-@])")
 
 # The name of each column, where its value is, and what it says.
 COLUMNS: tuple[tuple[str, str, Any], ...] = (
@@ -47,6 +50,10 @@ COLUMNS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
+class ExportBusy(Exception):
+    """Somebody else is exporting; it is one at a time."""
+
+
 class ExportGaveUp(Exception):
     """The client did not take the file in time; what it has of it is not whole."""
 
@@ -59,7 +66,7 @@ def is_under_way() -> bool:
 
 
 def csv_of(found: Found) -> Iterator[bytes]:
-    """Chunks of whole lines. Raises ExportGaveUp."""
+    """Chunks of whole lines. Raises ExportBusy with the first, and ExportGaveUp."""
     deadline = monotonic() + TIME_LIMIT.total_seconds()
     with transaction.atomic():
         _begin()
@@ -73,7 +80,9 @@ def csv_of(found: Found) -> Iterator[bytes]:
 
 def _begin() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            raise ExportBusy
         limit = f"{STALL_LIMIT.total_seconds():.0f}s"
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [limit])
 
@@ -85,7 +94,7 @@ def _lines(rows: Iterable[list[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) else _LATER_FORMULA.sub(r"\1'", text)
 
 
 def _instant(at: datetime) -> str:

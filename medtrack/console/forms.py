@@ -1,5 +1,7 @@
 """The forms of the second factor. A code is good for one use, whichever process it is shown to."""
 
+import json
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,16 +58,36 @@ def _step_of(secret: str, code: str) -> int:
     return next((step for step in steps if format_hotp_value(hotp_value(secret, step)) == digits), 0)
 
 
+_NONSENSE = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, struct.error)
+
+
 @contextmanager
 def _refusing_nonsense() -> Iterator[None]:
     """Whatever a browser did not send: the library tells some of it by errors of its own reading."""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _NONSENSE as error:
         raise get_adapter().validation_error("incorrect_code") from error
 
 
+class _Credential(forms.JSONField):
+    """What a browser says of a passkey; nonsense is refused, and never shown again."""
+
+    def to_python(self, value: Any) -> Any:
+        with _refusing_nonsense():
+            credential = super().to_python(value)
+            json.dumps(credential, ensure_ascii=False, allow_nan=False).encode()
+            return credential
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return None
+
+    def prepare_value(self, value: Any) -> str:
+        return ""
+
+
 class PasskeyForm(AddWebAuthnForm):
+    credential = _Credential(required=True, widget=forms.HiddenInput)
     name = forms.CharField(label=_("Name"), max_length=60, required=False)
 
     def clean_credential(self) -> Any:
@@ -82,6 +104,8 @@ class PasskeyForm(AddWebAuthnForm):
 
 
 class _PasskeyUseMixin(forms.Form):
+    credential = _Credential(required=True, widget=forms.HiddenInput)
+
     def clean_credential(self) -> Authenticator:
         with _refusing_nonsense():
             return super().clean_credential()  # type: ignore[misc]

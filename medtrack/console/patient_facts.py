@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Max, Q
+from django.db.models.functions import Least
 from django.utils.translation import gettext as _
 
 from dosing.adherence import Figures, GroupBy, Line, Streaks
@@ -109,7 +110,7 @@ def last_answer_at(user: User, *, now: datetime) -> datetime | None:
     lately = DoseEvent.objects.filter(
         dose__user=user, dose__log_date__gte=(now - timedelta(days=DAYS)).date()
     )
-    latest: datetime | None = lately.aggregate(at=Max("recorded_at"))["at"]
+    latest: datetime | None = lately.aggregate(at=Max(Least("occurred_at", "recorded_at")))["at"]
     return latest
 
 
@@ -244,7 +245,9 @@ def _heard(device_ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, An
     lately = PushDelivery.objects.filter(device__in=device_ids, id__gte=_first_id(now - HEARD_WITHIN))
     accepted = Q(outcome=PushDelivery.Outcome.ACCEPTED)
     rows = lately.values("device_id").annotate(
-        failed=Count("id", filter=~accepted & Q(id__gte=_first_id(now - FAILING_WITHIN))),
+        failed=Count(
+            "id", filter=Q(outcome=PushDelivery.Outcome.DEAD) & Q(id__gte=_first_id(now - FAILING_WITHIN))
+        ),
         last_accepted_at=Max("answered_at", filter=accepted),
         last_arrived_at=Max("arrived_at"),
     )

@@ -101,8 +101,8 @@ def confirmed(
         return redirect(back)
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-    if shows_person:
-        record_access(request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=patient.id)
+    shown = patient if target is None else target
+    record_access(request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=shown.pk)
     context = {
         **site.each_context(request),
         "title": button.label,

@@ -4,6 +4,7 @@ allauth's views, counted by our throttles, in the admin's look. The API signs in
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from allauth.account.views import LoginView
@@ -15,6 +16,7 @@ from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
 from django.contrib import admin
 from django.contrib.auth import get_user
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
@@ -91,7 +93,7 @@ class _CountedMixin:
 
 class LogIn(_CountedMixin, LoginView):
     def count(self, request: HttpRequest) -> None:
-        count_guess(cast(Request, request), request.POST.get("login", ""))
+        count_guess(cast(Request, request), request.POST.get("login", "").strip())
 
     def get_authenticated_redirect_url(self) -> str:
         if admin.site.has_permission(self.request):
@@ -101,8 +103,7 @@ class LogIn(_CountedMixin, LoginView):
 
 class EnterCode(_CountedMixin, AuthenticateView):
     def count(self, request: HttpRequest) -> None:
-        if "code" in request.POST:
-            count_code(request, self.stage.login.user.pk)
+        count_code(request, self.stage.login.user.pk)
 
     def unbound(self) -> dict[str, Any]:
         self.auth_form = self.get_form_class()(user=self.stage.login.user)
@@ -120,7 +121,9 @@ class SetUpApp(totp.ActivateTOTPView):
     def form_valid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
         factor = Authenticator.objects.get(user=self.request.user, type=Authenticator.Type.TOTP)
-        use_up(factor, form.cleaned_data["code"])
+        # Its window may have ended since the form looked.
+        with suppress(ValidationError):
+            use_up(factor, form.cleaned_data["code"])
         post_authentication(self.request, factor, reauthenticated=True)
         return response
 

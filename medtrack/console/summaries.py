@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from medtrack.common.zones import ZONES
 from medtrack.console.models import PatientSummary
+from notifications.querysets import NEEDLESS
 
 DAYS = 60
 WEEK = timedelta(days=7)
@@ -68,6 +69,7 @@ def _parameters(now: datetime, before: datetime | None) -> dict[str, Any]:
         "last": max(todays.values()) - _DAY,
         "since": before and before - LONGEST_TRANSACTION,
         "week_ago": now - WEEK,
+        "needless": NEEDLESS,
         "first_push": _first_id(now - WEEK - LONGEST_WAIT),
     }
 

@@ -41,6 +41,7 @@ WITH people AS MATERIALIZED (
     WHERE n.id >= %(first_push)s
       AND n.send_at >= %(week_ago)s
       AND n.status = 'dead' AND n.sent_at IS NULL AND n.kind <> 'withdraw'
+      AND n.reason <> ALL (%(needless)s)
     GROUP BY n.user_id
 ), fresh AS (
     SELECT p.id, p.is_first,

@@ -106,14 +106,20 @@ function send() {
   return sending;
 }
 
+const MOST_EVENTS = 500;
+
+/** Whether the same may well be taken later. */
+const isPassing = (problem) =>
+  problem instanceof Unreachable || (problem instanceof Problem && (problem.status >= 500 || problem.status === 429));
+
 async function sendWaiting() {
-  const { unsent } = memory.read();
+  const unsent = memory.read()?.unsent.slice(0, MOST_EVENTS) ?? [];
   if (!unsent.length) return;
   let answers;
   try {
     answers = unsent.length === 1 ? [await sendAlone(unsent[0])] : await sendTogether(unsent);
   } catch (problem) {
-    if (problem instanceof Unreachable) doses = doses.map((dose) => foreseen(dose, unsent));
+    if (isPassing(problem)) doses = doses.map((dose) => foreseen(dose, unsent));
     else if (problem instanceof Problem) forgetSent(unsent);
     throw problem;
   }
@@ -135,7 +141,8 @@ async function sendTogether(events) {
 
 function forgetSent(events) {
   const sent = new Set(events.map((event) => event.event_id));
-  memory.change({ unsent: memory.read().unsent.filter((event) => !sent.has(event.event_id)) });
+  const unsent = memory.read()?.unsent ?? [];
+  memory.change({ unsent: unsent.filter((event) => !sent.has(event.event_id)) });
 }
 
 /** The dose as it will be when what waits on the phone has been sent. */
@@ -155,7 +162,8 @@ function foreseen(dose, unsent) {
 /** A schedule of one day, at the next full minute of the patient's clock: an ordinary reminder, soon. */
 async function makeDoseSoon() {
   const { timezone } = memory.read().user;
-  const { results: [medication] } = await api("GET", "medications?limit=1");
+  const { results } = await api("GET", "medications");
+  const medication = results.find(({ is_active, paused_at }) => is_active && !paused_at) ?? results[0];
   const due = Math.ceil((Date.now() + NOTICE_MS) / MINUTE_MS) * MINUTE_MS;
   const { date, time } = written(due, timezone);
   await api("POST", `medications/${medication.id}/schedules`, {
@@ -225,6 +233,7 @@ form.addEventListener("submit", asked(async (event) => {
   byId("day-title").focus();
 }));
 byId("sign-out").addEventListener("click", asked(async () => {
+  await send();
   await api("POST", "auth/logout");
   leave();
 }));

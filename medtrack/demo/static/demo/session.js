@@ -21,7 +21,8 @@ export class SignedOut extends Error {}
 export const memory = {
   read: () => JSON.parse(sessionStorage.getItem(STORED) || "null"),
   write: (known) => sessionStorage.setItem(STORED, JSON.stringify(known)),
-  change: (changes) => memory.write({ ...memory.read(), ...changes }),
+  /** Nothing once the person has signed out: an answer may come later than that. */
+  change: (changes) => { if (memory.read()) memory.write({ ...memory.read(), ...changes }); },
   forget: () => sessionStorage.removeItem(STORED),
 };
 
