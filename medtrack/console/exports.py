@@ -50,12 +50,8 @@ COLUMNS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
-class ExportBusy(Exception):
-    """Somebody else is exporting; it is one at a time."""
-
-
 class ExportGaveUp(Exception):
-    """The client did not take the file in time; what it has of it is not whole."""
+    """The client did not take the file in time, or somebody else began in the same moment; the file is not whole."""
 
 
 def is_under_way() -> bool:
@@ -66,7 +62,7 @@ def is_under_way() -> bool:
 
 
 def csv_of(found: Found) -> Iterator[bytes]:
-    """Chunks of whole lines. Raises ExportBusy with the first, and ExportGaveUp."""
+    """Chunks of whole lines. Raises ExportGaveUp."""
     deadline = monotonic() + TIME_LIMIT.total_seconds()
     with transaction.atomic():
         _begin()
@@ -82,7 +78,7 @@ def _begin() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
-            raise ExportBusy
+            raise ExportGaveUp
         limit = f"{STALL_LIMIT.total_seconds():.0f}s"
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [limit])
 

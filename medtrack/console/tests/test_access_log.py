@@ -136,6 +136,13 @@ def test_the_log_is_filtered_by_staff(client: Client, root: User, house: House) 
     assert client.get("/admin/console/accesslog/", {"staff": "nonsense"}).status_code == 200
 
 
+def test_a_client_cannot_keep_out_of_the_log_by_saying_much_of_where_it_is(
+    client: Client, house: House
+) -> None:
+    assert client.get("/admin/console/patient/", headers={"X-Forwarded-For": "x" * 200}).status_code == 200
+    assert AccessLog.objects.latest("id").address == "x" * 50
+
+
 def test_the_log_is_read_only(client: Client, house: House) -> None:
     assert client.get("/admin/console/accesslog/add/").status_code == 403
     assert client.post(f"/admin/console/accesslog/{house.access.pk}/delete/").status_code == 403

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from medtrack.console.models import AccessLog
 from medtrack.console.staff import appoint_staff
@@ -170,12 +171,31 @@ def test_an_operator_hears_of_no_person_and_of_no_medicine(house: House) -> None
             "notifications/pushdelivery",
             "notification__id__exact=01a20000-0000-7000-8000-000000000000",
         ),
+        ("support", "dosing/doselog", "status__regex=("),
+        ("support", "dosing/doselog", "log_date__year=0"),
         ("superuser", "users/user", "password__startswith=argon2"),
         ("superuser", "console/accesslog", "details__search=ana"),
     ],
 )
 def test_no_filter_tells_what_a_page_does_not_show(who: str, table: str, query: str, house: House) -> None:
     assert client_of(who).get(f"/admin/{table}/?{query}").status_code == 400
+
+
+def test_a_colleague_is_nobodys_patient(house: House) -> None:
+    """Nor is who was erased."""
+    belongings = house.belongings
+    pages = [
+        address(f"{name}_change", house) for name in ("medications_medication", "notifications_devicetoken")
+    ]
+    pages += [address("notifications_dose_trace", house), address("notifications_devicetoken_act", house)]
+    clients = {who: client_of(who) for who in ("support", "superuser")}
+    for change in ({"is_staff": True}, {"is_staff": False, "deleted_at": timezone.now()}):
+        User.objects.filter(pk=belongings.user.pk).update(**change)
+        for page in pages:
+            if "dose/" in page and "deleted_at" in change:
+                continue
+            assert clients["support"].get(page).status_code in (302, 404), (page, change)
+            assert clients["superuser"].get(page).status_code == 200, (page, change)
 
 
 @pytest.mark.parametrize("search", ["zzcanarynote", "zzcanarymemo", "zzcanaryintake"])

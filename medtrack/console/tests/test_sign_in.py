@@ -189,6 +189,11 @@ NONSENSE = [
     '{"id": "a", "response": {}}',
     '{"a": "\\u0000"}',
     "{",
+    "[" * 100_000,
+    "1" * 5_000,
+    '{"x": "\\ud800"}',
+    '{"x": NaN}',
+    '{"id": "YQ", "rawId": "YQ", "type": "public-key", "response": {"clientDataJSON": "e30", "attestationObject": "GQE"}}',
 ]
 NONSENSE += [
     '{"id": "YQ", "rawId": "YQ", "type": "public-key", "response": {"clientDataJSON": "e30", "attestationObject": "oA"}}',
@@ -416,6 +421,7 @@ def test_too_many_passwords_are_refused_before_they_are_looked_at(limits: dict[s
     limits["login_account"] = Limit(2, 900)
     user = with_app(staff_member("Sofia"))
     assert [say_password(Client(), user, "wrong").status_code for _ in range(2)] == [200, 200]
+    assert Client().post(LOGIN, {"login": f"\u3000{user.email} ", "password": "wrong"}).status_code == 429
     refused = say_password(Client(), user)
     assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (429, True)
     assert "Request was throttled" in refused.content.decode()
