@@ -19,6 +19,9 @@ class Refused(Exception):
 
     detail: "StrOrPromise"
 
+    def __str__(self) -> str:
+        return str(self.detail)
+
 
 class NotAPerson(Refused):
     """Nobody active has this e-mail."""

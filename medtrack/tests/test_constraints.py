@@ -176,5 +176,6 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "notification_logs",
         "push_deliveries",
         "engine_checks",
+        "heartbeats",
         "idempotency_keys",
     }
