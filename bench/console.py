@@ -260,7 +260,9 @@ def main() -> None:
         parser.error(f"there is no page {', '.join(unknown)}; there are {', '.join(PAGES)}")
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.STAFF_SECOND_FACTOR = False
-    settings.MIDDLEWARE.remove("medtrack.common.request_log.RequestLog")  # its lines would stand among the figures
+    settings.MIDDLEWARE.remove(
+        "medtrack.common.request_log.RequestLog"
+    )  # its lines would stand among the figures
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     call_command("migrate", verbosity=0)
     fill()
