@@ -18,6 +18,7 @@ from dosing.planning import RULE_ERRORS, rule_of
 from dosing.reports import report
 from dosing.status import DoseStatus
 from medications.models import Medication
+from medtrack.common.ids import first_id
 from medtrack.console import adherence_charts
 from medtrack.console.adherence_charts import DAYS, HeatMap, WeeklyLine
 from medtrack.console.schedule_words import amount, clock, day_in_words, in_words
@@ -242,18 +243,13 @@ def _device(token: DeviceToken, heard: Mapping[str, Any]) -> Device:
 
 def _heard(device_ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, Any]]:
     """By device, of its deliveries since 30 days: ids are made in order of time."""
-    lately = PushDelivery.objects.filter(device__in=device_ids, id__gte=_first_id(now - HEARD_WITHIN))
+    lately = PushDelivery.objects.filter(device__in=device_ids, id__gte=first_id(now - HEARD_WITHIN))
     accepted = Q(outcome=PushDelivery.Outcome.ACCEPTED)
     rows = lately.values("device_id").annotate(
         failed=Count(
-            "id", filter=Q(outcome=PushDelivery.Outcome.DEAD) & Q(id__gte=_first_id(now - FAILING_WITHIN))
+            "id", filter=Q(outcome=PushDelivery.Outcome.DEAD) & Q(id__gte=first_id(now - FAILING_WITHIN))
         ),
         last_accepted_at=Max("answered_at", filter=accepted),
         last_arrived_at=Max("arrived_at"),
     )
     return {row["device_id"]: dict(row) for row in rows}
-
-
-def _first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of that millisecond."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)

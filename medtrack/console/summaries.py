@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from medtrack.common.ids import first_id
 from medtrack.common.zones import ZONES
 from medtrack.console.models import PatientSummary
 from notifications.querysets import NEEDLESS
@@ -70,10 +70,5 @@ def _parameters(now: datetime, before: datetime | None) -> dict[str, Any]:
         "since": before and before - LONGEST_TRANSACTION,
         "week_ago": now - WEEK,
         "needless": NEEDLESS,
-        "first_push": _first_id(now - WEEK - LONGEST_WAIT),
+        "first_push": first_id(now - WEEK - LONGEST_WAIT),
     }
-
-
-def _first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of that millisecond."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
