@@ -270,7 +270,7 @@ def test_the_pages_keep_to_a_strict_content_security_policy(staff: Client) -> No
 def test_the_list_speaks_korean(staff: Client) -> None:
     patient("Ana", summary={"adherence_30": 0.4, "adherence_before": 0.9, "device_count": 0})
     page = staff.get(LIST, headers={"accept-language": "ko"}).content.decode()
-    for text in ("환자 1명", "50점 하락", "기기 없음", "30일", "낮은 복용률순"):
+    for text in ("환자 1명", "50포인트 하락", "기기 없음", "30일", "낮은 복약 순응도순"):
         assert text in page
 
 
