@@ -65,12 +65,6 @@ class PatientPage(_Base):
         }
         return TemplateResponse(request, "admin/console/patient/page.html", context)
 
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Nothing is ever written through the admin's forms."""
-        raise Http404
-
     def button_view(
         self, request: HttpRequest, patient_id: str, name: str, target_id: str = ""
     ) -> HttpResponse:
