@@ -88,6 +88,7 @@ def register_device(
         "user": by,
         "session": session,
         "last_seen_at": now,
+        "suspect_since": None,
         "silent_since": None,
         "revoked_at": None,
         "revoke_reason": "",

@@ -7,10 +7,11 @@ import gc
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
+from itertools import islice
 from threading import Event
 
 import structlog
@@ -20,14 +21,14 @@ from django.db import InterfaceError, OperationalError, connection
 from firebase_admin import credentials
 
 from notifications import queue
-from notifications.breaker import spare_tokens
 from notifications.fail_points import reach
+from notifications.judgement import Judge
 from notifications.messages import bodies
 from notifications.pacing import Pace
-from notifications.queue import Marked, Push, Result
+from notifications.queue import Claim, Marked, Push, Result, Turn
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
-from notifications.transports.fcm import FcmTransport
+from notifications.transports.fcm import TOO_LATE, FcmTransport
 from notifications.transports.outcomes import Outcome, Verdict
 
 BATCH = 1_000  # pushes of one claim
@@ -37,7 +38,9 @@ MARK_WITHIN = 0.2  # seconds from an answer to its mark
 LEASE = timedelta(seconds=25)
 MAX_BACKOFF = timedelta(minutes=10)
 ALARMING = {"THIRD_PARTY_AUTH_ERROR"}  # the APNs or web push key is wrong; other phones are not concerned
-STOP = timedelta(seconds=60)  # while FCM refuses the whole project
+TRICKLE_SECONDS = 60.0  # after FCM refused nearly everyone's pushes, unless it accepts some earlier
+FEW = 10  # pushes of one claim at a trickle, and test pushes of one claim
+STOPPED = Outcome(Verdict.UNSENT, "STOPPED", pause=timedelta(seconds=1))
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +63,22 @@ class _Flight:
 
     push: Push
     lease_end: float
-    missing: int = 0
+    latest: float  # when a message may begin for the last time
+    missing: int
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    orders: "_Orders" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.orders = self._write()
+
+    def _write(self) -> "_Orders":
+        """Its messages, each written when it is its turn, so that many devices cost no memory."""
+        for device_id, body in bodies(self.push, now=self.push.claimed_at):
+            yield Order((self, device_id), body, self.latest)
 
 
 _Key = tuple[_Flight, str]
+_Orders = Iterator[Order[_Key]]
 
 
 def dispatch(
@@ -98,18 +112,27 @@ class _Dispatch:
         self._timeout = timeout
         self._end = time.monotonic() + time_slice.total_seconds()
         self._stop = stop
+        self._judge = Judge(sender.project)
         self._is_dry = False
         self._failure: Exception | None = None
-        self._ready: deque[Order[_Key]] = deque()
+        self._ready: deque[_Flight] = deque()
+        self._waiting = 0  # messages of these that wait for the pace
         self._flying = 0
         self._landed: list[_Flight] = []
         self._mark_at = 0.0
         self._tally = Tally()
 
     def run(self) -> Tally:
+        self._work_off((Turn.DOSES, Turn.TESTS), limit=BATCH, ahead=ENOUGH)
+        # With nothing else on its way, so that nothing else suffers from what made it outrun its lease.
+        self._work_off((Turn.ALONE,), limit=1, ahead=0)
+        return self._tally
+
+    def _work_off(self, turns: Sequence[Turn], *, limit: int, ahead: int) -> None:
+        self._is_dry = False
         while self._may_claim() or self._is_busy():
-            if self._may_claim() and len(self._ready) + self._flying <= ENOUGH:
-                self._try_to_claim()
+            if self._may_claim() and self._waiting + self._flying <= (0 if self._judge.in_doubt else ahead):
+                self._try_to_claim(turns, limit)
             self._feed()
             self._collect()
             if self._landed and (
@@ -118,18 +141,17 @@ class _Dispatch:
                 self._mark()
         if self._failure:
             raise self._failure
-        return self._tally
 
     def _may_claim(self) -> bool:
         return not (self._is_dry or self._stop.is_set() or time.monotonic() >= self._end)
 
     def _is_busy(self) -> bool:
-        return bool(self._ready) or self._flying > 0
+        return self._waiting + self._flying > 0
 
-    def _try_to_claim(self) -> None:
+    def _try_to_claim(self, turns: Sequence[Turn], limit: int) -> None:
         """What is on its way is marked first, or it would be sent again; then the failure is told."""
         try:
-            self._claim()
+            self._claim(turns, limit)
         except Exception as error:
             if not self._is_busy() and not self._landed:
                 raise
@@ -137,13 +159,10 @@ class _Dispatch:
             self._failure = error
             self._is_dry = True
 
-    def _claim(self) -> None:
-        if self._pace.is_closed():
-            self._is_dry = True
-            return
+    def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         reach("before_claim")
         started = time.monotonic()
-        claim = queue.claim(limit=BATCH, lease=LEASE)
+        claim = self._first_claim(turns, limit)
         reach("after_claim")
         self._is_dry = not claim.examined
         held = [push for push in claim.pushes if push.held_until]
@@ -156,33 +175,59 @@ class _Dispatch:
             if not push.held_until:
                 self._prepare(push, started)
 
+    def _first_claim(self, turns: Sequence[Turn], limit: int) -> Claim:
+        """Of the first turn in which there is something. At a trickle most pushes are left in the queue."""
+        self._judge.in_doubt = self._pace.is_trickling()
+        claim = Claim(0, [])
+        for turn in turns:
+            most = min(limit, FEW) if self._judge.in_doubt or turn is Turn.TESTS else limit
+            claim = queue.claim(limit=most, lease=LEASE, turn=turn, project=self._sender.project)
+            if claim.examined:
+                break
+        return claim
+
     def _prepare(self, push: Push, started: float) -> None:
-        flight = _Flight(push, started + LEASE.total_seconds() - self._timeout)
-        latest = min(flight.lease_end, started + push.expires_at - push.claimed_at)
-        try:
-            orders = [Order((flight, id), body, latest) for id, body in bodies(push, now=push.claimed_at)]
-        except Exception:  # one message that cannot be written must not hold up the others
-            log.exception("push cannot be written", tag=push.tag)
-            flight.outcomes = dict.fromkeys(push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
-            self._land([flight])
-            return
-        flight.missing = len(orders)
-        self._ready += orders
+        lease_end = started + LEASE.total_seconds() - self._timeout
+        latest = min(lease_end, started + push.expires_at - push.claimed_at)
+        self._ready.append(_Flight(push, lease_end, latest, missing=len(push.devices)))
+        self._waiting += len(push.devices)
 
     def _feed(self) -> None:
-        """As many orders as the pace allows."""
-        if not self._ready:
-            return
-        granted = self._pace.take(len(self._ready))
+        """As many messages as the pace allows. What would wait too long goes back while its lease still holds."""
+        while self._ready and self._ready[0].latest <= time.monotonic():
+            self._give_back(self._ready.popleft(), TOO_LATE)
+        while self._judge.in_doubt and len(self._ready) > FEW:
+            self._give_back(self._ready.pop(), STOPPED)
+        granted = self._pace.take(self._waiting) if self._waiting else 0
         if granted:
             reach("before_send")
-            self._sender.submit([self._ready.popleft() for _ in range(granted)])
-            self._flying += granted
-        elif self._pace.is_closed():
-            stopped = Outcome(Verdict.UNSENT, "STOPPED", pause=STOP)
-            waiting = [(order.key, stopped) for order in self._ready]
-            self._ready.clear()
-            self._settle(waiting)
+            orders = list(islice(self._next_orders(), granted))
+            self._waiting -= len(orders)
+            self._flying += len(orders)
+            self._sender.submit(orders)
+
+    def _next_orders(self) -> _Orders:
+        while self._ready:
+            # Not `yield from`, which would end the push's orders together with this generator.
+            for order in self._orders_of(self._ready[0]):  # noqa: UP028
+                yield order
+            self._ready.popleft()
+
+    def _orders_of(self, flight: _Flight) -> _Orders:
+        """The push's messages that were not sent yet."""
+        try:
+            for order in flight.orders:  # noqa: UP028
+                yield order
+        except Exception:  # one push that cannot be written must not hold up the others
+            log.exception("push cannot be written", tag=flight.push.tag)
+            flight.outcomes = dict.fromkeys(flight.push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
+            self._waiting -= flight.missing
+            self._land([flight])
+
+    def _give_back(self, flight: _Flight, outcome: Outcome) -> None:
+        left = [(order.key, outcome) for order in self._orders_of(flight)]
+        self._waiting -= len(left)
+        self._settle(left)
 
     def _collect(self) -> None:
         if self._is_busy():
@@ -207,19 +252,37 @@ class _Dispatch:
         self._landed += flights
 
     def _mark(self) -> None:
-        spare_tokens([flight.outcomes for flight in self._landed])
-        results = [_result(flight) for flight in self._landed]
-        lease_end = min(flight.lease_end for flight in self._landed) + self._timeout
-        self._landed = []
-        self._listen(results)
+        flights, self._landed = self._landed, []
+        lease_end = min(flight.lease_end for flight in flights) + self._timeout
+        was_in_doubt = self._judge.in_doubt
         reach("before_mark")
-        marked = _mark_through_restarts(results, lease_end)
+        results, marked = self._mark_through_restarts(flights, lease_end)
+        self._listen(results, was_in_doubt=was_in_doubt)
         self._tally.lost += marked.lost
         self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
         reach("after_mark")
         self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.has_arrived)
 
-    def _listen(self, results: Sequence[Result]) -> None:
+    def _mark_through_restarts(
+        self, flights: Sequence[_Flight], lease_end: float
+    ) -> tuple[Sequence[Result], Marked]:
+        """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
+        while True:
+            try:
+                self._judge.judge(flights)
+                results = [_result(flight) for flight in flights]
+                marked = queue.mark(results)
+                self._judge.settle(results)
+            except (OperationalError, InterfaceError):
+                if time.monotonic() > lease_end:
+                    raise
+                log.warning("answers wait for the database", pushes=len(flights))
+                connection.close()
+                time.sleep(0.5)
+            else:
+                return results, marked
+
+    def _listen(self, results: Sequence[Result], *, was_in_doubt: bool) -> None:
         """What the answers mean for the pace and for a person watching; counts only."""
         outcomes = [outcome for result in results for outcome in result.outcomes.values()]
         if any(is_over_quota(outcome) for outcome in outcomes):
@@ -230,15 +293,20 @@ class _Dispatch:
         refused = Counter(o.code for o in outcomes if o.verdict is Verdict.REFUSED or o.code in ALARMING)
         if refused:
             log.error("FCM refuses us: see to the project's keys and rights", codes=dict(refused))
-        if any(o.verdict is Verdict.REFUSED for o in outcomes):
-            self._pace.close(STOP.total_seconds())
+        if self._judge.in_doubt:
+            log.error(
+                "FCM refuses nearly everyone's pushes: dispatch goes on at a trickle", codes=dict(codes)
+            )
+            self._pace.trickle(TRICKLE_SECONDS)
+        elif was_in_doubt:
+            self._pace.trickle(0)
 
 
 def _result(flight: _Flight) -> Result:
     waits = [
         _wait(outcome, flight.push.attempts)
         for outcome in flight.outcomes.values()
-        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.UNSENT)
+        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.SUSPECT, Verdict.UNSENT)
     ]
     return Result(flight.push, flight.outcomes, max(waits) if waits else None)
 
@@ -252,22 +320,6 @@ def _wait(outcome: Outcome, attempts: int) -> timedelta:
     else:
         wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)
     return wait * random.uniform(1, 1.1)  # noqa: S311
-
-
-def _mark_through_restarts(results: Sequence[Result], lease_end: float) -> Marked:
-    """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
-    while True:
-        try:
-            marked = queue.mark(results)
-            queue.revoke_tokens(results)
-        except (OperationalError, InterfaceError):
-            if time.monotonic() > lease_end:
-                raise
-            log.warning("answers wait for the database", reminders=len(results))
-            connection.close()
-            time.sleep(0.5)
-        else:
-            return marked
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ class Code(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     WILL_RETRY = "will_retry"
+    TOKEN_SUSPECT = "token_suspect"  # noqa: S105 - a code
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a code
     MOOT = "moot"
     DEAD = "dead"
@@ -72,6 +73,8 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours"
     TOO_MANY_PUSHES = "too_many_pushes"
     REOPENED = "reopened"
+    DEVICE_IN_DOUBT = "device_in_doubt"
+    OUTRAN_ITS_LEASE = "outran_its_lease"
 
 
 _CODES: dict[Code, Promise] = {
@@ -89,6 +92,7 @@ _CODES: dict[Code, Promise] = {
     Code.ACCEPTED: _("FCM accepted it for this device."),
     Code.REFUSED: _("FCM did not accept it for this device."),
     Code.WILL_RETRY: _("It is to be sent again at %(time)s."),
+    Code.TOKEN_SUSPECT: _("FCM did not accept this device's token: it gets one push an hour."),
     Code.TOKEN_REVOKED: _("This device stopped receiving pushes."),
     Code.MOOT: _("Nothing more is sent."),
     Code.DEAD: _("It was given up."),
@@ -133,6 +137,10 @@ REASONS: dict[str, Promise] = {
     Reason.QUIET_HOURS: _("The quiet hours last longer than the dose can be answered."),
     Reason.TOO_MANY_PUSHES: _("The person had enough pushes for one hour."),
     Reason.REOPENED: _("The dose was open again."),
+    Reason.DEVICE_IN_DOUBT: _(
+        "FCM did not accept the device's token, which may be our project's fault: it is tried once an hour."
+    ),
+    Reason.OUTRAN_ITS_LEASE: _("Three workers took too long to send it."),
     "taken": _("It was taken."),
     "skipped": _("It was skipped."),
     "signed_out": _("Its session was ended."),
@@ -141,6 +149,9 @@ REASONS: dict[str, Promise] = {
     "NO_ANSWER": _("No answer came from FCM; it may have arrived."),
     "NO_ACCESS_TOKEN": _("FCM gave us no access token."),
     "STOPPED": _("FCM refused the whole project at that time."),
+    "SENDER_ID_MISMATCH": _(
+        "FCM says that the device's token belongs to another project (SENDER_ID_MISMATCH)."
+    ),
     "TOO_LATE": _("There was no time left to wait for an answer."),
     "UNSENDABLE": _("The message could not be written."),
     "UNREGISTERED": _("The app was removed from the device, or its token ran out (UNREGISTERED)."),

@@ -38,6 +38,10 @@ class DeviceToken(models.Model):
     # Since when it is this person's; another person who signs in on the phone takes it over.
     owned_since = models.DateTimeField(_("owned since"), db_default=Now(), editable=False)
     last_seen_at = models.DateTimeField(_("last seen at"), db_default=Now())
+    # Since when FCM says that this token is not the project's, while it may be the project that is wrong.
+    suspect_since = models.DateTimeField(_("suspect since"), null=True, blank=True, editable=False)
+    # When FCM last answered a push to it as a suspect; it gets one push an hour to find out.
+    probed_at = models.DateTimeField(_("probed at"), null=True, blank=True, editable=False)
     # Since when its pushes, accepted by FCM, are not acknowledged by the phone.
     silent_since = models.DateTimeField(_("silent since"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
@@ -57,6 +61,11 @@ class DeviceToken(models.Model):
                 condition=Q(silent_since__isnull=False, revoked_at=None),
                 name="device_tokens_silent",
             ),
+            models.Index(
+                fields=["suspect_since"],
+                condition=Q(suspect_since__isnull=False, revoked_at=None),
+                name="device_tokens_suspect",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -67,6 +76,10 @@ class DeviceToken(models.Model):
                 | (Q(revoked_at__isnull=False) & ~Q(revoke_reason="")),
                 name="device_tokens_revoked_have_a_reason",
             ),
+            models.CheckConstraint(
+                condition=Q(suspect_since=None) | Q(probed_at__gte=F("suspect_since")),
+                name="device_tokens_suspect_were_probed",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -74,7 +87,11 @@ class DeviceToken(models.Model):
 
     @property
     def is_reachable(self) -> bool:
-        """Whether pushes go to it: nobody removed it, and whoever signed in on it still is."""
+        """Whether pushes go to it: its token is not revoked or suspect, and its session has not ended."""
+        return self.suspect_since is None and self.is_signed_in
+
+    @property
+    def is_signed_in(self) -> bool:
         return self.revoked_at is None and self.session is not None and self.session.revoked_at is None
 
 
@@ -144,6 +161,8 @@ class NotificationLog(models.Model):
     # How often the dose had been snoozed when a snooze ended.
     snooze_count = models.PositiveSmallIntegerField(_("snoozes"), default=0, db_default=0)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
+    # How often a lease ran its full time without a mark.
+    outrun = models.PositiveSmallIntegerField(_("leases outrun"), default=0, db_default=0)
     retry_at = models.DateTimeField(_("try again at"), null=True, blank=True)
     lease_token = models.UUIDField(_("lease"), null=True, blank=True)
     lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
@@ -275,6 +294,25 @@ class PushDelivery(models.Model):
 
     def __str__(self) -> str:
         return self.get_outcome_display()
+
+
+class FirebaseProject(models.Model):
+    """When FCM last accepted pushes of a project, for two different people: what a suspect token is judged by."""
+
+    id = models.CharField(_("project id"), max_length=200, primary_key=True)
+    accepted_at = models.DateTimeField(_("accepted at"))
+    # Not a foreign key: it is only compared.
+    accepted_user_id = models.UUIDField(_("accepted for"))
+    another_accepted_at = models.DateTimeField(_("accepted for another person at"), null=True)
+
+    class Meta:
+        db_table = "firebase_projects"
+        default_permissions = ()
+        verbose_name = _("Firebase project")
+        verbose_name_plural = _("Firebase projects")
+
+    def __str__(self) -> str:
+        return self.id
 
 
 class EngineCheck(models.Model):

@@ -17,6 +17,7 @@ BURST = 0.25  # seconds' worth of the rate
 FLOOR = 1_000.0  # per second; FCM asks for a ramp above it
 LULL = 10.0  # seconds without sending after which the next wave starts slowly again
 ALONE = 0.25  # of the rate, for a dispatcher that cannot ask the others
+TRICKLE = 10.0  # per second, while FCM refuses nearly everyone's pushes
 REDIS_PAUSE = 5.0  # seconds until a Redis that failed is asked again
 
 T = TypeVar("T")
@@ -32,12 +33,10 @@ class Bucket:
     tokens: float = 0.0
     at: float = 0.0
     since: float = 0.0
-    closed_until: float = 0.0
+    trickle_until: float = 0.0
 
     def take(self, wanted: int, *, now: float) -> int:
         """How many of `wanted` may be sent at the instant `now`."""
-        if now < self.closed_until:
-            return 0
         if now - self.at > LULL or self.at == 0:
             self.since, self.tokens = now, self.speed(now) * BURST
         self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self.speed(now) * BURST)
@@ -48,6 +47,8 @@ class Bucket:
 
     def speed(self, now: float) -> float:
         """Messages per second at the instant `now`."""
+        if self.is_trickling(now=now):
+            return min(TRICKLE, self.rate)
         progress = min((now - self.since) / self.ramp, 1) if self.ramp else 1.0
         floor = min(FLOOR, self.rate)
         return floor + (self.rate - floor) * max(progress, 0)
@@ -56,9 +57,15 @@ class Bucket:
         """FCM says that it is too much: from the floor again."""
         self.since, self.tokens, self.at = now, 0.0, now
 
-    def close(self, seconds: float, *, now: float) -> None:
-        """Nothing at all for so long: an operator must act first."""
-        self.closed_until = max(self.closed_until, now + seconds)
+    def trickle(self, seconds: float, *, now: float) -> None:
+        """Only TRICKLE for so long, or with 0 no longer: then a wave begins slowly, as after a lull."""
+        if seconds:
+            self.trickle_until = now + seconds
+        elif self.is_trickling(now=now):
+            self.trickle_until, self.at = 0.0, 0.0
+
+    def is_trickling(self, *, now: float) -> bool:
+        return now < self.trickle_until
 
 
 class Pace:
@@ -77,11 +84,11 @@ class Pace:
     def slow_down(self) -> None:
         self._with_bucket(lambda bucket, now: bucket.slow_down(now=now))
 
-    def close(self, seconds: float) -> None:
-        self._with_bucket(lambda bucket, now: bucket.close(seconds, now=now))
+    def trickle(self, seconds: float) -> None:
+        self._with_bucket(lambda bucket, now: bucket.trickle(seconds, now=now))
 
-    def is_closed(self) -> bool:
-        return self._with_bucket(lambda bucket, now: now < bucket.closed_until)
+    def is_trickling(self) -> bool:
+        return self._with_bucket(lambda bucket, now: bucket.is_trickling(now=now))
 
     def _with_bucket(self, change: Callable[[Bucket, float], T]) -> T:
         if time.monotonic() >= self._ask_redis_at:

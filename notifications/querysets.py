@@ -29,7 +29,8 @@ class Fate(StrEnum):
     DEAD = "dead"
 
 
-NEEDLESS = sorted(set(Reason) - {Reason.EXPIRED, Reason.NO_DEVICE})
+_IN_VAIN = {Reason.EXPIRED, Reason.NO_DEVICE, Reason.DEVICE_IN_DOUBT, Reason.OUTRAN_ITS_LEASE}
+NEEDLESS = sorted(set(Reason) - _IN_VAIN)
 
 FATES = {
     Fate.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),

@@ -8,6 +8,7 @@ killed worker needs no clean-up. Ids are text here: that is how they came and ho
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -29,8 +30,18 @@ WITHDRAWAL_MEMORY = timedelta(minutes=5)
 SEPARATOR = "\x1f"  # in the texts that stand for arrays
 # Of one person in one hour; what falls due is never counted out.
 MAX_PUSHES_BESIDES_DUE = 20
+# Of one account that a push goes to, those seen last: no account has more.
+MAX_DEVICES = 20
 
 log = structlog.get_logger(__name__)
+
+
+class Turn(StrEnum):
+    """What one claim takes: dose pushes, test pushes, or a push that outran its lease twice."""
+
+    DOSES = "dose"
+    TESTS = "test"
+    ALONE = "alone"
 
 
 @dataclass(slots=True)
@@ -38,11 +49,13 @@ class Push:
     """Reminders that go out as one message to each of a person's devices, all under one lease.
 
     `claimed_at` and `expires_at` are seconds since the epoch, of PostgreSQL's clock; `devices` maps the device's id to its registration token;
-    `held_until` is when the person's quiet hours end, for a push that has to wait for that.
+    `probed` are those of them whose token is suspect; `held_until` is when the person's quiet hours end, for a push
+    that has to wait for that.
     """
 
     lease_token: str
     claimed_at: float
+    user_id: str
     tag: str
     kind: str
     step: int
@@ -56,13 +69,15 @@ class Push:
     dose_ids: list[str] = field(default_factory=list)
     medicines: list[str] = field(default_factory=list)
     devices: dict[str, str] = field(default_factory=dict)
+    probed: frozenset[str] = frozenset()
 
 
 class _Row(NamedTuple):
-    """What a claim returns: one row per reminder."""
+    """What a claim returns: one row per reminder, the first of each push with the devices."""
 
     now: float
     id: str
+    user_id: str
     tag: str
     kind: str
     step: int
@@ -75,6 +90,7 @@ class _Row(NamedTuple):
     obstacle: str | None
     device_ids: list[str] | None
     tokens: list[str] | None
+    probed: list[str] | None
     answer_by: str | None
     timezone: str | None
     quiet_from: time | None
@@ -124,6 +140,7 @@ class Marked:
 _DELIVERY_OUTCOME = {
     Verdict.ACCEPTED: "accepted",
     Verdict.RETRY: "retry",
+    Verdict.SUSPECT: "retry",
     Verdict.REFUSED: "retry",
     Verdict.DEAD: "dead",
     Verdict.REVOKE: "dead",
@@ -150,7 +167,6 @@ _FOLLOW_UPS: _Statement = (
 _CLAIM = _sql("claim")
 _HOLD = _sql("hold")
 _MARK = _sql("mark")
-_REVOKE = _sql("revoke_tokens")
 
 # Row by row along the keys, whatever the statistics say: they come from quiet hours.
 _BY_KEY = """
@@ -182,30 +198,35 @@ def _execute(cursor: Any, sql: str, params: Mapping[str, Any]) -> int:
     return int(cursor.rowcount)
 
 
-def claim(*, limit: int, lease: timedelta) -> Claim:
+def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str = "") -> Claim:
     """Leases up to `limit` pushes whose time has come, earliest expiry first, and settles those that became moot.
 
-    Must not run inside a transaction that goes on to send.
+    `project` is the Firebase project that is to send them. Must not run inside a transaction that goes on to send.
     """
     lease_token = str(uuid4())
+    params = {"limit": limit, "lease_token": lease_token, "lease": lease, "turn": turn, "project": project}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_BY_KEY)
-        _execute(cursor, _CLAIM, {"limit": limit, "lease_token": lease_token, "lease": lease})
+        _execute(cursor, _CLAIM, params | {"devices": MAX_DEVICES})
         rows = [_Row(*row) for row in cursor.fetchall()]
-    pushes = _pushes(lease_token, (row for row in rows if row.obstacle is None))
-    return Claim(len(rows), pushes)
+    return Claim(len(rows), _pushes(lease_token, rows))
 
 
-def _pushes(lease_token: str, rows: Iterable["_Row"]) -> list[Push]:
-    """The rows, one per reminder, gathered into messages."""
+def _pushes(lease_token: str, rows: Sequence["_Row"]) -> list[Push]:
+    """The rows that are to be sent, one per reminder, gathered into messages."""
+    # Also by a row that has become moot: the other doses of its push may still be waiting.
+    first = {(row.tag, row.kind, row.step): row for row in rows if row.device_ids}
     pushes: dict[tuple[str, str, int], Push] = {}
     for row in rows:
+        if row.obstacle is not None:
+            continue
         key = (row.tag, row.kind, row.step)
         push = pushes.get(key)
         if push is None:
             push = pushes[key] = Push(
                 lease_token,
                 row.now,
+                row.user_id,
                 row.tag,
                 row.kind,
                 row.step,
@@ -215,8 +236,9 @@ def _pushes(lease_token: str, rows: Iterable["_Row"]) -> list[Push]:
                 row.is_private,
                 row.answer_by,
                 _held_until(row),
+                devices=dict(zip(first[key].device_ids or (), first[key].tokens or (), strict=True)),
+                probed=frozenset(first[key].probed or ()),
             )
-        push.devices.update(zip(row.device_ids or (), row.tokens or (), strict=True))
         push.notification_ids.append(row.id)
         push.dose_ids += [row.dose_id] if row.dose_id else []
         push.medicines += [row.medicine] if row.medicine else []
@@ -286,18 +308,3 @@ def _column(values: Iterable[str]) -> str:
 
 def _seconds(wait: timedelta | None) -> str:
     return "" if wait is None else str(wait.total_seconds())
-
-
-def revoke_tokens(results: Sequence[Result]) -> None:
-    """Tokens that FCM called dead are not pushed to again, unless they registered anew since the claim."""
-    dead = [
-        (device_id, outcome.code, result.push.claimed_at)
-        for result in results
-        for device_id, outcome in result.outcomes.items()
-        if outcome.verdict is Verdict.REVOKE
-    ]
-    if dead:
-        ids, reasons, claimed_ats = zip(*dead, strict=True)
-        params = {"ids": list(ids), "reasons": list(reasons), "claimed_ats": list(claimed_ats)}
-        with connection.cursor() as cursor:
-            _execute(cursor, _REVOKE, params)

@@ -26,6 +26,7 @@ class Sender(Generic[K]):
     """Takes orders and gives answers, one each, in any order. What is in flight at the end is abandoned."""
 
     def __init__(self, transport: FcmTransport) -> None:
+        self.project = transport.project_id
         self._transport = transport
         self._orders: SimpleQueue[list[Order[K]] | None] = SimpleQueue()
         self._answers: SimpleQueue[list[tuple[K, Outcome]] | BaseException] = SimpleQueue()

@@ -150,6 +150,8 @@ def _of_devices(history: History) -> Iterator[Decision]:
     until = history.dose.answer_by or history.dose.due_at + ANSWER_WINDOW
     for device in history.devices:
         session = device.session
+        if device.suspect_since is not None and device.suspect_since <= until:
+            yield Decision(device.suspect_since, Code.TOKEN_SUSPECT, device_id=device.id)
         if device.revoked_at is not None:
             at, reason = device.revoked_at, device.revoke_reason
         elif session is not None and session.revoked_at is not None:
@@ -277,7 +279,8 @@ def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
         code = VerdictCode.HELD if is_held else VerdictCode.NOT_DUE_YET
         return Verdict(code, Reason.QUIET_HOURS if is_held else "", time)
     if not any(device.is_reachable for device in history.devices):
-        return _because(history, Reason.NO_DEVICE)
+        in_doubt = any(device.is_signed_in for device in history.devices)
+        return _because(history, Reason.DEVICE_IN_DOUBT if in_doubt else Reason.NO_DEVICE)
     if reminder.attempts:
         return Verdict(VerdictCode.RETRYING, "" if reminder.reason in set(Reason) else reminder.reason)
     return Verdict(VerdictCode.WAITING_TO_BE_SENT)

@@ -227,8 +227,10 @@ def _state(medication: Medication) -> str:
 def _device(token: DeviceToken, heard: Mapping[str, Any]) -> Device:
     if token.revoked_at is not None:
         state = _("revoked")
-    elif not token.is_reachable:
+    elif not token.is_signed_in:
         state = _("signed out")
+    elif token.suspect_since is not None:
+        state = _("not accepted by FCM")
     else:
         state = _("silent") if token.silent_since else _("reachable")
     return Device(

@@ -15,7 +15,7 @@ from dosing.actions.doses import take_dose
 from dosing.actions.intakes import log_intake
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.builders import device_of, dose_due, medication_of, schedule_at, session_of
+from medtrack.tests.builders import claim_all, device_of, dose_due, medication_of, schedule_at, session_of
 from notifications import queue
 from notifications.models import DeviceToken
 from notifications.queue import Result
@@ -69,7 +69,7 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
 
 def _accepted_push(canary: str) -> UUID:
     queue.enqueue()
-    (push,) = queue.claim(limit=10, lease=timedelta(seconds=25)).pushes
+    (push,) = claim_all().pushes
     accepted = Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{canary}")
     queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
     return UUID(push.notification_ids[0])

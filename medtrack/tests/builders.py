@@ -9,6 +9,7 @@ from dosing.actions.schedules import create_schedule
 from dosing.models import DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
+from notifications import queue
 from notifications.actions import register_device
 from notifications.models import DeviceToken
 from users.actions import Credentials, sign_up
@@ -55,3 +56,9 @@ def dose_due(user: User, due_at: datetime, *, medicine: str = "Metformin", **fie
     today = {"start_date": wall.date(), "end_date": wall.date()}
     schedule = schedule_at(medication, wall.time(), now=due_at - timedelta(seconds=1), **today, **fields)
     return DoseLog.objects.get(schedule=schedule)
+
+
+def claim_all(lease: timedelta = timedelta(seconds=25)) -> queue.Claim:
+    """Everything that can be claimed, in the order of a dispatcher's turns."""
+    claims = [queue.claim(limit=100, lease=lease, turn=turn) for turn in queue.Turn]
+    return queue.Claim(sum(c.examined for c in claims), [push for c in claims for push in c.pushes])

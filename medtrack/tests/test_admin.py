@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.models import DoseLog
-from medtrack.tests.builders import PASSWORD, device_of, dose_due
+from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due
 from notifications import queue
 from notifications.actions import send_test_push
 from notifications.models import DeviceToken, NotificationLog
@@ -73,7 +73,7 @@ def reminder(ana: Credentials) -> NotificationLog:
     device_of(ana.user)
     dose_due(ana.user, timezone.now() - timedelta(seconds=1))
     queue.enqueue()
-    queue.claim(limit=10, lease=timedelta(seconds=25))
+    claim_all()
     return NotificationLog.objects.get()
 
 
@@ -142,7 +142,7 @@ def test_a_long_story_takes_no_more_queries(
         device_of(ana.user, f"phone-{number}")
     for attempt in range(3):
         NotificationLog.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        queue.claim(limit=10, lease=timedelta(seconds=25 + attempt))
+        claim_all(timedelta(seconds=25 + attempt))
     with CaptureQueriesContext(connection) as long:
         staff.get(trace_of(reminder))
     assert len(long) == len(short)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from medtrack.tests.builders import device_of, dose_due
+from medtrack.tests.builders import claim_all, device_of, dose_due
 from medtrack.tests.ledger import Comparison, compare, django_rows
 from notifications import queue
 from notifications.models import NotificationLog
@@ -25,7 +25,7 @@ def reminders(ana: Credentials) -> list[NotificationLog]:
     for medicine in ("Metformin", "Aspirin"):
         dose_due(ana.user, due_at, medicine=medicine)
     queue.enqueue()
-    (push,) = queue.claim(limit=10, lease=timedelta(seconds=25)).pushes
+    (push,) = claim_all().pushes
     queue.mark([Result(push, dict.fromkeys(push.devices, Outcome(Verdict.ACCEPTED, message_id="1")), None)])
     return list(NotificationLog.objects.order_by("id"))
 

@@ -130,7 +130,7 @@ def test_django_reads_every_translation(language):
     ],
 )
 def test_a_push_says_it_in_the_persons_language(language, kind, doses, words):
-    push = Push("", 0.0, "", kind, 0, 0.0, 1, language, is_private=True)
+    push = Push("", 0.0, "", "", kind, 0, 0.0, 1, language, is_private=True)
     push.dose_ids = [str(dose) for dose in range(doses)]
     assert text(push) == words
 

@@ -18,7 +18,7 @@ from medtrack.common.problems import problem_types
 from medtrack.embedded.ports import free_port
 from medtrack.tests.api import PROBLEM_TYPES, SCHEMA, Client
 from medtrack.tests.belongings import Belongings, belongings_of
-from medtrack.tests.builders import device_of, dose_due, medication_of, schedule_at
+from medtrack.tests.builders import claim_all, device_of, dose_due, medication_of, schedule_at
 from medtrack.tests.calls import OPERATIONS, call
 from notifications import erasing, queue
 from users.actions import Credentials
@@ -53,7 +53,7 @@ def acknowledge_too_early(client: Client, anas: Belongings) -> Any:
     device_of(anas.user)
     dose_due(anas.user, timezone.now() - timedelta(seconds=1), medicine="Aspirin")
     queue.enqueue()
-    (push,) = queue.claim(limit=1, lease=timedelta(seconds=25)).pushes
+    (push,) = claim_all().pushes
     return post(client, f"notifications/{push.notification_ids[0]}/ack", {"state": "opened"})
 
 

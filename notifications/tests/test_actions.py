@@ -12,7 +12,7 @@ from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
 from medtrack.common.clock import database_now
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of, utc
+from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of, utc
 from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
@@ -28,7 +28,7 @@ NOON = utc(2030, 1, 1, 12)
 
 
 def claim() -> queue.Claim:
-    return queue.claim(limit=100, lease=timedelta(seconds=25))
+    return claim_all()
 
 
 def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> queue.Push:

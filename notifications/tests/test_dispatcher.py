@@ -16,6 +16,7 @@ from medtrack.tests.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
 from notifications.fcm_standin.process import FcmStandin
+from notifications.judgement import PEOPLE
 from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.pacing import Pace
@@ -132,8 +133,7 @@ def test_a_refused_access_token_is_renewed_once(fcm: FcmStandin, transport: FcmT
 
 def test_a_wrong_project_keeps_token_and_reminder(fcm: FcmStandin) -> None:
     due_now()
-    credential = credentials.Certificate(fcm.service_account)
-    run(FcmTransport(credential, project_id="another", endpoint=fcm.url, ca_file=str(fcm.certificate_file)))
+    run(transport_of(fcm, "another"))
     assert NotificationLog.objects.get().status == "queued"
     assert DeviceToken.objects.get().revoked_at is None
 
@@ -250,3 +250,43 @@ def test_what_fcm_asks_for_is_kept_and_our_own_pause_doubles(
     outcome: Outcome, attempts: int, least: float, most: float
 ) -> None:
     assert least <= dispatcher._wait(outcome, attempts).total_seconds() <= most
+
+
+def transport_of(fcm: FcmStandin, project: str) -> FcmTransport:
+    credential = credentials.Certificate(fcm.service_account)
+    return FcmTransport(credential, project_id=project, endpoint=fcm.url, ca_file=str(fcm.certificate_file))
+
+
+def test_a_project_that_refuses_nearly_everyone_is_sent_to_at_a_trickle_until_it_accepts(
+    fcm: FcmStandin, transport: FcmTransport
+) -> None:
+    for number in range(PEOPLE * 3):
+        due_now(f"person-{number}")
+    shared = pace()
+    wrong = transport_of(fcm, "another")
+    dispatch(transport=wrong, pace=shared, time_slice=timedelta(seconds=1))
+    assert shared.is_trickling()
+    assert DeviceToken.objects.filter(revoked_at=None).count() == PEOPLE * 3
+    assert set(NotificationLog.objects.values_list("status", flat=True)) == {"queued"}
+    # The key is mended: by trickle at first, and at full pace once enough people were accepted.
+    hurry()
+    dispatch(transport=transport, pace=shared, time_slice=timedelta(seconds=20))
+    hurry()
+    dispatch(transport=transport, pace=shared, time_slice=timedelta(seconds=20))
+    assert not shared.is_trickling()
+    assert len(accepted(fcm)) == PEOPLE * 3
+
+
+def test_what_the_pace_does_not_let_through_goes_back_before_its_lease_ends(
+    fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would count as a push that outran its lease."""
+    for number in range(5):
+        due_now(f"person-{number}")
+    shared = pace()
+    monkeypatch.setattr("notifications.dispatcher.LEASE", timedelta(seconds=transport.timeout + 1))
+    monkeypatch.setattr(shared, "take", lambda wanted: 0)
+    dispatch(transport=transport, pace=shared, time_slice=timedelta(seconds=0.2))
+    rows = NotificationLog.objects.values_list("status", "reason", "lease_token")
+    assert set(rows) == {("queued", "TOO_LATE", None)}
+    assert fcm.ledger() == []

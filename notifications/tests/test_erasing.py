@@ -22,11 +22,20 @@ from medications.actions import create_medication
 from medications.models import Medication
 from medtrack.common.clock import database_now
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, medication_of, person, session_of
+from medtrack.tests.builders import (
+    PASSWORD,
+    claim_all,
+    device_of,
+    dose_due,
+    medication_of,
+    person,
+    session_of,
+)
 from medtrack.tests.workers import closing, wait_until_somebody_waits_for_us
 from notifications import erasing, queue
 from notifications.actions import register_device, send_test_push
 from notifications.erasing import ErasureBlocked, erase_person
+from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, Result
 from notifications.tasks import check_engine
@@ -40,7 +49,7 @@ ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
 
 def claim() -> list[Push]:
     queue.enqueue()
-    return queue.claim(limit=100, lease=timedelta(seconds=25)).pushes
+    return claim_all().pushes
 
 
 def mark(pushes: list[Push]) -> queue.Marked:
@@ -288,7 +297,7 @@ def test_a_push_on_its_way_when_its_person_goes_is_marked_nowhere(ana: Credentia
     assert len(pushes) == 2
     erase_person(user=ana.user, now=database_now())
     assert mark(pushes).lost == 1
-    queue.revoke_tokens([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    Judge("a-project").settle([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
     assert (claim(), PushDelivery.objects.count()) == ([], 1)
 
 
@@ -306,7 +315,7 @@ def test_a_reminder_that_was_enqueued_too_late_is_moot(ana: Credentials) -> None
 
 
 HOLDERS: dict[str, Callable[[User], Any]] = {
-    "a claim": lambda user: queue.claim(limit=100, lease=timedelta(seconds=25)),
+    "a claim": lambda user: claim_all(),
     "a turn": lambda user: User.objects.select_for_update(no_key=True).get(id=user.id),
     "an answer": lambda user: take_dose(dose_id=DoseLog.objects.get().id, by=user, now=database_now()),
     "a planner": lambda user: Schedule.objects.select_for_update(no_key=True).get(),

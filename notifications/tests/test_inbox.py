@@ -13,7 +13,7 @@ from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
 from medtrack.common.clock import database_now
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
 from medtrack.tests.passing import pass_by
 from medtrack.tests.workers import in_another_worker
 from notifications import queue
@@ -33,7 +33,7 @@ DEAD = Outcome(Verdict.DEAD, "INVALID_ARGUMENT")
 def deliver(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> list[Push]:
     queue.enqueue()
     queue.enqueue_follow_ups()
-    pushes = queue.claim(limit=100, lease=timedelta(seconds=25)).pushes
+    pushes = claim_all().pushes
     queue.mark([Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in pushes])
     return pushes
 

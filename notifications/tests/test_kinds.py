@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, session_of
+from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, session_of
 from medtrack.tests.passing import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def claim() -> Claim:
-    return queue.claim(limit=100, lease=timedelta(seconds=40))
+    return claim_all()
 
 
 def deliver() -> list[Push]:

@@ -11,7 +11,7 @@ NOW = 1_800_000_000.0
 
 
 def push(*, kind: str = "due", language: str = "en", doses: int = 1, private: bool = True) -> Push:
-    made = Push("", NOW, str(uuid4()), kind, 0, NOW + 1800, 1, language, private)
+    made = Push("", NOW, str(uuid4()), str(uuid4()), kind, 0, NOW + 1800, 1, language, private)
     made.notification_ids = [str(uuid4()) for _ in range(doses)]
     made.dose_ids = [str(uuid4()) for _ in range(doses)]
     made.medicines = [f"Medicine {n}" for n in range(doses)]

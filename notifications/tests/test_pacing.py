@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from itertools import pairwise
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.pacing import ALONE, BURST, FLOOR, LULL, Bucket, Pace
+from notifications.pacing import ALONE, BURST, FLOOR, LULL, TRICKLE, Bucket, Pace
 
 RATE = 10_000.0
 RAMP = 60.0
@@ -66,12 +67,28 @@ def test_too_much_for_fcm_means_from_the_floor_again() -> None:
     assert served(bucket, 1, now=START + 80) <= FLOOR + RATE / RAMP
 
 
-def test_a_closed_bucket_gives_nothing_until_it_opens() -> None:
+def test_a_trickle_lets_a_few_through_until_it_is_over() -> None:
     bucket = Bucket(RATE, RAMP)
-    bucket.close(60, now=START)
-    bucket.close(1, now=START)
-    assert bucket.take(1, now=START + 59.9) == 0
-    assert bucket.take(1, now=START + 60) == 1
+    bucket.trickle(60, now=START)
+    assert 1 <= served(bucket, 10, now=START) <= 10 * TRICKLE + 3
+    assert bucket.is_trickling(now=START + 59.9)
+    assert not bucket.is_trickling(now=START + 60)
+
+
+def test_a_trickle_that_ends_early_begins_a_wave() -> None:
+    bucket = Bucket(RATE, RAMP)
+    bucket.trickle(60, now=START)
+    served(bucket, 5, now=START)
+    bucket.trickle(0, now=START + 5)
+    assert served(bucket, 1, now=START + 5) > FLOOR / 2
+
+
+def test_ending_no_trickle_changes_nothing() -> None:
+    bucket = Bucket(RATE, 0)
+    served(bucket, 1, now=START)
+    before = asdict(bucket)
+    bucket.trickle(0, now=START + 1)
+    assert asdict(bucket) == before
 
 
 def test_a_rate_below_the_floor_is_kept() -> None:
@@ -103,19 +120,19 @@ def test_dispatchers_share_one_bucket(project: str) -> None:
     assert 25 <= sum(granted) <= 25 + 100 * 10
 
 
-def test_one_dispatcher_stops_all(project: str) -> None:
+def test_one_dispatcher_slows_all_down(project: str) -> None:
     one, other = pace(project), pace(project)
-    assert not other.is_closed()
-    one.close(60)
-    assert other.is_closed()
-    assert other.take(1) == 0
+    assert not other.is_trickling()
+    one.trickle(60)
+    assert other.is_trickling()
+    assert other.take(1_000) <= 3
 
 
 def test_without_redis_a_dispatcher_goes_on_by_itself_with_a_part_of_the_rate(project: str) -> None:
     alone = pace(project, url="redis://127.0.0.1:1/0")
     assert alone.take(100_000) == int(RATE * ALONE * BURST)
-    alone.close(60)
-    assert alone.is_closed()
+    alone.trickle(60)
+    assert alone.is_trickling()
 
 
 @pytest.mark.parametrize(
@@ -129,4 +146,4 @@ def test_nonsense_in_redis_stops_nobody(project: str, nonsense: bytes) -> None:
 def test_what_redis_holds_says_nothing_about_anybody(project: str) -> None:
     pace(project).take(5)
     held = redis.Redis.from_url(settings.REDIS_URL).get(f"fcm-pace:{project}")
-    assert set(json.loads(held or b"")) == {"rate", "ramp", "tokens", "at", "since", "closed_until"}
+    assert set(json.loads(held or b"")) == {"rate", "ramp", "tokens", "at", "since", "trickle_until"}

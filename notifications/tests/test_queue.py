@@ -15,20 +15,23 @@ from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, sessi
 from medtrack.tests.passing import pass_by
 from medtrack.tests.workers import closing, in_another_worker
 from notifications import queue
+from notifications.actions import send_test_push
+from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Claim, Result
+from notifications.queue import MAX_DEVICES, Claim, Result, Turn
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 
 LEASE = timedelta(seconds=40)
+MINUTE = timedelta(minutes=1)
 ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
 BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
 
 
-def claim(limit: int = 100) -> Claim:
-    return queue.claim(limit=limit, lease=LEASE)
+def claim(limit: int = 100, turn: Turn = Turn.DOSES) -> Claim:
+    return queue.claim(limit=limit, lease=LEASE, turn=turn)
 
 
 def answer(claimed: Claim, outcome: Outcome, *, retry_after: timedelta | None = None) -> queue.Marked:
@@ -197,7 +200,7 @@ def test_a_dead_push_says_why(dose: DoseLog) -> None:
     claimed = claim()
     answer(claimed, GONE)
     results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
-    queue.revoke_tokens(results)
+    Judge("a-project").settle(results)
     assert (reminder().status, reminder().reason) == ("dead", "UNREGISTERED")
     device = DeviceToken.objects.get()
     assert (device.revoked_at is not None, device.revoke_reason) == (True, "UNREGISTERED")
@@ -210,7 +213,7 @@ def test_a_token_that_registered_again_since_the_claim_is_not_revoked(
     claimed = claim()
     device_of(ana.user, now=timezone.now() + timedelta(seconds=1))
     results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
-    queue.revoke_tokens(results)
+    Judge("a-project").settle(results)
     assert DeviceToken.objects.get().revoked_at is None
 
 
@@ -382,12 +385,87 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
         )
         cursor.execute("ANALYZE notification_logs")
         cursor.execute(queue._BY_KEY)
-        queue._execute(
-            cursor, f"EXPLAIN {queue._CLAIM}", {"limit": 500, "lease_token": uuid4(), "lease": LEASE}
-        )
+        params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
+        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MAX_DEVICES})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("notification_logs_queue") == 1
     assert plan.count("using notification_logs_by_tag") == 2
+
+
+def test_test_pushes_have_a_turn_of_their_own_after_the_doses(ana: Credentials, dose: DoseLog) -> None:
+    send_test_push(device=DeviceToken.objects.get(), now=moment_ago(2))
+    queue.enqueue()
+    assert [push.kind for push in claim().pushes] == ["due"]
+    assert claim().examined == 0
+    assert [push.kind for push in claim(turn=Turn.TESTS).pushes] == ["test"]
+
+
+def test_a_push_goes_to_no_more_devices_than_an_account_has_those_seen_last(
+    ana: Credentials, dose: DoseLog
+) -> None:
+    session, now = session_of(ana.user), timezone.now()
+    DeviceToken.objects.bulk_create(
+        DeviceToken(
+            user=ana.user, session=session, token=f"phone-{n}", platform="ios", last_seen_at=now + n * MINUTE
+        )
+        for n in range(1, MAX_DEVICES + 5)
+    )
+    queue.enqueue()
+    (push,) = claim().pushes
+    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MAX_DEVICES + 5))
+
+
+def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana: Credentials) -> None:
+    device_of(ana.user)
+    due_at = moment_ago()
+    for medicine in ("Metformin", "Aspirin"):
+        dose_due(ana.user, due_at, medicine=medicine)
+    queue.enqueue()
+    first = NotificationLog.objects.order_by("id").first()
+    assert first is not None
+    assert first.dose_id is not None
+    take_dose(dose_id=first.dose_id, by=ana.user, now=timezone.now())
+    (push,) = claim().pushes
+    assert (len(push.dose_ids), list(push.devices.values())) == (1, ["token-of-Ana"])
+
+
+def outrun() -> None:
+    """The lease runs its full time and nobody marks."""
+    pass_by(LEASE.total_seconds() / 60)
+
+
+def test_a_push_that_outran_its_lease_twice_goes_alone_and_once_more_is_dead(dose: DoseLog) -> None:
+    queue.enqueue()
+    for _ in range(2):
+        assert len(claim().pushes) == 1
+        outrun()
+    assert claim().examined == 0, "no batch takes it any more"
+    assert len(claim(limit=1, turn=Turn.ALONE).pushes) == 1
+    outrun()
+    assert claim().examined == 0
+    assert claim(limit=1, turn=Turn.ALONE).pushes == []
+    assert (reminder().status, reminder().reason) == ("dead", "outran_its_lease")
+
+
+def test_a_push_that_goes_alone_may_still_arrive(dose: DoseLog) -> None:
+    queue.enqueue()
+    for _ in range(2):
+        claim()
+        outrun()
+    answer(claim(limit=1, turn=Turn.ALONE), ACCEPTED)
+    assert (reminder().status, reminder().outrun) == ("accepted", 2)
+
+
+def test_a_lease_that_ended_early_or_was_marked_was_not_outrun(dose: DoseLog) -> None:
+    queue.enqueue()
+    claim()
+    NotificationLog.objects.update(lease_until=timezone.now())
+    claimed = claim()
+    assert len(claimed.pushes) == 1
+    answer(claimed, BUSY, retry_after=timedelta(seconds=1))
+    pass_by(1)
+    assert len(claim().pushes) == 1
+    assert reminder().outrun == 0
 
 
 @pytest.mark.django_db(transaction=True)

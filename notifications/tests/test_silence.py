@@ -11,7 +11,7 @@ from dosing.actions.doses import take_dose
 from medtrack.common.clock import database_now
 from medtrack.common.ids import first_id
 from medtrack.tests.api import Client
-from medtrack.tests.builders import device_of, dose_due
+from medtrack.tests.builders import claim_all, device_of, dose_due
 from notifications import queue, silence
 from notifications.actions import revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -36,7 +36,7 @@ def push(user: User, *, doses: int = 1) -> None:
 
 def send() -> None:
     results = []
-    for claimed in queue.claim(limit=10, lease=timedelta(seconds=25)).pushes:
+    for claimed in claim_all().pushes:
         accepted = {
             device: Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{next(_numbers)}")
             for device in claimed.devices

@@ -7,7 +7,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
 from medtrack.tests.workers import in_another_worker
 from notifications import queue
 from notifications.actions import replace_settings
@@ -152,4 +152,4 @@ def test_nothing_is_pushed_to_a_device_whose_session_was_ended_from_another(ana:
     queue.enqueue()
     other = Client(log_in(email="ana@example.com", password=PASSWORD, now=timezone.now()))
     assert other.delete(f"/api/v1/auth/sessions/{session.id}").status_code == 204
-    assert queue.claim(limit=10, lease=timedelta(seconds=25)).pushes == []
+    assert claim_all().pushes == []

@@ -25,6 +25,7 @@ from dosing.settling import settle
 from medications.models import Medication
 from medtrack.tests.builders import (
     PASSWORD,
+    claim_all,
     device_of,
     dose_due,
     medication_of,
@@ -35,6 +36,7 @@ from medtrack.tests.builders import (
 from medtrack.tests.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
+from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.queue import MAX_PUSHES_BESIDES_DUE, Result
 from notifications.tasks import check_engine
@@ -73,14 +75,14 @@ def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -
     """What the dispatcher does, with this answer of FCM to everything."""
     queue.enqueue()
     queue.enqueue_follow_ups()
-    pushes = queue.claim(limit=100, lease=timedelta(seconds=25)).pushes
+    pushes = claim_all().pushes
     held = [push for push in pushes if push.held_until]
     if held:
         queue.hold(held)
     sent = [push for push in pushes if not push.held_until]
     results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in sent]
     queue.mark(results)
-    queue.revoke_tokens(results)
+    Judge("a-project").settle(results)
     return sent
 
 
@@ -162,7 +164,7 @@ def hear_of_it_too_late() -> None:
 def abandon_a_lease() -> None:
     dose_due(User.objects.get(), ago(seconds=1), medicine="Aspirin")
     queue.enqueue()
-    queue.claim(limit=1, lease=timedelta(seconds=-31))
+    claim_all(timedelta(seconds=-31))
 
 
 def lose_the_reason() -> None:

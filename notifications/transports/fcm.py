@@ -61,6 +61,7 @@ class FcmTransport:
         timeout: float = 10.0,
     ) -> None:
         self.timeout = timeout
+        self.project_id = project_id
         self._url = f"{endpoint}/v1/projects/{project_id}/messages:send"
         self._token = AccessToken(credential, ca_file=ca_file)
         self._network = Network(

@@ -10,6 +10,7 @@ class Verdict(StrEnum):
     RETRY = "retry"  # not this time, or nobody knows: send it again
     DEAD = "dead"  # this message will never be taken
     REVOKE = "revoke"  # this token will never take any message
+    SUSPECT = "suspect"  # this token is dead or our project is the wrong one: try it again later
     REFUSED = "refused"  # our project, its rights or its keys are wrong: an operator must act
     UNSENT = "unsent"  # nothing left this machine
 

@@ -32,7 +32,7 @@ WITH people AS MATERIALIZED (
     SELECT t.user_id, count(*) AS reachable, count(t.silent_since) AS silent
     FROM device_tokens t
     JOIN sessions s ON s.id = t.session_id AND s.revoked_at IS NULL
-    WHERE t.revoked_at IS NULL
+    WHERE t.revoked_at IS NULL AND t.suspect_since IS NULL
     GROUP BY t.user_id
 ), failed AS (
     SELECT n.user_id, count(DISTINCT (n.tag, n.kind, n.step)) AS pushes

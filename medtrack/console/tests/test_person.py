@@ -20,6 +20,7 @@ from medtrack.common.ids import uuid7
 from medtrack.console.models import AccessLog
 from medtrack.tests.builders import (
     PASSWORD,
+    claim_all,
     device_of,
     dose_due,
     medication_of,
@@ -280,9 +281,7 @@ def test_a_test_push_is_that_of_the_api(superuser: Client, ana: Credentials, pho
         "user_id", "device_id", "kind", "status", "dose_id"
     )
     assert ours == theirs
-    assert [push.devices for push in queue.claim(limit=9, lease=timedelta(seconds=9)).pushes] == [
-        {str(phone.id): phone.token}
-    ] * 2
+    assert [push.devices for push in claim_all().pushes] == [{str(phone.id): phone.token}] * 2
 
 
 def test_too_many_test_pushes_are_refused_in_words(
@@ -355,7 +354,7 @@ def test_a_reminder_that_waits_is_moot_once_its_account_rests(
     dose_due(ana.user, timezone.now() - timedelta(seconds=1))
     queue.enqueue()
     superuser.post(button_of("deactivate", ana.user))
-    assert queue.claim(limit=10, lease=timedelta(seconds=25)).pushes == []
+    assert claim_all().pushes == []
     assert NotificationLog.objects.get().reason == Reason.USER_INACTIVE
 
 
@@ -419,7 +418,7 @@ def test_the_answer_is_one_click_from_the_dose_and_leads_back(ana: Credentials) 
     client = agent(*SEES)
     dose = dose_due(ana.user, timezone.now() - timedelta(seconds=1))
     queue.enqueue()
-    queue.claim(limit=10, lease=timedelta(seconds=25))
+    claim_all()
     trace = f"/admin/notifications/notificationlog/dose/{dose.id}/"
     assert f'href="{trace}"' in client.get(page_of(ana.user)).content.decode()
     page = client.get(trace)
@@ -546,7 +545,7 @@ def test_a_damaged_time_zone_does_not_hide_the_page(superuser: Client, ana: Cred
 
 def test_a_device_tells_how_it_is(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     superuser.post(button_of("test-push", ana.user))
-    (push,) = queue.claim(limit=1, lease=timedelta(seconds=25)).pushes
+    (push,) = claim_all().pushes
     outcome = Outcome(Verdict.ACCEPTED, message_id="projects/x/messages/1")
     queue.mark([queue.Result(push, {str(phone.id): outcome}, None)])
     PushDelivery.objects.update(arrived_at=timezone.now())

@@ -43,7 +43,7 @@ class Mutant:
 
 _DISPATCHER = "notifications/dispatcher.py"
 _CLAIM = "notifications/sql/claim.sql"
-_MARK_FIRST = """            for flight in {order.key[0] for order in list(self._ready)[:granted]}:
+_MARK_FIRST = """            for flight in list(self._ready)[:granted]:
                 taken = dict.fromkeys(flight.push.devices, Outcome(Verdict.ACCEPTED, message_id="0"))
                 queue.mark([Result(flight.push, taken, None)])
 """
@@ -63,8 +63,8 @@ MUTANTS = {
             Edit(_CLAIM, "WHEN n.expires_at <= statement_timestamp() THEN", "WHEN false THEN"),
             Edit(
                 _DISPATCHER,
-                "latest = min(flight.lease_end, started + push.expires_at - push.claimed_at)",
-                "latest = flight.lease_end",
+                "latest = min(lease_end, started + push.expires_at - push.claimed_at)",
+                "latest = lease_end",
             ),
         ),
         ("a backlog of two hours",),
@@ -74,7 +74,7 @@ MUTANTS = {
         ("SIGSTOP before the mark, past the lease",),
     ),
     "answers abandoned": Mutant(
-        (Edit(_DISPATCHER, "                self._try_to_claim()\n", "                self._claim()\n"),),
+        (Edit(_DISPATCHER, "self._try_to_claim(turns, limit)\n", "self._claim(turns, limit)\n"),),
         ("PostgreSQL restarted before the next claim",),
     ),
 }

@@ -1,0 +1,11 @@
+-- What an answer says about a token: `revoked` ends it, `suspect` leaves it one push an hour, `good` clears it of a
+-- suspicion. A token that registered again after the claim is good whatever FCM said about it before.
+
+UPDATE device_tokens t
+SET revoked_at = CASE WHEN r.verdict = 'revoked' THEN statement_timestamp() END,
+    revoke_reason = CASE WHEN r.verdict = 'revoked' THEN r.reason ELSE '' END,
+    suspect_since = CASE WHEN r.verdict = 'suspect' THEN coalesce(t.suspect_since, statement_timestamp()) END,
+    probed_at = CASE WHEN r.verdict = 'revoked' THEN t.probed_at ELSE statement_timestamp() END
+FROM unnest(%(ids)s::uuid[], %(verdicts)s::text[], %(reasons)s::text[], %(claimed_ats)s::float8[])
+    AS r (id, verdict, reason, claimed_at)
+WHERE t.id = r.id AND t.revoked_at IS NULL AND t.last_seen_at <= to_timestamp(r.claimed_at)

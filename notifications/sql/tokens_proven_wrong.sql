@@ -1,0 +1,8 @@
+-- Of the tokens that FCM refused once more those for which another person's push was accepted since the first time:
+-- the project is the right one, and the token is not its.
+
+SELECT t.id::text
+FROM device_tokens t
+JOIN firebase_projects f ON f.id = %(project)s
+WHERE t.id = ANY (%(ids)s::uuid[])
+  AND t.suspect_since < CASE WHEN f.accepted_user_id = t.user_id THEN f.another_accepted_at ELSE f.accepted_at END
