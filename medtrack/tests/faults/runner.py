@@ -76,7 +76,9 @@ def _judge(name: str, stage: Stage) -> Report:
 
 def _lost(stage: Stage) -> tuple[int, list[str]]:
     """How many reminders did not arrive without an excuse, and the excuses that nobody needed."""
-    ends = Counter({row["reason"] or row["status"]: row["count"] for row in stage.rows(ENDS)})
+    ends: Counter[str] = Counter()
+    for row in stage.rows(ENDS):
+        ends[row["reason"] or row["status"]] += row["count"]
     unexcused, unneeded = ends - stage.excused, stage.excused - ends
     lost = unexcused.total() + stage.rows(UNTOLD)[0]["count"] + stage.rows(PASSED_OVER)[0]["count"]
     complaints = [f"{count} reminders say {reason}" for reason, count in unexcused.items()]
