@@ -28,6 +28,8 @@ SETTINGS = (
         "SENTRY_",
         "STAFF_SECOND_FACTOR",
         "THROTTLES",
+        "TRUSTED_PROXIES",
+        "WEB_",
     ),
 )
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
