@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SECONDS = 3
+SECONDS = 2
 MOST_BYTES = 65_536
 
 Place = tuple[str, int] | Path
@@ -35,7 +35,7 @@ async def _ask(place: Place, path: str) -> tuple[int, bytes]:
     else:
         reader, writer = await asyncio.open_connection(*place)
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         await writer.drain()
         answer = b""
         while len(answer) < MOST_BYTES and (part := await reader.read(MOST_BYTES)):

@@ -9,14 +9,13 @@ from medtrack.web.configuration import Address, Configuration
 from medtrack.web.process import WebProcess
 from medtrack.web.watchdog import LOOK_SECONDS, Watchdog
 
-FIRST_LOOK_SECONDS = 0.2
 # A life as long as this ends the growth of the pauses.
 LONG_LIFE_SECONDS = 60
 LONGEST_PAUSE_SECONDS = 30
 
 
-class NeverAnswered(Exception):
-    """A process ended before any has ever answered: not an accident, but a setting."""
+class NeverLoaded(Exception):
+    """A process ended before any has ever loaded the application: not an accident, but a setting."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -27,7 +26,7 @@ class Launcher:
     def __init__(self, configuration: Configuration, log: Any) -> None:
         self._configuration = configuration
         self._log = log
-        self._has_answered = False
+        self._has_loaded = False
 
     async def run(self) -> int:
         """Until SIGTERM or SIGINT. Returns the exit status."""
@@ -40,7 +39,7 @@ class Launcher:
             await everything
         except asyncio.CancelledError:
             return 0
-        except NeverAnswered as failure:
+        except NeverLoaded as failure:
             return failure.status if failure.status > 0 else 1
         return 0
 
@@ -53,8 +52,9 @@ class Launcher:
                 why = await self._watch(process)
             finally:
                 await process.stop()
-            if not self._has_answered:
-                raise NeverAnswered(await process.ended())
+            self._has_loaded |= process.has_loaded
+            if not self._has_loaded:
+                raise NeverLoaded(await process.ended())
             short_lives = 0 if time.monotonic() - began > LONG_LIFE_SECONDS else short_lives + 1
             pause = min(2**short_lives, LONGEST_PAUSE_SECONDS) if short_lives else 0
             self._log.error("web_process_restarted", address=str(address), why=why, pause=pause)
@@ -67,12 +67,10 @@ class Launcher:
         try:
             while not ended.done():
                 seen = await process.look()
-                self._has_answered |= seen.answered
                 if process.is_running and watchdog.hangs(seen, time.monotonic()):
                     await process.kill()
                     return f"it hung: {seen.running} running"
-                pause = LOOK_SECONDS if self._has_answered else FIRST_LOOK_SECONDS
-                await asyncio.wait([ended], timeout=pause)
+                await asyncio.wait([ended], timeout=LOOK_SECONDS)
             return f"it ended with status {await ended}"
         finally:
             ended.cancel()

@@ -44,6 +44,11 @@ class WebProcess:
         return await self._process.wait()
 
     @property
+    def has_loaded(self) -> bool:
+        """Whether its worker came as far as to answer probes."""
+        return self.address.probes.exists()
+
+    @property
     def is_running(self) -> bool:
         return self._process.returncode is None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 # A server with idle threads that answers no probe is not busy.
 DEAF_SECONDS = 10
-# Until its first answer a process loads its code, on a busy machine slowly.
+# Until its first sign of life a process loads its code, on a busy machine slowly.
 START_SECONDS = 120
 LOOK_SECONDS = 2
 # A look that takes longer than all its timeouts means that we were paused ourselves.
@@ -33,7 +33,7 @@ class Watchdog:
         self._finished: int | None = None
         self._silent = 0.0
         self._looked_at: float | None = None
-        self._has_answered = False
+        self._has_started = False
 
     def hangs(self, seen: Sighting, now: float) -> bool:
         """Called after every look; `now` is in seconds of any clock that only goes forward."""
@@ -44,11 +44,11 @@ class Watchdog:
         else:
             self._silent += elapsed
         self._finished = seen.finished
-        self._has_answered |= seen.answered
+        self._has_started |= seen.answered or seen.running is not None
         return self._silent >= self._limit(seen)
 
     def _limit(self, seen: Sighting) -> float:
-        if not self._has_answered:
+        if not self._has_started:
             return max(START_SECONDS, self._hang_seconds)
         return min(DEAF_SECONDS, self._hang_seconds) if seen.running == 0 else self._hang_seconds
 
