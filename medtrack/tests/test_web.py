@@ -101,7 +101,7 @@ def test_a_worker_that_hangs_ends_and_is_started_anew(house: House) -> None:
 def test_a_process_that_is_killed_is_started_anew(house: House, victim: str) -> None:
     with web(house) as process:
         (worker,) = workers(process)
-        (worker if victim == "worker" else worker.parent()).kill()  # type: ignore[union-attr]
+        (worker if victim == "worker" else worker.parent()).kill()
         eventually(lambda: not worker.is_running())
         eventually(lambda: house.answers("livez"))
 
