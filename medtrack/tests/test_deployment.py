@@ -144,4 +144,4 @@ def test_the_image_does_not_run_as_root():
 def test_no_secret_and_no_test_gets_into_the_image():
     ignored = read(".dockerignore").splitlines()
 
-    assert {".*", "var", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)
+    assert {".*", "var", "tls", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)
