@@ -1,11 +1,12 @@
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
-    GRANIAN_HOST=0.0.0.0 \
-    GRANIAN_PORT=8000 \
-    MEDTRACK_VAR=/var/lib/medtrack
+    MEDTRACK_VAR=/var/lib/medtrack \
+    WEB_LISTEN=unix \
+    WEB_SOCKETS=/run/medtrack
 
-RUN useradd --system --create-home --home-dir /var/lib/medtrack medtrack
+# A volume that is mounted at /run/medtrack for the first time takes its owner from here.
+RUN useradd --system --create-home --home-dir /var/lib/medtrack medtrack && install --directory --owner=medtrack /run/medtrack
 WORKDIR /app
 
 COPY requirements.txt .
@@ -17,8 +18,7 @@ RUN SECRET_KEY=build DATABASE_URL=postgresql:///build REDIS_URL=redis://build \
     python manage.py collectstatic --no-input
 
 USER medtrack
-EXPOSE 8000
-# For web; the other processes switch it off. localhost must be among the ALLOWED_HOSTS.
+# For web; the other processes switch it off.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://localhost:{os.environ[\"GRANIAN_PORT\"]}/livez', timeout=4)"]
-CMD ["granian", "--interface", "wsgi", "medtrack.wsgi:application", "--workers", "2", "--blocking-threads", "2", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"]
+    CMD ["python", "-m", "medtrack.web", "check"]
+CMD ["python", "-m", "medtrack.web"]

@@ -1,6 +1,17 @@
 -- wrk's part of bench/api.py: every request is another person's, and every dose is taken once.
 -- Arguments: method, path (%s is a dose's id), a file with a token per line, a file with a dose's id per line.
+-- The environment: the server's PORTS, which wrk's threads share out, and how many THREADS there are.
 
+local ports, setups = {}, 0
+for port in os.getenv("PORTS"):gmatch("%d+") do ports[#ports + 1] = port end
+
+function setup(thread)
+    thread.addr = wrk.lookup("127.0.0.1", ports[setups % #ports + 1])[1]
+    thread:set("first", setups)
+    setups = setups + 1
+end
+
+local step = tonumber(os.getenv("THREADS"))
 local method, path, tokens, doses, n
 
 local function lines(name)
@@ -10,7 +21,7 @@ local function lines(name)
 end
 
 function init(arguments)
-    method, path, tokens, doses, n = arguments[1], arguments[2], lines(arguments[3]), lines(arguments[4]), 0
+    method, path, tokens, doses, n = arguments[1], arguments[2], lines(arguments[3]), lines(arguments[4]), first
 end
 
 function request()
@@ -25,7 +36,7 @@ function request()
         headers["Content-Type"] = "application/json"
         body = ('{"event_id": "019aa000-0000-7000-8000-%012x"}'):format(n)
     end
-    n = n + 1
+    n = n + step
     return wrk.format(method, at, headers, body)
 end
 

@@ -3,7 +3,7 @@
     .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/api.py [--operations day take]
         [--connections 1 16 64] [--seconds 5] [--rounds 3] [--only medtrack]
 
-MedTrack runs as in the Procfile, the peers in two uvicorn processes: bench/peers/conventional.py is what a good team
+MedTrack runs as in the Procfile in two web processes, as compose runs it; the peers in two uvicorn processes: bench/peers/conventional.py is what a good team
 writes first, bench/peers/bare.py is as fast as FastAPI gets. A thousand people, each with ten medications and eight
 doses a day over sixty days, take turns. Before anything is timed the servers' answers are compared, and the rows that
 taking a dose leaves; it stops where they differ. The servers take turns in every round. Prints the medians, and the
@@ -16,12 +16,13 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -56,14 +57,19 @@ Figures = dict[str, float]
 
 @dataclass
 class Server:
-    url: str
+    ports: list[int]
     process: psutil.Process
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.ports[0]}"
 
 
 @contextmanager
 def server(name: str, directory: Path) -> Iterator[Server]:
-    port, log = free_port(), directory / f"{name}.log"
+    port, log = free_pair(), directory / f"{name}.log"
     command, folder, known = ours(port) if name == OURS else peer(name, port)
+    ports = [port, port + 1] if name == OURS else [port]
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -73,16 +79,26 @@ def server(name: str, directory: Path) -> Iterator[Server]:
         preexec_fn=die_with_parent,
     )
     try:
-        wait_for(f"http://{HOST}:{port}", process, log)
-        yield Server(f"http://{HOST}:{port}", psutil.Process(process.pid))
+        for each in ports:
+            wait_for(f"http://{HOST}:{each}", process, log)
+        yield Server(ports, psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait()
 
 
+def free_pair() -> int:
+    """A free port whose next one is free as well."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port + 1))
+            return port
+
+
 def ours(port: int) -> tuple[list[str], Path, dict[str, str]]:
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    known = {"GRANIAN_HOST": HOST, "GRANIAN_PORT": str(port)}
+    known = {"GRANIAN_HOST": HOST, "GRANIAN_PORT": str(port), "WEB_PROCESSES": "2"}
     return ["sh", "-c", f"exec {lines['web']}"], ROOT, known
 
 
@@ -108,9 +124,23 @@ def load(server: Server, operation: Operation, connections: int, seconds: int, d
     if operation.method == "POST":
         data.reset()
     before = cpu(server.process), backends()
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
+    # One of wrk's threads for each of our processes, as a proxy would spread connections over them.
+    threads = min(2, connections)
+    command = [
+        "wrk",
+        f"-t{threads}",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(SCRIPT),
+    ]
     command += [server.url, "--", operation.method, operation.path, *data.files]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=seconds + 30)
+    known = {**os.environ, "PORTS": " ".join(map(str, server.ports)), "THREADS": str(threads)}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, text=True, timeout=seconds + 30, env=known
+    )
     spent = [since(then, now) for then, now in zip(before, (cpu(server.process), backends()), strict=True)]
     found = json.loads(done.stdout.splitlines()[-1])
     if operation.method == "POST":

@@ -51,6 +51,8 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "django": {"handlers": []},
             # Each of its warnings is about a request that has its line already.
             "django.request": {"level": "ERROR"},
+            # As is every refusal of a foreign Host, which would bring its traceback.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
             # Every tick would otherwise be two lines; what a tick did is logged by the engine itself.
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
 from medtrack.common.limits import Limit, with_changes
+from medtrack.common.proxies import LOOPBACK, parse_networks
 from medtrack.logs import logging_config
 from users.issuers import Issuer, parse_issuers
 
@@ -68,9 +69,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "medtrack.probes.Probes",
+    "medtrack.common.proxies.TrustedProxies",
+    "medtrack.common.request_log.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "medtrack.common.request_log.RequestLog",
     "medtrack.common.pages.PageSessions",
     "medtrack.common.language.Language",
     "django.middleware.common.CommonMiddleware",
@@ -229,7 +232,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "medtrack.common.problems.exception_handler",
     "DATETIME_FORMAT": "iso-8601",
     "COERCE_DECIMAL_TO_STRING": True,
-    "NUM_PROXIES": env.int("PROXY_COUNT", default=1),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "MedTrack API",
@@ -324,9 +326,18 @@ STORAGES = {
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+if env.str("PROXY_COUNT", default=""):
+    raise ImproperlyConfigured(
+        "PROXY_COUNT is no longer read: remove it, and name the addresses of your proxies in TRUSTED_PROXIES,"
+        " for example 10.0.0.0/8; proxies on this machine are trusted by default."
+    )
+TRUSTED_PROXIES = understood(
+    "TRUSTED_PROXIES",
+    lambda text: parse_networks(text or LOOPBACK),
+    "write addresses or networks, for example 127.0.0.0/8,10.1.2.3.",
+)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
 SECURE_HSTS_PRELOAD: bool = env.bool("SECURE_HSTS_PRELOAD", default=False)

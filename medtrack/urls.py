@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from medtrack import celery, docs, health, metrics  # noqa: F401 - requests queue mails through the Celery application
+from medtrack import celery, docs  # noqa: F401 - requests queue mails through the Celery application
 from medtrack.common.problems import not_found
 from medtrack.console.site import favicon
 from medtrack.demo import views as demo
@@ -34,9 +34,6 @@ urlpatterns = [
     # Also with DEBUG, whose own page is not JSON.
     path("api/v1/<path:nowhere>", csrf_exempt(not_found)),
     path("", RedirectView.as_view(url="/api/docs/")),
-    path("livez", health.livez),
-    path("readyz", health.readyz),
-    path("metrics", metrics.metrics),
     # Nothing of ours has a public page to redirect to.
     path("admin/r/<path:nowhere>", not_found),
     path("admin/", include("medtrack.console.urls")),

@@ -4,14 +4,21 @@ import gc
 import os
 import re
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import request_finished
 from django.core.wsgi import get_wsgi_application
 from rest_framework.response import Response
 
+from medtrack.web.activity import activity
+from medtrack.web.lifeline import die_with_parent
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
 
+# The body of these means nothing, and reading it may take as long as its sender likes.
+_BODILESS = ("GET", "HEAD")
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 _django = get_wsgi_application()
 
@@ -20,6 +27,14 @@ _django = get_wsgi_application()
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
 
+from medtrack.probes import PROBES  # noqa: E402 - the views need the applications to be loaded
+from medtrack.web import probe_server  # noqa: E402
+
+request_finished.connect(activity.end)
+if "MEDTRACK_PROBES" in os.environ:  # set by medtrack.web, whose child this is
+    die_with_parent()
+    probe_server.serve(Path(os.environ["MEDTRACK_PROBES"]))
+
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
     """Django, for which every request is UTF-8 and says its length.
@@ -27,9 +42,14 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
     Python knows charsets that are none, such as zlib, and Django fails on them before any middleware runs.
     """
     environ["CONTENT_TYPE"] = _CHARSET.sub("", environ.get("CONTENT_TYPE", ""))
-    if environ.get("HTTP_TRANSFER_ENCODING"):
-        _measure(environ)
-    response = _django(environ, start_response)
+    activity.begin()
+    try:
+        if environ.get("HTTP_TRANSFER_ENCODING") and _has_body(environ):
+            _measure(environ)
+        response = _django(environ, start_response)
+    except BaseException:
+        activity.end()
+        raise
     if isinstance(response, Response):
         _let_go_of(response)
     return response
@@ -41,6 +61,10 @@ def _let_go_of(response: Response) -> None:
     vars(context["view"]).clear()
     context["request"].parser_context.clear()
     context.clear()
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    return environ["REQUEST_METHOD"] not in _BODILESS and environ["PATH_INFO"] not in PROBES
 
 
 def _measure(environ: dict[str, Any]) -> None:

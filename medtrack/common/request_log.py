@@ -1,4 +1,4 @@
-"""One log line per request: method, path, status, request id and user id, and nothing that was searched for."""
+"""One log line per request, but for static files: method, path, status, request id and user id, and nothing that was searched for."""
 
 import logging
 from collections.abc import Callable
@@ -22,6 +22,8 @@ class RequestLog:
         got_request_exception.connect(_log_failure)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(settings.STATIC_URL):
+            return self.get_response(request)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=str(uuid4()))
         response = self.get_response(request)

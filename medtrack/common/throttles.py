@@ -4,9 +4,8 @@ Redis holds keyed hashes, never an address or an e-mail. A success gives nothing
 counted until its time is over.
 """
 
-import re
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import cast
 
 import redis
@@ -21,6 +20,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from medtrack.common.proxies import client_address
+
 log = structlog.get_logger(__name__)
 
 SECONDS = 0.5
@@ -34,9 +35,6 @@ if rest < 0 then
 end
 return {count, rest}
 """
-
-
-_PORT = re.compile(r"^\[?((?<=\[)[0-9a-fA-F:.]+(?=\])|[0-9.]+)\]?(?::[0-9]+)?$")
 
 
 class CountersAway(Exception):
@@ -69,17 +67,9 @@ def count_if_possible(scope: str, key: str) -> None:
 
 
 def address(request: HttpRequest | Request) -> str:
-    """Where the request comes from, as the last PROXY_COUNT proxies tell. An IPv6 customer is a whole /64."""
-    said = _PORT.sub(r"\1", (BaseThrottle().get_ident(cast(Request, request)) or ""))
-    try:
-        found = ip_address(said)
-    except ValueError:
-        return said
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(ip_network((found, 64), strict=False))
+    """Where the request comes from. A customer with IPv6 has a whole /64; empty on a Unix socket without a proxy."""
+    address = client_address(request)
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 class AddressThrottle(BaseThrottle):

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
 from threading import Lock, Thread
@@ -18,7 +19,8 @@ FLUSH_SECONDS = 1
 class Console:
     def __init__(self) -> None:
         self._printer = Printer(sys.stdout, width=NAME_WIDTH)
-        self._colours = itertools.cycle(get_colours())
+        colours = itertools.cycle(get_colours())
+        self._colours: dict[str, str] = defaultdict(lambda: next(colours))
         self._one_at_a_time = Lock()
         self._readers: list[Thread] = []
 
@@ -28,7 +30,7 @@ class Console:
             print(text, flush=True)
 
     def relay(self, child: Child) -> None:
-        reader = Thread(target=self._relay, args=(child, next(self._colours)), daemon=True)
+        reader = Thread(target=self._relay, args=(child, self._colours[child.name]), daemon=True)
         reader.start()
         self._readers.append(reader)
 

@@ -1,5 +1,6 @@
 """The environment that the processes of one run are started with."""
 
+import hashlib
 import os
 import secrets
 import sys
@@ -28,10 +29,13 @@ SETTINGS = (
         "SENTRY_",
         "STAFF_SECOND_FACTOR",
         "THROTTLES",
+        "TRUSTED_PROXIES",
+        "WEB_",
     ),
 )
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 SECRET_KEY_LENGTH = 50
+LONGEST_SOCKET_FOLDER = 80
 TRUE = ("true", "on", "ok", "y", "yes", "1")
 
 
@@ -59,6 +63,8 @@ def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, st
         "PATH": _path(environ),
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
+        "WEB_LISTEN": "tcp",
+        "WEB_SOCKETS": given.get("WEB_SOCKETS") or str(_socket_folder(var)),
     }
 
 
@@ -83,6 +89,14 @@ def save(path: Path, environ: Mapping[str, str]) -> None:
     # Only a private key has line ends, and the settings understand it in this form too.
     one_line = {name: value.replace("\n", "\\n") for name, value in sorted(settings.items())}
     write_private(path, "".join(f"{name}={value}\n" for name, value in one_line.items()))
+
+
+def _socket_folder(var: Path) -> Path:
+    """In our folder; a temporary one, the same each time, when its path is too long for a socket."""
+    folder = var / "sockets"
+    if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
+        return folder
+    return Path("/tmp", f"medtrack-web-{hashlib.sha256(os.fsencode(var)).hexdigest()[:16]}")
 
 
 def _secret_key(path: Path) -> str:

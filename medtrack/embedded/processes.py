@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -27,8 +28,15 @@ class StopRequestedError(Exception):
 class Child:
     name: str
     process: subprocess.Popen[bytes]
+    spawn: Callable[[], subprocess.Popen[bytes]]
     stop_signal: signal.Signals = signal.SIGTERM
     log: Path | None = None
+    is_restarted: bool = False
+    """Its end does not end the run."""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
 
     @property
     def epitaph(self) -> str:
@@ -56,21 +64,17 @@ class Group:
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Child:
         """Its output goes to the log, or without one to `child.process.stdout`."""
-        with ExitStack() as files:
-            process = subprocess.Popen(
-                command,
-                env=env,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=files.enter_context(log.open("wb")) if log else subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C in a terminal reaches the whole foreground group; only we are to act on it.
-                start_new_session=True,
-            )
-        child = Child(name, process, stop_signal, log)
+        spawn = partial(_spawn, command, env, folder, log)
+        child = Child(name, spawn(), spawn, stop_signal, log)
         self.children.append(child)
-        orphans.remember(self._record, process.pid, stop_signal)
+        orphans.remember(self._record, child.process.pid, stop_signal)
         return child
+
+    def restart(self, child: Child) -> None:
+        """One that has ended."""
+        _kill_session(child.process)
+        child.process = child.spawn()
+        orphans.remember(self._record, child.process.pid, child.stop_signal)
 
     def stop(self) -> None:
         for child in self.children:
@@ -80,9 +84,29 @@ class Group:
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0, deadline - time.monotonic()))
             # What is left of its session, or all of it when it did not listen.
-            with suppress(ProcessLookupError):
-                os.killpg(child.process.pid, signal.SIGKILL)
+            _kill_session(child.process)
             child.process.wait()
+
+
+def _spawn(
+    command: Sequence[str], env: Mapping[str, str] | None, folder: Path | None, log: Path | None
+) -> subprocess.Popen[bytes]:
+    with ExitStack() as files:
+        return subprocess.Popen(
+            command,
+            env=env,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=files.enter_context(log.open("wb")) if log else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in a terminal reaches the whole foreground group; only we are to act on it.
+            start_new_session=True,
+        )
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Supervisor:
@@ -128,7 +152,7 @@ class Supervisor:
         if self.stop_signal is not None:
             raise StopRequestedError
         for child in self.children:
-            if child.process.poll() is not None:
+            if child.has_ended and not child.is_restarted:
                 raise RefusalError(child.epitaph)
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float, otherwise: str) -> None:
@@ -137,10 +161,4 @@ class Supervisor:
             self.check()
             if time.monotonic() > deadline:
                 raise RefusalError(f"{otherwise} within {seconds:.0f} s.")
-            time.sleep(POLL_SECONDS)
-
-    def watch(self) -> None:
-        """Returns only by raising, as `check` does."""
-        while True:
-            self.check()
             time.sleep(POLL_SECONDS)

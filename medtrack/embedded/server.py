@@ -11,8 +11,9 @@ from honcho.environ import parse_procfile
 
 from medtrack.embedded import environment, folders, ports, postgres, redis, standin
 from medtrack.embedded.console import Console
-from medtrack.embedded.processes import StopRequestedError, Supervisor
+from medtrack.embedded.processes import Group, StopRequestedError, Supervisor
 from medtrack.embedded.refusal import RefusalError, last_lines
+from medtrack.embedded.restarts import keep_running
 
 WEB_SECONDS = 60
 STEP_SECONDS = 600
@@ -46,9 +47,9 @@ class Server:
         self._start_services()
         self._save_environment()
         logins = self._prepare_database()
-        self._start_processes()
+        processes = self._start_processes()
         self._announce(logins)
-        self.supervisor.watch()
+        keep_running(processes, self.supervisor, self.console)
 
     def _start_services(self) -> None:
         given = set(self.environ)
@@ -84,7 +85,7 @@ class Server:
         self.console.say("Looking after the demo data")
         return self._manage("create_demo")
 
-    def _start_processes(self) -> None:
+    def _start_processes(self) -> Group:
         commands: dict[str, str] = parse_procfile((self.project / "Procfile").read_text()).processes
         self.console.say(f"Starting {', '.join(commands)}")
         group = self.supervisor.group()
@@ -95,6 +96,7 @@ class Server:
         self.supervisor.wait_until(
             self._web_answers, seconds=WEB_SECONDS, otherwise="The web process did not answer on /livez"
         )
+        return group
 
     def _announce(self, logins: str) -> None:
         address = f"http://localhost:{self.port}"

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from medtrack.embedded import postgres, redis
 from medtrack.embedded.folders import used_alone
 from medtrack.embedded.ports import free_port
@@ -48,6 +50,10 @@ class OwnServices:
     def kill_redis(self) -> None:
         self._redis.end(signal.SIGKILL)
 
+    @property
+    def postgres_process(self) -> psutil.Process:
+        return self._postgres.process
+
     def signal_redis(self, number: signal.Signals) -> None:
         self._redis.tell(number)
 
@@ -73,6 +79,10 @@ class _Service:
         for number, handler in listening.items():  # a test run ends by Ctrl-C as always
             signal.signal(number, handler)
         return self._supervisor, self._folder
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._supervisor.children[0].process.pid)
 
     def tell(self, number: signal.Signals) -> None:
         self._supervisor.children[0].process.send_signal(number)

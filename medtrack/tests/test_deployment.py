@@ -9,6 +9,8 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
+from medtrack.web.configuration import Configuration
+
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = ("web", "worker", "mailer", "beat")
 
@@ -72,8 +74,42 @@ def test_one_of_two_beats_may_die(services):
     assert services["beat"]["deploy"]["replicas"] == 2
 
 
-def test_only_web_can_be_reached_from_outside(services):
-    assert [name for name, service in services.items() if "ports" in service] == ["web"]
+def test_only_the_proxy_can_be_reached_from_outside(services):
+    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
+    assert {port.rpartition(":")[2] for port in services["proxy"]["ports"]} == {"80", "443"}
+    assert "EXPOSE" not in read("Dockerfile")
+
+
+def test_web_and_the_proxy_agree_on_the_sockets_between_them(services):
+    mounted = {
+        name: [v for v in services[name]["volumes"] if v.startswith("sockets:")] for name in ("web", "proxy")
+    }
+    folder = re.search(r"WEB_SOCKETS=(\S+)", read("Dockerfile"))
+    script = re.search(r"WEB_SOCKETS:-(\S+)\}", read("deploy/nginx/10-medtrack.envsh"))
+
+    assert folder
+    assert script
+    assert folder[1] == script[1]
+    assert mounted["web"] == mounted["proxy"] == [f"sockets:{folder[1]}"]
+    for setting in ("WEB_PROCESSES", "TRUSTED_PROXIES"):
+        assert services["web"]["environment"][setting] == services["proxy"]["environment"][setting]
+    assert services["proxy"]["depends_on"] == {"web": {"condition": "service_healthy"}}
+
+
+def test_the_proxy_gets_its_configuration_and_nothing_else_of_ours(services):
+    files = [volume.split(":")[0] for volume in services["proxy"]["volumes"] if volume.startswith("./")]
+
+    assert all((ROOT / name).is_file() for name in files)
+    # The image sources only scripts that may be executed.
+    assert (ROOT / "deploy/nginx/10-medtrack.envsh").stat().st_mode & 0o111
+    assert not any(name in services["proxy"]["environment"] for name in ("SECRET_KEY", "DATABASE_URL"))
+
+
+def test_the_proxy_gives_a_request_up_when_the_watchdog_ends_its_process():
+    given_up = re.search(r"proxy_read_timeout (\d+)s;", read("deploy/nginx/nginx.conf.template"))
+
+    assert given_up
+    assert int(given_up[1]) == Configuration.read({}).hang_seconds
 
 
 def test_the_example_of_env_names_exactly_what_compose_asks_for():
@@ -108,4 +144,4 @@ def test_the_image_does_not_run_as_root():
 def test_no_secret_and_no_test_gets_into_the_image():
     ignored = read(".dockerignore").splitlines()
 
-    assert {".*", "var", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)
+    assert {".*", "var", "tls", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)

@@ -199,12 +199,30 @@ class TestServe:
                 one.execute("SHOW data_directory").fetchone() != two.execute("SHOW data_directory").fetchone()
             )
 
-    def test_stops_when_a_process_dies_and_names_it(self, serving):
+    def test_starts_a_process_again_that_dies_and_names_it(self, serving):
         (serving.project / "Procfile").write_text("web: python web.py\nworker: sh -c 'sleep 2; exit 7'\n")
         serving.start().until_ready()
 
+        wait_until(lambda: serving.shown.count("worker stopped with exit status 7") == 2)
+        assert "It starts again in 2 s." in serving.shown
+        assert "It starts again in 4 s." in serving.shown
+        assert serving.stop() == 0
+        assert of_folder(serving.project) == []
+
+    def test_stops_when_a_process_dies_before_everything_runs(self, serving):
+        (serving.project / "Procfile").write_text("web: sleep 600\nworker: sh -c 'exit 7'\n")
+
+        assert "worker stopped with exit status 7" in serving.refusal()
+        assert of_folder(serving.project) == []
+
+    def test_stops_when_a_service_dies(self, serving):
+        serving.start().until_ready()
+        for process in of_folder(serving.var):
+            if process.name() == "redis-server":
+                process.kill()
+
         assert serving.process.wait(WAIT_SECONDS) == 1
-        assert "worker stopped with exit status 7" in serving.shown
+        assert "Redis was ended by signal 9" in serving.shown
         assert of_folder(serving.project) == []
 
     def test_names_the_step_that_failed(self, serving):
