@@ -21,4 +21,4 @@ EXPOSE 8000
 # For web; the other processes switch it off. localhost must be among the ALLOWED_HOSTS.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://localhost:{os.environ[\"GRANIAN_PORT\"]}/livez', timeout=4)"]
-CMD ["granian", "--interface", "wsgi", "medtrack.wsgi:application", "--workers", "2", "--blocking-threads", "2", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"]
+CMD ["granian", "--interface", "wsgi", "medtrack.wsgi:application", "--workers", "2", "--blocking-threads", "3", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"]

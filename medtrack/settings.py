@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "medtrack.common.pages.PageFrames",
     "medtrack.common.pages.PageContents",
     "medtrack.common.pages.PageAccounts",
+    "medtrack.console.refusals.PageRefusals",
     "medtrack.common.revalidation.Revalidation",
 ]
 
@@ -122,7 +123,9 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
     "security.W021",
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["users.hashing.SlottedArgon2Hasher"]
+# How many threads of a web process may wait while another hashes; the Procfile gives it one more for the rest.
+PASSWORD_HASHES_WAITING = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

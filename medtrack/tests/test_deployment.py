@@ -109,3 +109,10 @@ def test_no_secret_and_no_test_gets_into_the_image():
     ignored = read(".dockerignore").splitlines()
 
     assert {".*", "var", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)
+
+
+def test_a_thread_of_web_is_free_while_one_hashes_a_password_and_others_wait(settings):
+    web = parse_procfile(read("Procfile")).processes["web"]
+    threads = int(re.search(r"--blocking-threads (\d+)", web)[1])
+
+    assert threads > 1 + settings.PASSWORD_HASHES_WAITING
