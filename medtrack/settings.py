@@ -200,17 +200,20 @@ THROTTLES = understood(
             "login": Limit(200, 900),
             "login_account": Limit(10, 900),
             "login_everywhere": Limit(100, 900),
+            "login_device": Limit(10, 900),
+            "login_known": Limit(100, 900),
             "code": Limit(10, 900),
-            "refresh": Limit(3000, 600),
+            "refresh": Limit(30, 60),
+            "refresh_failures": Limit(3000, 600),
             "social": Limit(200, 900),
             "forgot": Limit(60, 3600),
-            "mail": Limit(5, 3600),
+            "mail": Limit(3, 3600, pause=300),
         },
         text,
     ),
     "write for example login_account=10/900, ten times in 15 minutes.",
 )
-THROTTLE_PREFIX = "throttle"
+THROTTLE_PREFIX = "throttles"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"
