@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from importlib import import_module
+from math import ceil
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import django
@@ -170,13 +170,17 @@ def lateness(house: House, due: dict[str, float], attacked_from: float, *phases:
         phases[instant >= attacked_from].late.append(at[name] - instant)
 
 
+def percentile(seconds: list[float], rank: int) -> float:
+    return sorted(seconds)[ceil(len(seconds) * rank / 100) - 1]
+
+
 def show(scene: str, quiet: Figures, attacked: Figures, failures: int) -> bool:
     print(f"\n{scene}: {(ATTACKS[scene].__doc__ or '').splitlines()[0]}")
     print(f"{'':<10}{'':<10}{'times':>7}{'p50 ms':>10}{'p95 ms':>10}{'max ms':>10}{'worst late s':>14}")
     worst = {}
     for phase, figures in (("quiet", quiet), ("attacked", attacked)):
         for name, seconds in (("read", figures.read), ("take", figures.take)):
-            p50, p95 = (quantiles(seconds, n=100)[rank - 1] * 1000 for rank in (50, 95))
+            p50, p95 = (percentile(seconds, rank) * 1000 for rank in (50, 95))
             worst[phase, name] = p95
             late = f"{max(figures.late):>14.2f}" if name == "read" else ""
             print(

@@ -22,6 +22,7 @@ FLUSHES = 200
 EVENTS = 500
 LOGINS_PER_SECOND = 200 / 60
 BURST = 150
+BURST_SECONDS = 3.0
 
 Attack = Callable[[float], None]
 
@@ -39,7 +40,9 @@ class Front:
         context = ssl.create_default_context(cafile=self.certificate)
         return HTTPSConnection("localhost", self.port, timeout=patience, context=context)
 
-    def send(self, method: str, path: str, body: bytes = b"", *, token: str = "", patience: float = 60) -> Any:
+    def send(
+        self, method: str, path: str, body: bytes = b"", *, token: str = "", patience: float = 60
+    ) -> Any:
         """The answer to one request on a connection of its own. Raises OSError and HTTPException."""
         headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
         if token:
@@ -86,7 +89,7 @@ def flushes(front: Front) -> Attack:
     """One account flushes 500 as-needed intakes at a time and sends lists of a million zeros, four at once."""
     access = front.sign_up("flusher")
     medication = front.ask("POST", "medications", {"name": "Ibuprofen"}, token=access)["id"]
-    schedule = {"scheduled_time": "00:01", "cycle_type": "as_needed", "cycle_value": {"max_per_day": 400}}
+    schedule = {"scheduled_time": "00:01", "cycle_type": "as_needed", "cycle_value": {"max_per_day": 100}}
     front.ask("POST", f"medications/{medication}/schedules", schedule, token=access)
     zeros = b'{"events": [' + b"0," * 1_000_000 + b"0]}"
 
@@ -115,8 +118,15 @@ def logins(front: Front) -> Attack:
 
 
 def burst(front: Front) -> Attack:
-    """150 sign-ins at once from one address."""
-    return lambda until: in_threads(lambda until: sign_in(front, until), BURST, until)
+    """150 sign-ins at once from one address, every three seconds."""
+
+    def knock(until: float) -> None:
+        while time.time() < until:
+            next_one = time.time() + BURST_SECONDS
+            in_threads(lambda until: sign_in(front, until), BURST, until)
+            time.sleep(max(next_one - time.time(), 0))
+
+    return knock
 
 
 ATTACKS: dict[str, Callable[[Front], Attack]] = {
