@@ -35,6 +35,7 @@ CREDENTIALS = {
     "access": "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZWR0cmFjayJ9.c2lnbmVk",
     "refresh": REFRESH["refresh"],
     "expires_in": 600,
+    "device_secret": "01990a4e6c007d3a9c610f2c8c3b7a10.01990a4e6c117e02b3f45d8a90c1e2f3:c2lnbmVk",
 }
 NEW_MEDICATION = {
     "id": _MEDICATION_ID,

@@ -17,6 +17,7 @@ from users.actions.identities import InvalidIdToken
 from users.actions.sessions import InvalidRefreshToken
 from users.authentication import SessionEnded
 from users.erasing import FreshLogInRequired
+from users.hashing import PasswordsBusy
 from users.links import InvalidLink
 from users.outside_tokens import IssuerUnavailable
 from users.views import LoginUnavailable
@@ -34,13 +35,19 @@ TAGS = {
 OPERATIONS = {
     # auth
     "signUp": operation(
-        "Sign up", EmailTaken, Throttled, request=examples.SIGN_UP, response=examples.CREDENTIALS
+        "Sign up",
+        EmailTaken,
+        Throttled,
+        PasswordsBusy,
+        request=examples.SIGN_UP,
+        response=examples.CREDENTIALS,
     ),
     "logIn": operation(
         "Sign in",
         InvalidCredentials,
         Throttled,
         LoginUnavailable,
+        PasswordsBusy,
         request=examples.LOG_IN,
         response=examples.CREDENTIALS,
     ),
@@ -62,11 +69,11 @@ OPERATIONS = {
     "forgotPassword": operation(
         "Ask for a link to choose a new password", Throttled, MailUnavailable, request=examples.FORGOT
     ),
-    "resetPassword": operation("Choose a new password by a mailed link", InvalidLink),
-    "changePassword": operation("Change my password", Throttled, LoginUnavailable),
+    "resetPassword": operation("Choose a new password by a mailed link", InvalidLink, PasswordsBusy),
+    "changePassword": operation("Change my password", Throttled, LoginUnavailable, PasswordsBusy),
     "verifyEmail": operation("Confirm my e-mail by a mailed link", InvalidLink),
     "sendVerification": operation(
-        "Ask again for the link that confirms my e-mail", NothingToVerify, Throttled, MailUnavailable
+        "Ask again for the link that confirms my e-mail", NothingToVerify, MailUnavailable
     ),
     "listSessions": operation("List the devices that I am signed in on, newest first"),
     "endSession": operation("Sign out another device"),
@@ -74,7 +81,12 @@ OPERATIONS = {
     "getMe": operation("Read my profile", response=examples.USER),
     "updateMe": operation("Change my profile"),
     "deleteMe": operation(
-        "Erase everything about me", FreshLogInRequired, ErasureBlocked, Throttled, LoginUnavailable
+        "Erase everything about me",
+        FreshLogInRequired,
+        ErasureBlocked,
+        Throttled,
+        LoginUnavailable,
+        PasswordsBusy,
     ),
     # medications
     "listMedications": operation("List my medications, newest first"),

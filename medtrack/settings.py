@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "medtrack.common.pages.PageFrames",
     "medtrack.common.pages.PageContents",
     "medtrack.common.pages.PageAccounts",
+    "medtrack.console.refusals.PageRefusals",
     "medtrack.common.revalidation.Revalidation",
 ]
 
@@ -125,7 +126,9 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
     "security.W021",
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["users.hashing.SlottedArgon2Hasher"]
+# How many threads of a web process may wait while another hashes; the Procfile gives it one more for the rest.
+PASSWORD_HASHES_WAITING = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -200,17 +203,20 @@ THROTTLES = understood(
             "login": Limit(200, 900),
             "login_account": Limit(10, 900),
             "login_everywhere": Limit(100, 900),
+            "login_device": Limit(10, 900),
+            "login_known": Limit(100, 900),
             "code": Limit(10, 900),
-            "refresh": Limit(3000, 600),
+            "refresh": Limit(30, 60),
+            "refresh_failures": Limit(3000, 600),
             "social": Limit(200, 900),
             "forgot": Limit(60, 3600),
-            "mail": Limit(5, 3600),
+            "mail": Limit(3, 3600, pause=300),
         },
         text,
     ),
     "write for example login_account=10/900, ten times in 15 minutes.",
 )
-THROTTLE_PREFIX = "throttle"
+THROTTLE_PREFIX = "throttles"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"

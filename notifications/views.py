@@ -40,7 +40,7 @@ from notifications.trace import trace
 from users.authentication import caller, caller_session
 from users.erasing import require_presence
 from users.serializers import ErasureInput
-from users.views import count_guess
+from users.views import count_own_guess
 
 
 class Devices(ListView[DeviceToken]):
@@ -182,7 +182,7 @@ class Me(plans.Me):
     def delete(self, request: Request) -> Response:
         user, now = caller(request), database_now()
         password = validated(ErasureInput, request).get("password")
-        count_guess(request, user.email or str(user.id))
+        count_own_guess(request)
         require_presence(user=user, session=caller_session(request), password=password, now=now)
         erase_person(user=user, now=now)
         return Response(status=status.HTTP_204_NO_CONTENT)

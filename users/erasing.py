@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.contrib.auth.hashers import check_password
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
@@ -36,10 +35,10 @@ def lock_for_good(user_id: UUID) -> User:
 def require_presence(*, user: User, session: Session, password: str | None, now: datetime) -> None:
     """That it is the person who asks: they say their password, or have none and signed in just now.
 
-    Raises FreshLogInRequired and ValidationError.
+    Raises FreshLogInRequired, PasswordsBusy and ValidationError.
     """
     if user.has_usable_password() and password is not None:
-        if not check_password(password, user.password):
+        if not user.check_password(password):
             raise field_error("password", _("The password is wrong."), code="wrong")
     elif user.has_usable_password() or session.created_at < now - FRESH:
         raise FreshLogInRequired

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -101,6 +102,25 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password. A hash with old parameters is replaced.
+
+        Afterwards `password` is the stored hash that was checked, so that writes can be made to depend on it.
+        Raises PasswordsBusy.
+        """
+        is_correct, must_update = verify_password(raw_password, self.password)
+        return is_correct and (not must_update or self._rehash(raw_password))
+
+    def _rehash(self, raw_password: str | None) -> bool:
+        """Returns False if the password has been changed since this object was read."""
+        hashed = make_password(raw_password)
+        if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):
+            self.password = hashed
+            return True
+        # Another sign-in has replaced the hash, or the password was changed: only the stored hash can tell.
+        self.refresh_from_db(fields=["password"])
+        return verify_password(raw_password, self.password)[0]
 
 
 class Identity(models.Model):

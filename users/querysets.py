@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from users.models import Session, User  # noqa: F401
 
 
+def folded(email: str) -> str:
+    """In lower case as PostgreSQL does it: letter by letter."""
+    return "".join(letter.lower()[0] for letter in email)
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def active(self) -> "UserQuerySet":
         return self.filter(is_active=True, deleted_at=None)

@@ -53,6 +53,16 @@ class LogInInput(serializers.Serializer[Any]):
     email = serializers.EmailField(max_length=254)
     password = PasswordField()
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    device_secret = serializers.CharField(
+        max_length=256,
+        default="",
+        allow_blank=True,
+        write_only=True,
+        help_text=(
+            "The latest `device_secret` that this device got for this account. With it the device can sign in even "
+            "while others guess at the account's password. One that is not valid is ignored."
+        ),
+    )
 
 
 class RefreshInput(serializers.Serializer[Any]):
@@ -138,3 +148,6 @@ class CredentialsOutput(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
     expires_in = serializers.IntegerField()
+    device_secret = serializers.CharField(
+        help_text="Opaque. Keep it when signing out, and send it the next time this account signs in on this device."
+    )

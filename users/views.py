@@ -17,11 +17,20 @@ from medtrack.common.lists import ListView
 from medtrack.common.pagination import Pagination
 from medtrack.common.problems import Unavailable
 from medtrack.common.requests import validated
-from medtrack.common.throttles import AddressThrottle, CountersAway, address, count, count_if_possible
+from medtrack.common.throttles import (
+    AddressThrottle,
+    CountersAway,
+    address,
+    book_if_possible,
+    count,
+    count_if_possible,
+)
 from users.actions import accounts, emails, identities, passwords, sessions
 from users.authentication import AUTHENTICATE_HEADER, caller, caller_session
-from users.models import Session
-from users.querysets import SessionQuerySet
+from users.hashing import SLOT
+from users.known_devices import known_device
+from users.models import Session, User
+from users.querysets import SessionQuerySet, folded
 from users.serializers import (
     ChangePasswordInput,
     CredentialsOutput,
@@ -35,7 +44,7 @@ from users.serializers import (
     UserOutput,
     VerifyEmailInput,
 )
-from users.tokens import bearer_token
+from users.tokens import InvalidToken, RefreshToken, bearer_token
 
 
 class LoginUnavailable(Unavailable):
@@ -64,7 +73,8 @@ class SignUp(PublicView):
     )
     def post(self, request: Request) -> Response:
         credentials = accounts.sign_up(now=timezone.now(), **validated(SignUpInput, request))
-        emails.greet(user=credentials.user)
+        if (wait := _book_mail("verify", credentials.user)) is not None:
+            emails.greet(user=credentials.user, wait=wait)
         return Response(shown(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
 
 
@@ -72,14 +82,14 @@ class LogIn(PublicView):
     @extend_schema(operation_id="logIn", tags=["auth"], request=LogInInput, responses=CredentialsOutput)
     def post(self, request: Request) -> Response:
         fields = validated(LogInInput, request)
-        count_guess(request, fields["email"])
+        device = known_device(fields.pop("device_secret"), email=fields["email"])
+        count_guess(request, fields["email"], device=device)
         credentials = accounts.log_in(now=timezone.now(), **fields)
         return Response(shown(CredentialsOutput, credentials))
 
 
 class LogInSocially(PublicView):
-    throttle_classes = (AddressThrottle,)
-    throttle_scope = "social"
+    """Counts by address what fails, and by person what succeeds: nobody's failures keep others out."""
 
     @extend_schema(
         operation_id="logInSocially",
@@ -89,13 +99,20 @@ class LogInSocially(PublicView):
         description="With the id token of Google, Apple or Kakao. An account is never found by its e-mail.",
     )
     def post(self, request: Request) -> Response:
-        credentials = identities.log_in_socially(now=timezone.now(), **validated(SocialInput, request))
+        fields = validated(SocialInput, request)
+        device_name = fields.pop("device_name")
+        try:
+            claims = identities.verified_id_token(**fields)
+        except identities.InvalidIdToken:
+            count_if_possible("social", address(request))
+            raise
+        count_if_possible("social", f"{claims.issuer} {claims.subject}")
+        credentials = identities.log_in_socially(claims=claims, device_name=device_name, now=timezone.now())
         return Response(shown(CredentialsOutput, credentials))
 
 
 class Refresh(PublicView):
-    throttle_classes = (AddressThrottle,)
-    throttle_scope = "refresh"
+    """Counts by session, and by address what fails: thousands of people may share an address with one who fails."""
 
     @extend_schema(
         operation_id="refreshSession",
@@ -108,10 +125,14 @@ class Refresh(PublicView):
         ),
     )
     def post(self, request: Request) -> Response:
+        refresh = validated(RefreshInput, request)["refresh"]
         access = bearer_token(request.headers.get("Authorization", ""))
-        credentials = sessions.refresh_session(
-            access=access, now=database_now(), **validated(RefreshInput, request)
-        )
+        try:
+            count_if_possible("refresh", str(RefreshToken.parse(refresh).family))
+            credentials = sessions.refresh_session(access=access, now=database_now(), refresh=refresh)
+        except (InvalidToken, sessions.InvalidRefreshToken) as error:
+            count_if_possible("refresh_failures", address(request))
+            raise sessions.InvalidRefreshToken from error
         return Response(shown(CredentialsOutput, credentials))
 
 
@@ -131,12 +152,16 @@ class ForgotPassword(PublicView):
         tags=["auth"],
         request=ForgotPasswordInput,
         responses={202: None},
-        description="Mails a link with which to choose a new password. The answer is the same for everybody.",
+        description=(
+            "Mails a link with which to choose a new password. The answer is the same for everybody. After three mails "
+            "within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; what is asked for during a "
+            "pause is answered by the one mail at its end."
+        ),
     )
     def post(self, request: Request) -> Response:
         email = validated(ForgotPasswordInput, request)["email"]
-        count_if_possible("mail", folded(email))
-        emails.ask_for_password_link(email=email)
+        if (wait := book_if_possible("mail", f"password {folded(email)}")) is not None:
+            emails.ask_for_password_link(email=email, wait=wait)
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -163,7 +188,7 @@ class ChangePassword(APIView):
     )
     def post(self, request: Request) -> Response:
         fields = validated(ChangePasswordInput, request)
-        count_guess(request, caller(request).email or str(caller(request).id))
+        count_own_guess(request)
         passwords.change_password(session=caller_session(request), now=database_now(), **fields)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -181,12 +206,16 @@ class SendVerification(APIView):
         tags=["auth"],
         request=None,
         responses={202: None},
-        description="Mails the link that confirms the caller's e-mail once more.",
+        description=(
+            "Mails the link that confirms the caller's e-mail once more; after three mails within an hour with the "
+            "pauses of `forgotPassword`."
+        ),
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
-        count_if_possible("mail", folded(user.email or str(user.id)))
-        emails.ask_for_email_link(user=user)
+        emails.refuse_verified(user)
+        if (wait := _book_mail("verify", user)) is not None:
+            emails.ask_for_email_link(user=user, wait=wait)
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -224,19 +253,31 @@ def _my_sessions(request: Request) -> SessionQuerySet:
     return Session.objects.visible_to(caller(request), now=timezone.now())
 
 
-def folded(email: str) -> str:
-    """As PostgreSQL compares: letter by letter."""
-    return "".join(letter.lower()[0] for letter in email)
+def count_guess(request: Request, account: str, *, device: str = "") -> None:
+    """One more guess of a password, by a device that is known to the account or by a stranger.
 
-
-def count_guess(request: Request, account: str) -> None:
-    """One more guess of a password. From one place nobody uses up the guesses that an account has from everywhere.
-
-    Raises Throttled; and LoginUnavailable while nobody counts, because then there could be any number of guesses.
+    Strangers are counted by address and account, so that one place does not use up the guesses from everywhere.
+    Their guesses do not count for known devices: an account under attack can still be signed in to from those.
+    Raises Throttled and PasswordsBusy, and LoginUnavailable because without counters anything could be guessed.
     """
+    SLOT.refuse_if_full()
     try:
+        if device:
+            count("login_device", device)
+            count("login_known", folded(account))
+            return
         count("login", address(request))
         count("login_account", f"{folded(account)} {address(request)}")
         count("login_everywhere", folded(account))
     except CountersAway as error:
         raise LoginUnavailable from error
+
+
+def count_own_guess(request: Request) -> None:
+    """One more guess of the caller's password: their session is a known device. Raises as `count_guess`."""
+    user = caller(request)
+    count_guess(request, user.email or str(user.id), device=caller_session(request).id.hex)
+
+
+def _book_mail(kind: str, user: User) -> float | None:
+    return book_if_possible("mail", f"{kind} {folded(user.email or str(user.id))}")

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _WRITTEN = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """So many times in so many seconds, counted from the first."""
+    """So many times in so many seconds, counted from the first; after that with pauses, each twice the one before."""
 
     times: int
     seconds: int
+    # The first pause, in seconds. None is longer than what is left of the window.
+    pause: int = 5
 
     @classmethod
     def parse(cls, text: str) -> "Limit":
@@ -30,5 +32,5 @@ def with_changes(limits: Mapping[str, Limit], text: str) -> dict[str, Limit]:
         name, _equals, limit = part.partition("=")
         if name.strip() not in limits:
             raise ValueError(f"{name.strip()!r} is none of {', '.join(limits)}")
-        changed[name.strip()] = Limit.parse(limit)
+        changed[name.strip()] = replace(Limit.parse(limit), pause=limits[name.strip()].pause)
     return changed

@@ -1,9 +1,11 @@
 """How often the same person or the same network address may ask: counters in Redis, exact under concurrency.
 
 Redis holds keyed hashes, never an address or an e-mail. A success gives nothing back: what was counted stays
-counted until its time is over.
+counted until the end of the window. Beyond the limit nobody is shut out: one more use passes after each pause, and
+every pause is twice as long as the one before. A use that is refused changes nothing.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import cast
@@ -25,15 +27,32 @@ from medtrack.common.proxies import client_address
 log = structlog.get_logger(__name__)
 
 SECONDS = 0.5
-# One script, so that a counter without an end cannot be left behind.
+# One script, so that concurrent uses are counted one after another, and no counter is left behind without an end.
+# Milliseconds of Redis' own clock. Returns how long to wait, and whether this use was counted.
 _COUNT = """
-local count = redis.call('INCR', KEYS[1])
+local limit, window, first_pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local may_book = ARGV[4] == 'book'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = redis.call('HMGET', KEYS[1], 'paused_until', 'booked_for')
+local wait = math.max((tonumber(found[1]) or 0) - now, 0)
+if wait > 0 then
+    if not may_book or (tonumber(found[2]) or 0) > now then
+        return {wait, 0}
+    end
+    redis.call('HSET', KEYS[1], 'booked_for', string.format('%.0f', now + wait))
+end
+local uses = redis.call('HINCRBY', KEYS[1], 'uses', 1)
 local rest = redis.call('PTTL', KEYS[1])
 if rest < 0 then
-    rest = tonumber(ARGV[1])
+    rest = window
     redis.call('PEXPIRE', KEYS[1], rest)
 end
-return {count, rest}
+if uses >= limit then
+    local pause = math.min(first_pause * 2 ^ (uses - limit), rest - wait)
+    redis.call('HSET', KEYS[1], 'paused_until', string.format('%.0f', now + wait + pause))
+end
+return {wait, 1}
 """
 
 
@@ -42,28 +61,44 @@ class CountersAway(Exception):
 
 
 def count(scope: str, key: str) -> None:
-    """Counts one use of `scope`, which has a limit in the settings, by whoever `key` names.
+    """Counts one use of `scope`, which has a limit in the settings, by what `key` names.
 
-    Raises Throttled beyond the limit, and CountersAway.
+    Raises Throttled during a pause, and CountersAway.
     """
-    limit = settings.THROTTLES[scope]
-    told = salted_hmac("medtrack.common.throttles", f"{scope} {key}", algorithm="sha256").hexdigest()[:32]
-    name = f"{settings.THROTTLE_PREFIX}:{scope}:{told}"
-    try:
-        times, rest = _redis(settings.REDIS_URL).eval(_COUNT, 1, name, str(limit.seconds * 1000))
-    except redis.RedisError as error:
-        log.warning("nothing is counted", scope=scope, error=type(error).__name__)
-        raise CountersAway from error
-    if times > limit.times:
-        raise Throttled(wait=rest / 1000)
+    wait, counted = _count(scope, key)
+    if not counted:
+        raise Throttled(wait=wait)
 
 
 def count_if_possible(scope: str, key: str) -> None:
     """As `count`, but while Redis is away everybody passes."""
-    try:
+    with suppress(CountersAway):
         count(scope, key)
+
+
+def book_if_possible(scope: str, key: str) -> float | None:
+    """As `count_if_possible`, but instead of refusing, the first use during a pause is booked for the end of the pause.
+
+    Returns how many seconds to wait with this use, or None if an earlier one is booked, which will do for both.
+    """
+    try:
+        wait, counted = _count(scope, key, "book")
     except CountersAway:
-        return
+        return 0
+    return wait if counted else None
+
+
+def _count(scope: str, key: str, mode: str = "") -> tuple[float, bool]:
+    limit = settings.THROTTLES[scope]
+    digest = salted_hmac("medtrack.common.throttles", f"{scope} {key}", algorithm="sha256").hexdigest()[:32]
+    name = f"{settings.THROTTLE_PREFIX}:{scope}:{digest}"
+    numbers = (limit.times, limit.seconds * 1000, limit.pause * 1000)
+    try:
+        wait, counted = _redis(settings.REDIS_URL).eval(_COUNT, 1, name, *map(str, numbers), mode)
+    except redis.RedisError as error:
+        log.warning("nothing is counted", scope=scope, error=type(error).__name__)
+        raise CountersAway from error
+    return wait / 1000, bool(counted)
 
 
 def address(request: HttpRequest | Request) -> str:

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
 from medtrack.common.clock import database_now
@@ -15,6 +14,7 @@ from medtrack.console import sign_in, staff_pages
 from medtrack.console.access import record_access
 from medtrack.console.adapters import used_factor
 from medtrack.console.models import AccessLog
+from medtrack.console.refusals import refused_page
 from users.actions.sessions import end_sessions
 from users.models import User
 from users.views import count_guess
@@ -37,9 +37,11 @@ class GuardedSite(AdminSite):
         user = cast(User, request.user)
         if request.method != "POST":
             return super().password_change(request, extra_context)
-        if error := sign_in.refusal(lambda: count_guess(cast(Any, request), user.email or str(user.pk))):
-            context = self.each_context(request) | {"refusal": error.detail}
-            return TemplateResponse(request, "console/refused.html", context, status=error.status_code)
+        account = user.email or str(user.pk)
+        # Who is signed in is no stranger.
+        known = f"staff {user.pk}"
+        if error := sign_in.refusal(lambda: count_guess(cast(Any, request), account, device=known)):
+            return refused_page(request, error)
         with transaction.atomic():
             response = super().password_change(request, extra_context)
             if response.status_code == 302:

@@ -6,6 +6,7 @@ allauth's views, counted by our throttles, in the admin's look. The API signs in
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
+from uuid import uuid4
 
 from allauth.account.views import LoginView
 from allauth.mfa.base.internal.flows import post_authentication
@@ -14,6 +15,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user
 from django.core.exceptions import ValidationError
@@ -29,9 +31,15 @@ from rest_framework.request import Request
 from medtrack.common.throttles import CountersAway, address, count
 from medtrack.console.adapters import has_factor, used_factor
 from medtrack.console.forms import use_up
+from medtrack.console.refusals import set_retry_after
+from users.hashing import PasswordsBusy
+from users.known_devices import device_secret, known_device
+from users.models import User
 from users.views import LoginUnavailable, count_guess
 
 View = Callable[..., HttpResponseBase]
+DEVICE_COOKIE = "medtrack_device"
+_YEAR = 365 * 24 * 3600
 
 
 def next_step(request: HttpRequest) -> str:
@@ -46,18 +54,36 @@ def refusal(guess: Callable[[], None]) -> APIException | None:
     """Counts a guess; what to answer instead of looking at it."""
     try:
         guess()
-    except (Throttled, LoginUnavailable) as error:
+    except (Throttled, LoginUnavailable, PasswordsBusy) as error:
         return error
     return None
 
 
-def count_code(request: HttpRequest, user_id: object) -> None:
+def count_code(request: HttpRequest, user: User) -> None:
     """One more guess of a code. Raises Throttled and LoginUnavailable."""
     try:
-        count("login", address(request))
-        count("code", str(user_id))
+        if not browser_known_to(request, str(user.email)):
+            count("login", address(request))
+        count("code", str(user.pk))
     except CountersAway as error:
         raise LoginUnavailable from error
+
+
+def browser_known_to(request: HttpRequest, email: str) -> str:
+    """The id of the browser, if somebody has signed in to this account with it before."""
+    return known_device(request.COOKIES.get(DEVICE_COOKIE, ""), email=email)
+
+
+def remember_browser(response: HttpResponse, user: User) -> None:
+    response.set_cookie(
+        DEVICE_COOKIE,
+        device_secret(user_id=user.pk, device_id=uuid4()),
+        max_age=_YEAR,
+        path=reverse("admin:index"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 class _CountedMixin:
@@ -71,7 +97,10 @@ class _CountedMixin:
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if error := refusal(lambda: self.count(request)):
             return self.refused(error)
-        return cast(HttpResponse, super().post(request, *args, **kwargs))  # type: ignore[misc]
+        response = cast(HttpResponse, super().post(request, *args, **kwargs))  # type: ignore[misc]
+        if admin.site.has_permission(request):
+            remember_browser(response, cast(User, request.user))
+        return response
 
     def unbound(self) -> dict[str, Any]:
         """The page's context without what was typed."""
@@ -86,14 +115,14 @@ class _CountedMixin:
         page: Any = self
         context = self.unbound() | {"refusal": error.detail}
         response: HttpResponse = page.render_to_response(context, status=error.status_code)
-        if wait := getattr(error, "wait", None):
-            response.headers["Retry-After"] = str(int(wait))
+        set_retry_after(response, error)
         return response
 
 
 class LogIn(_CountedMixin, LoginView):
     def count(self, request: HttpRequest) -> None:
-        count_guess(cast(Request, request), request.POST.get("login", "").strip())
+        email = request.POST.get("login", "").strip()
+        count_guess(cast(Request, request), email, device=browser_known_to(request, email))
 
     def get_authenticated_redirect_url(self) -> str:
         if admin.site.has_permission(self.request):
@@ -103,7 +132,7 @@ class LogIn(_CountedMixin, LoginView):
 
 class EnterCode(_CountedMixin, AuthenticateView):
     def count(self, request: HttpRequest) -> None:
-        count_code(request, self.stage.login.user.pk)
+        count_code(request, self.stage.login.user)
 
     def unbound(self) -> dict[str, Any]:
         self.auth_form = self.get_form_class()(user=self.stage.login.user)
@@ -112,7 +141,7 @@ class EnterCode(_CountedMixin, AuthenticateView):
 
 class EnterCodeAgain(_CountedMixin, ReauthenticateView):
     def count(self, request: HttpRequest) -> None:
-        count_code(request, request.user.pk)
+        count_code(request, cast(User, request.user))
 
 
 class SetUpApp(totp.ActivateTOTPView):

@@ -145,3 +145,8 @@ def test_no_secret_and_no_test_gets_into_the_image():
     ignored = read(".dockerignore").splitlines()
 
     assert {".*", "var", "tls", "**/tests", "medtrack/embedded", "notifications/fcm_standin"} <= set(ignored)
+
+
+def test_a_thread_of_web_is_free_while_one_hashes_a_password_and_others_wait(settings):
+    least = min(Configuration.read({"WEB_PROCESSES": str(number)}).threads for number in range(1, 9))
+    assert least > 1 + settings.PASSWORD_HASHES_WAITING

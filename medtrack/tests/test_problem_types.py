@@ -22,6 +22,7 @@ from medtrack.tests.builders import claim_all, device_of, dose_due, medication_o
 from medtrack.tests.calls import OPERATIONS, call
 from notifications import erasing, queue
 from users.actions import Credentials
+from users.hashing import SLOT
 
 NOBODY = "/api/v1/medications/01900000-0000-7000-8000-000000000000"
 Producer = Callable[[Client, Belongings], Any]
@@ -103,6 +104,11 @@ def without_redis(operation: str) -> Producer:
     return produce
 
 
+def sign_in_while_another_does(client: Client, anas: Belongings) -> Any:
+    with override_settings(PASSWORD_HASHES_WAITING=0), SLOT:
+        return call(client, OPERATION["logIn"], anas)
+
+
 def with_token(token: str) -> Any:
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=token)
@@ -142,6 +148,7 @@ PRODUCERS: dict[str, Producer] = {
     "ErasureBlocked": erase_while_writing,
     "IssuerUnavailable": ask_an_issuer_who_is_away,
     "LoginUnavailable": without_redis("logIn"),
+    "PasswordsBusy": sign_in_while_another_does,
     "MailUnavailable": without_redis("forgotPassword"),
 }
 

@@ -49,9 +49,9 @@ class Configuration:
         processes = _number(environ, "WEB_PROCESSES", 1, MOST_PROCESSES)
         return cls(
             addresses=tuple(_addresses(environ, processes)),
-            # More threads than this cost throughput, for Python runs one at a time; fewer let one request wait for
-            # another's database.
-            threads=max(2, 4 // processes),
+            # More threads than this cost throughput, for Python runs one at a time. Three, so that one is free while
+            # one hashes a password and another waits for it.
+            threads=max(3, 4 // processes),
             hang_seconds=_number(environ, "WEB_HANG_SECONDS", READ_TIMEOUT, 3600),
             log_format=environ.get("LOG_FORMAT") or ("console" if _is_debug(environ) else "json"),
         )

@@ -1,13 +1,11 @@
 """People: signing up, and signing in with a password."""
 
 from datetime import datetime
-from functools import lru_cache
 from uuid import UUID
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
-from django.utils.crypto import get_random_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -29,25 +27,30 @@ class InvalidCredentials(AuthenticationFailed):
     default_code = "invalid_credentials"
 
 
-@transaction.atomic
 def sign_up(
     *, email: str, password: str, now: datetime, device_name: str = "", **profile: str
 ) -> Credentials:
-    """A new person with a first session. Raises EmailTaken."""
+    """A new person with a first session. Raises EmailTaken and PasswordsBusy."""
+    user = User(email=User.objects.normalize_email(email), **profile)
+    # Before the transaction: it may have to wait.
+    user.set_password(password)
     try:
         with transaction.atomic():
-            user = User.objects.create_user(email, password, **profile)
+            user.save(force_insert=True)
+            return open_session(user=user, device_name=device_name, now=now)
     except IntegrityError as error:
         if "users_email_is_unique" in str(error):
             raise EmailTaken from error
         raise
-    return open_session(user=user, device_name=device_name, now=now)
 
 
 def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -> Credentials:
-    """A new session. Raises InvalidCredentials, after the same work whether the account exists or not."""
+    """A new session. Raises PasswordsBusy; and InvalidCredentials, after the same work if there is no such account."""
     user = User.objects.active().with_email(email).first()
-    if not check_password(password, user.password if user else _unusable_twin()) or user is None:
+    if user is None:
+        make_password(password)
+        raise InvalidCredentials
+    if not user.check_password(password):
         raise InvalidCredentials
     with transaction.atomic():
         # A change of the password ends the sessions of the old one; this must not become one more after that.
@@ -55,12 +58,6 @@ def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -
         if still.select_for_update(no_key=True).first() is None:
             raise InvalidCredentials
         return open_session(user=user, device_name=device_name, now=now)
-
-
-@lru_cache(maxsize=1)
-def _unusable_twin() -> str:
-    """A hash nobody knows the password of: checking it costs what a real one costs."""
-    return make_password(get_random_string(32))
 
 
 def take_turn(user_id: UUID) -> User:

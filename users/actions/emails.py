@@ -33,23 +33,27 @@ class NothingToVerify(Conflict):
     default_detail = _("There is no e-mail address that waits to be confirmed.")
 
 
-def ask_for_password_link(*, email: str) -> None:
-    """A mail if the person exists, and the same work if not. Raises MailUnavailable."""
+def ask_for_password_link(*, email: str, wait: float = 0) -> None:
+    """A mail in `wait` seconds if the person exists, and the same work if not. Raises MailUnavailable."""
     found = User.objects.active().with_email(email).values_list("id", flat=True).first()
-    _queue(tasks.send_password_link, str(found or uuid7_text()))
+    _queue(tasks.send_password_link, str(found or uuid7_text()), wait)
 
 
-def ask_for_email_link(*, user: User) -> None:
-    """Raises NothingToVerify and MailUnavailable."""
+def refuse_verified(user: User) -> None:
+    """Raises NothingToVerify."""
     if not user.email or user.email_verified_at:
         raise NothingToVerify
-    _queue(tasks.send_email_link, str(user.id))
 
 
-def greet(*, user: User) -> None:
-    """The first mail to somebody who just signed up. That succeeds without it, and it can be asked for again."""
+def ask_for_email_link(*, user: User, wait: float = 0) -> None:
+    """A mail in `wait` seconds. Raises MailUnavailable."""
+    _queue(tasks.send_email_link, str(user.id), wait)
+
+
+def greet(*, user: User, wait: float = 0) -> None:
+    """The first mail to a new person. Signing up succeeds without it, and it can be asked for again."""
     try:
-        ask_for_email_link(user=user)
+        ask_for_email_link(user=user, wait=wait)
     except MailUnavailable:
         log.warning("a new person got no mail")
 
@@ -62,10 +66,12 @@ def verify_email(*, token: str, now: datetime) -> None:
         raise InvalidLink
 
 
-def _queue(task: Any, user_id: str) -> None:
+def _queue(task: Any, user_id: str, wait: float) -> None:
     """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes."""
     try:
         with current_app.connection_for_write(transport_options=_BROKER) as connection:
-            task.apply_async((user_id,), connection=connection, retry=False, expires=_EXPIRES)
+            task.apply_async(
+                (user_id,), countdown=wait, connection=connection, retry=False, expires=wait + _EXPIRES
+            )
     except OperationalError as error:
         raise MailUnavailable from error

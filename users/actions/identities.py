@@ -32,10 +32,8 @@ class InvalidIdToken(AuthenticationFailed):
     default_code = "invalid_id_token"
 
 
-def log_in_socially(
-    *, provider: str, id_token: str, now: datetime, device_name: str = "", nonce: str = ""
-) -> Credentials:
-    """A session for whom the provider vouches, at first use a new person.
+def verified_id_token(*, provider: str, id_token: str, nonce: str = "") -> Claims:
+    """For whom the provider vouches.
 
     Raises InvalidIdToken, IssuerUnavailable, and ValidationError for a provider that is not set up here.
     """
@@ -48,6 +46,11 @@ def log_in_socially(
         raise InvalidIdToken from error
     if nonce and not compare_digest(nonce.encode(), claims.nonce.encode()):
         raise InvalidIdToken
+    return claims
+
+
+def log_in_socially(*, claims: Claims, now: datetime, device_name: str = "") -> Credentials:
+    """A session for the person of an id token, at first use a new person. Raises InvalidIdToken."""
     try:
         return _open(claims, device_name, now)
     except (InvalidToken, Http404, IntegrityError) as error:  # erased before, or at this moment

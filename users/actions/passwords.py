@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -15,9 +15,9 @@ from users.password_rules import refuse_weak
 
 
 def change_password(*, session: Session, password: str, new_password: str, now: datetime) -> None:
-    """The new password; all other sessions end. Raises ValidationError naming the field."""
+    """The new password; all other sessions end. Raises PasswordsBusy, and ValidationError naming the field."""
     user = User.objects.get(id=session.user_id)
-    if not check_password(password, user.password):
+    if not user.check_password(password):
         raise _wrong_password()
     refuse_weak(new_password, of=user, field="new_password")
     hashed = make_password(new_password)
@@ -29,9 +29,10 @@ def change_password(*, session: Session, password: str, new_password: str, now: 
 
 
 def reset_password(*, token: str, password: str, now: datetime) -> None:
-    """The new password, by the link of a mail; all sessions end. Raises InvalidLink, and ValidationError.
+    """The new password, by the link of a mail; all sessions end.
 
-    Whoever opened the mail reads that address, which is thereby confirmed.
+    Raises InvalidLink, PasswordsBusy and ValidationError.
+    Opening the mail also confirms the address that it was sent to.
     """
     link = PasswordLink(now=now)
     user = link.user(token)

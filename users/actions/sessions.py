@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
+from users.known_devices import device_secret
 from users.models import Session, User
 from users.querysets import SessionQuerySet
 from users.tokens import InvalidToken, RefreshToken, access_token, read_access_token
@@ -34,6 +35,7 @@ class Credentials:
     access: str
     refresh: str
     expires_in: int
+    device_secret: str
 
 
 def open_session(*, user: User, device_name: str, now: datetime) -> Credentials:
@@ -117,4 +119,5 @@ def _credentials(session: Session, token: RefreshToken, now: datetime) -> Creden
         access=access_token(user_id=session.user_id, session_id=session.id, now=now),
         refresh=str(token),
         expires_in=int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        device_secret=device_secret(user_id=session.user_id, device_id=session.id),
     )

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
 from users.actions import Credentials, identities, log_out
-from users.actions.identities import InvalidIdToken, log_in_socially, outside_session
+from users.actions.identities import InvalidIdToken, outside_session
 from users.erasing import erase_account
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, IssuerUnavailable
@@ -21,6 +21,10 @@ from users.tests.issuer import LocalIssuer
 from users.tokens import InvalidToken
 
 HOUR = timedelta(hours=1)
+
+
+def log_in_socially(*, now: datetime, **id_token: Any) -> Credentials:
+    return identities.log_in_socially(claims=identities.verified_id_token(**id_token), now=now)
 
 
 def by_google(google: LocalIssuer, **claims: Any) -> User:

@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import Message
 from threading import Barrier, Thread
 from uuid import UUID, uuid4
@@ -277,3 +277,35 @@ def test_a_mail_server_that_is_away_is_asked_again(
             tasks.send_password_link.apply((str(ana.user.id),))
         server.shutdown()
     assert len(asked) == 5
+
+
+def test_whoever_asks_last_gets_a_working_link_and_nobodys_mailbox_is_flooded(
+    ana: Credentials, queue: "redis.Redis"
+) -> None:
+    now = timezone.now()
+    assert {forgot("ana@example.com") for _ in range(30)} == {(202, b"")}
+    messages = [json.loads(message)["headers"] for message in queue.lrange("mail", 0, -1)[::-1]]
+    # Three at once, and one in five minutes that answers all the others with a link made then.
+    at_once, later = messages[:3], messages[3:]
+    assert [each["eta"] for each in at_once] == [None] * 3
+    (last,) = later
+    minutes = (datetime.fromisoformat(last["eta"]) - now) / timedelta(minutes=1)
+    assert 4 < minutes < 6
+    assert datetime.fromisoformat(last["expires"]) > datetime.fromisoformat(last["eta"]) + HOUR / 2
+    # A mail of another kind does not take its place, nor does one to nobody behave otherwise.
+    for _ in range(30):
+        forgot("nobody@example.com")
+        Client(ana).post("/api/v1/auth/email/send-verification")
+    assert queue.llen("mail") == 3 * 4
+
+
+def test_signing_up_again_and_again_floods_no_mailbox(db: None, queue: "redis.Redis") -> None:
+    for _ in range(6):
+        person("Dora")
+        client = Client(log_in(email="dora@example.com", password=PASSWORD, now=timezone.now()))
+        assert client.delete("/api/v1/me", {"password": PASSWORD}, format="json").status_code == 204
+        new = {"email": "dora@example.com", "password": PASSWORD}
+        answer = Client().post("/api/v1/auth/signup", new, format="json")
+        assert answer.status_code == 201
+        User.objects.filter(email="dora@example.com").delete()
+    assert queue.llen("mail") == 4

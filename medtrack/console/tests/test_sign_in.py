@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.sessions.models import Session as BrowserSession
 from django.core.cache import cache
 from django.db import connections
@@ -17,6 +18,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from medtrack.common.limits import Limit
+from medtrack.console.sign_in import DEVICE_COOKIE
 from medtrack.console.staff import forget_factors
 from medtrack.console.tests.staff import (
     CODE,
@@ -36,6 +38,7 @@ from medtrack.console.tests.staff import (
 )
 from medtrack.embedded.ports import free_port
 from medtrack.tests.builders import PASSWORD, person
+from users import hashing
 from users.models import Session, User
 
 pytestmark = pytest.mark.django_db
@@ -418,7 +421,7 @@ def test_the_sign_in_speaks_korean() -> None:
 
 
 def test_too_many_passwords_are_refused_before_they_are_looked_at(limits: dict[str, Limit]) -> None:
-    limits["login_account"] = Limit(2, 900)
+    limits["login_account"] = Limit(2, 900, pause=900)
     user = with_app(staff_member("Sofia"))
     assert [say_password(Client(), user, "wrong").status_code for _ in range(2)] == [200, 200]
     assert Client().post(LOGIN, {"login": f"\u3000{user.email} ", "password": "wrong"}).status_code == 429
@@ -428,8 +431,68 @@ def test_too_many_passwords_are_refused_before_they_are_looked_at(limits: dict[s
     assert say_password(Client(), user, REMOTE_ADDR="198.51.100.9").status_code == 302
 
 
+def test_a_browser_that_signed_in_before_gets_in_while_others_guess(limits: dict[str, Limit]) -> None:
+    limits["login"] = limits["login_everywhere"] = Limit(2, 900, pause=900)
+    user, known = with_app(staff_member("Sofia")), Client()
+    say_password(known, user)
+    assert DEVICE_COOKIE not in known.cookies
+    assert known.post(CODE, {"code": code()}).status_code == 302
+    cookie = known.cookies[DEVICE_COOKIE]
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (INDEX, True, "Lax")
+    known.post("/admin/logout/")
+    # The codes of a stranger count, too, by address.
+    assert say_password(Client(), user, "wrong").status_code == 429
+    assert say_password(Client(), user, REMOTE_ADDR="198.51.100.9").status_code == 302
+    assert say_password(Client(), user, REMOTE_ADDR="198.51.100.8").status_code == 429
+    assert say_password(known, user).status_code == 302
+    assert known.post(CODE, {"code": code(steps_away=1)}).status_code == 302
+    assert is_in(known)
+
+
+def test_the_browser_of_one_account_is_a_stranger_to_another(limits: dict[str, Limit]) -> None:
+    limits["login_everywhere"] = Limit(1, 900, pause=900)
+    user, other, client = without_a_role("Sofia"), without_a_role("Olga"), Client()
+    say_password(client, with_app(user))
+    client.post(CODE, {"code": code()})
+    client.post("/admin/logout/")
+    assert say_password(Client(), other, "wrong").status_code == 200
+    assert say_password(client, other).status_code == 429
+    for typed in ("\0", "sofia@example.com\0"):
+        assert client.post(LOGIN, {"login": typed, "password": PASSWORD}).status_code == 200
+    assert say_password(client, user).status_code == 302
+
+
+def test_while_another_password_is_hashed_staff_are_asked_to_wait(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STAFF_SECOND_FACTOR = False
+    settings.PASSWORD_HASHES_WAITING = 0
+    user = staff_member("Sofia")
+    client = signed_in(user)
+    change = {"old_password": PASSWORD, "new_password1": "x", "new_password2": "x"}
+    for waiting in (0, 1):
+        # With a place to wait, it is the hash inside the form that gives up.
+        settings.PASSWORD_HASHES_WAITING = waiting
+        monkeypatch.setattr(hashing, "WAIT_SECONDS", 0.01)
+        with hashing.SLOT:
+            refused = say_password(Client(), user), client.post("/admin/password_change/", change)
+        for answer in refused:
+            assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+            assert "Too many people are signing in" in answer.content.decode()
+    assert say_password(Client(), user).status_code == 302
+
+
+def test_an_old_hash_of_staff_is_replaced_and_their_session_stays(settings: Settings) -> None:
+    settings.STAFF_SECOND_FACTOR = False
+    user, client = staff_member("Sofia"), Client()
+    User.objects.filter(pk=user.pk).update(password=Argon2PasswordHasher().encode(PASSWORD, "salt" * 6))
+    say_password(client, user)
+    assert is_in(client)
+    assert User.objects.get(pk=user.pk).password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
 def test_the_admin_and_the_api_count_the_same_guesses(as_nobody: Any, limits: dict[str, Limit]) -> None:
-    limits["login_everywhere"] = Limit(2, 900)
+    limits["login_everywhere"] = Limit(2, 900, pause=900)
     user = staff_member("Sofia")
     say_password(Client(), user, "wrong")
     body = {"email": user.email, "password": "wrong"}
@@ -438,7 +501,7 @@ def test_the_admin_and_the_api_count_the_same_guesses(as_nobody: Any, limits: di
 
 
 def test_too_many_codes_are_refused_whichever_address_they_come_from(limits: dict[str, Limit]) -> None:
-    limits["code"] = Limit(2, 900)
+    limits["code"] = Limit(2, 900, pause=900)
     user, client = with_app(staff_member("Sofia")), Client()
     say_password(client, user)
     for number, expected in enumerate((200, 200, 429)):
@@ -449,7 +512,7 @@ def test_too_many_codes_are_refused_whichever_address_they_come_from(limits: dic
 
 
 def test_guesses_at_the_codes_of_a_session_count_too(limits: dict[str, Limit], settings: Settings) -> None:
-    limits["code"] = Limit(1, 900)
+    limits["code"] = Limit(1, 900, pause=900)
     client = signed_in(with_app(staff_member("Sofia")))
     again = "/admin/account/again/"
     assert [client.post(again, {"code": "000000"}).status_code for _ in range(2)] == [200, 429]
@@ -457,7 +520,7 @@ def test_guesses_at_the_codes_of_a_session_count_too(limits: dict[str, Limit], s
 
 def test_guesses_at_changing_the_password_count_too(limits: dict[str, Limit], settings: Settings) -> None:
     settings.STAFF_SECOND_FACTOR = False
-    limits["login_account"] = Limit(2, 900)
+    limits["login_device"] = Limit(2, 900, pause=900)
     user = staff_member("Sofia")
     client = signed_in(user)
     new = {"new_password1": "another horse battery", "new_password2": "another horse battery"}
@@ -502,8 +565,11 @@ def at_once(times: int, deed: Any) -> list[int]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_at_once_exactly_as_many_passwords_are_looked_at_as_the_limit_says(limits: dict[str, Limit]) -> None:
-    limits["login_account"] = Limit(5, 900)
+def test_at_once_exactly_as_many_passwords_are_looked_at_as_the_limit_says(
+    limits: dict[str, Limit], settings: Settings
+) -> None:
+    settings.PASSWORD_HASHES_WAITING = 12
+    limits["login_account"] = Limit(5, 900, pause=900)
     user = without_a_role()
     statuses = at_once(12, lambda _number: say_password(Client(), user, "wrong").status_code)
     assert sorted(statuses) == [200] * 5 + [429] * 7

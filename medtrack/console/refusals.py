@@ -1,0 +1,30 @@
+"""What a page shows instead of looking at a password or a code."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.deprecation import MiddlewareMixin
+from rest_framework.exceptions import APIException
+
+from users.hashing import PasswordsBusy
+
+
+def refused_page(request: HttpRequest, error: APIException) -> TemplateResponse:
+    context = admin.site.each_context(request) | {"refusal": error.detail}
+    response = TemplateResponse(request, "console/refused.html", context, status=error.status_code)
+    set_retry_after(response, error)
+    return response
+
+
+def set_retry_after(response: HttpResponse, error: APIException) -> None:
+    if wait := getattr(error, "wait", None):
+        response.headers["Retry-After"] = str(int(wait))
+
+
+class PageRefusals(MiddlewareMixin):
+    """Any page may hash a password, also inside a form of Django's or allauth's: PasswordsBusy is answered here."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
+        return refused_page(request, exception) if isinstance(exception, PasswordsBusy) else None
