@@ -1,18 +1,41 @@
 """Three people for every test: Ana owns, Ben will have a grant, Cleo is a stranger."""
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.core.management.commands import flush
+from django.db import connection
+from django.test.client import ClientHandler
 from django.utils import translation
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from medtrack.celery import app
+from medtrack.postgresql.owner import connected_as
 from medtrack.tests.api import Client
 from medtrack.tests.builders import person
+from medtrack.tests.database_role import OWNER, TESTS, as_web, create_tests_role, past_triggers
 from notifications.fcm_standin.process import FcmStandin
 from users.actions import Credentials
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The owner makes the tests' database; the tests themselves have the rights of web and engine, and no more."""
+    with django_db_blocker.unblock():
+        call_command("database_roles", stdout=StringIO())
+        create_tests_role()
+        with connected_as(USER=TESTS), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(django_settings, "DATABASE_OWNER", {"USER": OWNER})
+            # Between tests with transactions of their own all tables are emptied.
+            patch.setattr(flush.Command, "handle", past_triggers(flush.Command.handle))
+            patch.setattr(ClientHandler, "__call__", as_web(ClientHandler.__call__))
+            connection.close()
+            yield
 
 
 @pytest.fixture(autouse=True)

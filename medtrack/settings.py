@@ -47,6 +47,7 @@ VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
 INSTALLED_APPS = [
     "medtrack.console.apps.ConsoleConfig",  # before the admin, whose templates it overrides
     "medtrack.console.apps.SiteConfig",
+    "medtrack.postgresql",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",
@@ -106,7 +107,7 @@ TEMPLATES = [
 ]
 
 # Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
-required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
+required("DATABASE_URL", "point it at PostgreSQL 15-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL")
 _database["ENGINE"] = "medtrack.postgresql"
 # A database that restarted leaves dead connections behind; nobody's request is to find out.
@@ -114,6 +115,16 @@ _database["CONN_HEALTH_CHECKS"] = True
 _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 _database["CONN_MAX_AGE"] = 60
 DATABASES = {"default": _database}
+# Who migrates and makes the other roles, where that is another role than the process has.
+DATABASE_OWNER: dict[str, Any] = {}
+if env.str("DATABASE_OWNER_URL", default=""):
+    _owner: dict[str, Any] = env.db("DATABASE_OWNER_URL")
+    DATABASE_OWNER = {name: _owner.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    DATABASE_OWNER["OPTIONS"] = _owner.get("OPTIONS", {})
+DATABASE_ROLE_PASSWORDS = {
+    f"medtrack_{name}": env.str(f"DATABASE_{name.upper()}_PASSWORD", default="")
+    for name in ("web", "engine", "report")
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People and sign-in

@@ -1,7 +1,7 @@
 """Erasing a person: this app sees everything there is about one, and asks each app below for its own part."""
 
 from datetime import datetime
-from time import sleep
+from time import monotonic, sleep
 
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -13,8 +13,9 @@ from medtrack.common.problems import Conflict
 from users.erasing import erase_account, lock_for_good
 from users.models import User
 
-ATTEMPTS = 100
-PAUSE = 0.05  # seconds
+# Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
+PATIENCE = 5
+PAUSE = 0.05
 
 # Withdrawals and tests name a device only together with a delivery to it. A phone that was somebody else's before
 # stays as what their pushes went to, and says nothing any more.
@@ -59,7 +60,8 @@ def erase_person(*, user: User, now: datetime) -> None:
     All of it or nothing. Whoever has one of the rows may be waiting for another: so we wait for nobody, but let go
     and try again. Raises ErasureBlocked, and Http404 when it was done already.
     """
-    for _attempt in range(ATTEMPTS):
+    give_up_at = monotonic() + PATIENCE
+    while monotonic() < give_up_at:
         try:
             return _erase(user, now)
         except OperationalError as error:

@@ -12,6 +12,7 @@ from dosing.actions.schedules import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.database_role import OWNER, acting_as
 from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from users.actions import Credentials
 from users.models import User
@@ -222,7 +223,7 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     taper = {"steps": [{"days": 9, "quantity": "999999.999"}]}
     Schedule.objects.filter(id=poison.id).update(cycle_type="taper", cycle_value=taper, start_date=NOW.date())
     Schedule.objects.update(next_due_at=NOW)
-    with connection.cursor() as cursor:
+    with acting_as(OWNER), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE dose_logs ADD CONSTRAINT small CHECK (quantity < 1000)")
     assert plan_due(now=NOW) == Planned(schedules=5, doses=8, set_aside=1)

@@ -1,14 +1,17 @@
 """Errors as the API shows them: one shape for every status, whoever raised it."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -48,6 +51,12 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     wait = 5
+
+
+class Busy(Unavailable):
+    """The database took too long, or other requests kept the data locked; the same request can be sent again."""
+
+    default_detail = gettext_lazy("We are too busy for this at the moment. Try again in a few seconds.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +193,7 @@ def internal_error() -> dict[str, Any]:
     return problem(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))
 
 
-def _expected(exc: Exception) -> exceptions.APIException | None:
+def _expected(exc: BaseException | None) -> exceptions.APIException | None:
     match exc:
         case Http404():
             return exceptions.NotFound()
@@ -192,6 +201,9 @@ def _expected(exc: Exception) -> exceptions.APIException | None:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return RequestTooLarge()
+        # statement_timeout and lock_timeout of the database role
+        case OperationalError(__cause__=QueryCanceled() | LockNotAvailable()):
+            return Busy()
         case exceptions.APIException():
             return exc
     return None
@@ -245,4 +257,6 @@ def not_found(request: HttpRequest, exception: Exception | None = None, nowhere:
 
 def server_error(request: HttpRequest) -> JsonResponse:
     """Says nothing about the inside; the request id finds the traceback in the log."""
+    if isinstance(busy := _expected(sys.exc_info()[1]), Busy):  # in a page: the API's views do not come here
+        return JsonResponse(_body(busy), status=busy.status_code, headers=_headers(busy))
     return _json(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))

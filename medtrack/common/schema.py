@@ -13,6 +13,7 @@ from rest_framework import exceptions
 from medtrack.common.problems import (
     BAD_REQUEST,
     INTERNAL_ERROR,
+    Busy,
     ProblemType,
     RequestTooLarge,
     problem_type,
@@ -125,7 +126,7 @@ def describe(
 
 
 def _anywhere() -> list[ProblemType]:
-    return [problem_type(exceptions.MethodNotAllowed), problem_type(exceptions.NotAcceptable)]
+    return [problem_type(kind) for kind in (exceptions.MethodNotAllowed, exceptions.NotAcceptable, Busy)]
 
 
 def _table(types: Iterable[ProblemType]) -> str:
@@ -148,6 +149,8 @@ def _add_problems(
     answers = generated["responses"]
     if BAD_REQUEST.status in by_status:
         by_status[BAD_REQUEST.status].append(BAD_REQUEST)
+    if Busy.status_code in by_status:
+        by_status[Busy.status_code].append(problem_type(Busy))
     for status, kinds in sorted(by_status.items()):
         name = "Or".join(kind.name for kind in kinds)
         shared.setdefault(name, _answer(kinds))

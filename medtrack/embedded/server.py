@@ -14,6 +14,7 @@ from medtrack.embedded.console import Console
 from medtrack.embedded.processes import Group, StopRequestedError, Supervisor
 from medtrack.embedded.refusal import RefusalError, last_lines
 from medtrack.embedded.restarts import keep_running
+from medtrack.postgresql.roles import role_of
 
 WEB_SECONDS = 60
 STEP_SECONDS = 600
@@ -42,6 +43,7 @@ class Server:
         self.port = ports.wanted_port(os.environ)
         ports.ensure_free(self.port)
         self.environ = environment.for_server(os.environ, var, self.port)
+        self.has_roles = False
 
     def run(self) -> None:
         self._start_services()
@@ -57,7 +59,9 @@ class Server:
             version = postgres.wanted_version(os.environ)
             self.console.say(f"Starting PostgreSQL {version}")
             url = postgres.start(self.supervisor, self.var, version=version, settings={})
+            # The owner's, which script/manage uses too; each process gets its own role's instead.
             self.environ["DATABASE_URL"] = url
+            self.has_roles = True
         if "REDIS_URL" not in given:
             self.console.say("Starting Redis")
             self.environ["REDIS_URL"] = redis.start(self.supervisor, self.var)
@@ -78,6 +82,8 @@ class Server:
         """Returns how to sign in to the demo."""
         self.console.say("Applying the migrations")
         self._manage("migrate", "--no-input")
+        if self.has_roles:
+            self._manage("database_roles")
         if not environment.is_debug(self.environ):
             self.console.say("Collecting the static files")
             self._manage("collectstatic", "--no-input")
@@ -92,11 +98,19 @@ class Server:
         for name, command in commands.items():
             # The shell gives way to the program, so that a signal reaches it.
             words = ["/bin/sh", "-c", f"exec {command}"]
-            self.console.relay(group.start(name, words, env=self.environ, folder=self.project))
+            self.console.relay(group.start(name, words, env=self._environ_of(name), folder=self.project))
         self.supervisor.wait_until(
             self._web_answers, seconds=WEB_SECONDS, otherwise="The web process did not answer on /livez"
         )
         return group
+
+    def _environ_of(self, process: str) -> dict[str, str]:
+        """A database that was given has the one role of its URL for all processes."""
+        if not self.has_roles:
+            return self.environ
+        return self.environ | {
+            "DATABASE_URL": postgres.url_of_role(self.environ["DATABASE_URL"], role_of(process))
+        }
 
     def _announce(self, logins: str) -> None:
         address = f"http://localhost:{self.port}"

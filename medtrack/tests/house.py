@@ -14,7 +14,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -23,6 +22,9 @@ from django.conf import settings
 from psycopg.rows import dict_row
 
 from medtrack.embedded.ports import free_port
+from medtrack.embedded.postgres import url_of_role
+from medtrack.postgresql.roles import role_of
+from medtrack.tests.database_role import server_url
 from medtrack.tests.own_services import OwnServices
 from notifications.fcm_standin.process import FcmStandin, die_with_parent
 
@@ -60,6 +62,7 @@ class House:
             self.dsn, redis_url = self._stack.enter_context(_Database()).dsn, _redis_url()
         self.environment = self._environment(redis_url)
         self.manage("migrate", "--verbosity", "0")
+        self.manage("database_roles")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -77,11 +80,12 @@ class House:
 
     def spawn(self, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         """A process of the house, in a session of its own; its output is added to the log of that name."""
+        role = {"DATABASE_URL": url_of_role(self.dsn, role_of(name))}
         with (self.directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self.environment | environment,
+                env=self.environment | role | environment,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -102,6 +106,7 @@ class House:
         process.wait()
 
     def manage(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+        """manage.py as the owner of the database, as script/manage runs it."""
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=self.environment | environment, check=True, capture_output=True
@@ -127,9 +132,15 @@ class House:
             return False
 
     def rows(self, sql: str, *params: object) -> list[dict[str, Any]]:
+        """As the owner of the database."""
         with psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True) as connection:
             cursor = connection.execute(sql.encode(), params)
             return cursor.fetchall() if cursor.description else []
+
+    def truncate(self, tables: str) -> None:
+        """These tables, and those that refer to them, past the triggers that refuse it."""
+        with psycopg.connect(self.dsn, options="-c session_replication_role=replica") as connection:
+            connection.execute(f"TRUNCATE {tables} CASCADE".encode())
 
     def violations(self) -> list[dict[str, Any]]:
         """What the engine did that it must not; ask when it is quiet."""
@@ -167,7 +178,7 @@ class _Database:
 
     def __init__(self) -> None:
         self.name = f"house_{uuid4().hex}"
-        self.dsn = self._url(self.name)
+        self.dsn = server_url(self.name)
 
     def __enter__(self) -> Self:
         self._run(f"CREATE DATABASE {self.name}")
@@ -177,12 +188,8 @@ class _Database:
         self._run(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     def _run(self, sql: str) -> None:
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
             connection.execute(sql.encode())
-
-    @staticmethod
-    def _url(name: str) -> str:
-        return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
 def _redis_url() -> str:

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
+from medtrack.tests.database_role import OWNER, acting_as
+
 _INSTANTS = {
     "dose_logs": ("due_at", "answer_by", "snoozed_until", "created_at"),
     "notification_logs": (
@@ -38,7 +40,7 @@ _INSTANTS = {
 def pass_by(minutes: float) -> None:
     """As if everything so far had happened that many minutes earlier. What is planned for later than an hour stays."""
     age = timedelta(minutes=minutes)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), acting_as(OWNER), connection.cursor() as cursor:
         cursor.execute(
             "SET LOCAL session_replication_role = replica"
         )  # past the triggers: events are append-only

@@ -14,6 +14,7 @@ from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import Medication
 from medtrack.common.ids import uuid7
 from medtrack.tests.builders import device_of, dose_due
+from medtrack.tests.database_role import OWNER, acting_as
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import Credentials
@@ -123,14 +124,21 @@ def test_what_must_hold_is_refused_by_the_database(house: None, name: str) -> No
         BREAKS[name]()
 
 
-@pytest.mark.parametrize("change", ["UPDATE dose_events SET action = 'taken'", "DELETE FROM dose_events"])
-def test_dose_events_are_append_only(house: None, change: str) -> None:
-    with (
-        pytest.raises(IntegrityError, match="dose_events is append-only"),
-        transaction.atomic(),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(change)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE dose_events SET action = 'taken'",
+        "DELETE FROM dose_events",
+        "TRUNCATE dose_events",
+        "TRUNCATE dose_logs CASCADE",
+    ],
+)
+def test_dose_events_are_append_only_even_for_the_owner(house: None, change: str) -> None:
+    refused = pytest.raises(IntegrityError, match="dose_events is append-only")
+    with acting_as(OWNER), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come cannot be truncated
+        with refused, transaction.atomic():
+            cursor.execute(change)
 
 
 @pytest.mark.parametrize("fate", ["accepted", "moot", "dead"])

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
+from medtrack.postgresql.roles import ROLES, role_of
 from medtrack.web.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def test_the_image_alone_is_the_web_process():
     assert " ".join(yaml.safe_load(command[1])) == parse_procfile(read("Procfile")).processes["web"]
 
 
-@pytest.mark.parametrize(("service", "oldest"), [("postgres", 16), ("redis", 7)])
+@pytest.mark.parametrize(("service", "oldest"), [("postgres", 15), ("redis", 7)])
 def test_the_services_are_new_enough(services, service, oldest):
     image, _, version = services[service]["image"].partition(":")
 
@@ -56,7 +57,8 @@ def test_the_services_keep_their_data_and_say_when_they_are_ready(services, serv
 
 def test_nothing_starts_before_the_migrations_are_applied(services):
     assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert services["migrate"]["command"] == "python manage.py migrate --no-input"
+    steps = ["python manage.py migrate --no-input", "python manage.py database_roles"]
+    assert services["migrate"]["command"] == f'sh -c "{" && ".join(steps)}"'
     for name in PROCESSES:
         assert services[name]["depends_on"] == {
             "migrate": {"condition": "service_completed_successfully"},
@@ -65,9 +67,34 @@ def test_nothing_starts_before_the_migrations_are_applied(services):
 
 
 def test_all_processes_run_the_same_image_with_the_same_settings(services):
+    def shared(name):
+        settings = services[name]["environment"].items()
+        return {key: value for key, value in settings if not key.startswith("DATABASE_")}
+
     for name in PROCESSES:
         assert services[name]["image"] == services["migrate"]["image"]
-        assert services[name]["environment"] == services["migrate"]["environment"]
+        assert shared(name) == shared("migrate")
+
+
+def test_each_process_has_the_database_role_of_its_work_and_no_other_password(services):
+    for name in PROCESSES:
+        role = role_of(name)
+        password = f"DATABASE_{role.removeprefix('medtrack_').upper()}_PASSWORD"
+        url = services[name]["environment"]["DATABASE_URL"]
+        assert url == f"postgresql://{role}:${{{password}:?choose one}}@postgres:5432/medtrack"
+        assert re.findall(r"\$\{(\w+_PASSWORD)", str(services[name])) == [password]
+
+
+def test_only_the_server_and_the_migrations_have_the_owners_password(services):
+    have = {name for name, service in services.items() if "POSTGRES_PASSWORD" in str(service)}
+
+    assert have == {"postgres", "migrate"}
+    passwords = services["migrate"]["environment"].keys() & {
+        "DATABASE_WEB_PASSWORD",
+        "DATABASE_ENGINE_PASSWORD",
+        "DATABASE_REPORT_PASSWORD",
+    }
+    assert len(passwords) == len(ROLES)
 
 
 def test_one_of_two_beats_may_die(services):

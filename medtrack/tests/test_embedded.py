@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
 import pytest
 
-from medtrack.embedded import environment, ports
+from medtrack.embedded import environment, ports, postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 30
@@ -92,6 +93,15 @@ class Serving:
         assert self.start().process.wait(WAIT_SECONDS) == 1
         assert "Traceback" not in self.shown
         return self.shown
+
+    def roles(self) -> dict[str, str | None]:
+        """By process the user of its DATABASE_URL."""
+        found = {}
+        for process in of_folder(self.project):
+            name = "web" if "web.py" in process.cmdline() else process.name()
+            if name in ("web", "sleep"):
+                found[name] = urlsplit(process.environ()["DATABASE_URL"]).username
+        return found
 
     def connect(self) -> psycopg.Connection:
         saved = dict(line.split("=", 1) for line in (self.var / "environment").read_text().splitlines())
@@ -169,6 +179,20 @@ class TestServe:
         connection.close()
         for name in ("environment", "secret-key"):
             assert (serving.var / name).stat().st_mode & 0o777 == 0o600
+
+    def test_each_process_has_the_database_role_of_its_work(self, serving):
+        serving.start().until_ready()
+
+        assert serving.roles() == {"web": "medtrack_web", "sleep": "medtrack_engine"}
+        with serving.connect() as connection:  # script/manage migrates
+            assert connection.info.user == "postgres"
+
+    def test_a_database_that_was_given_has_one_role_for_all(self, serving):
+        serving.environ |= {"DATABASE_URL": "postgresql://only@127.0.0.1:1/one", "DEBUG": "true"}
+        serving.start().until_ready()
+
+        assert serving.roles() == {"web": "only", "sleep": "only"}
+        assert not (serving.var / "postgres").exists()
 
     def test_starts_again_after_it_was_killed_and_has_its_data(self, serving):
         serving.start().until_ready()
@@ -272,7 +296,7 @@ class TestRefusals:
     def test_a_postgresql_version_that_is_not_there(self, serving):
         serving.environ["PGSERVER_POSTGRES_VERSION"] = "12"
 
-        assert "choose 16 or 18" in serving.refusal()
+        assert "choose 15, 16 or 18" in serving.refusal()
 
     def test_a_machine_without_python(self, tmp_path):
         (tmp_path / "bin").mkdir()
@@ -331,7 +355,17 @@ class TestRun:
             assert process.stdout.readline() == "ready\n"
             yield process
 
-    @pytest.mark.parametrize("version", ["16", "18"])
+    @pytest.mark.parametrize(
+        "version",
+        [
+            pytest.param(
+                "15",
+                marks=pytest.mark.skipif(not postgres.is_installed("15"), reason="Debian's is not there"),
+            ),
+            "16",
+            "18",
+        ],
+    )
     def test_django_and_psycopg_understand_the_urls_alike(self, temporary, version):
         code = (
             "import environ, os, psycopg, redis\n"

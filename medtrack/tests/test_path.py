@@ -73,4 +73,8 @@ def test_from_signing_up_to_the_push_the_answer_and_no_follow_up(house: House) -
     assert house.rows("SELECT count(*) FROM dose_events")[0]["count"] == 1
     eventually(lambda: not house.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
     assert house.violations() == []
+    sessions = house.rows(
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert {row["usename"] for row in sessions} == {"medtrack_web", "medtrack_engine"}
     assert compare(house.fcm.ledger(), house.rows) == Comparison([], [], 0, [], [])

@@ -2,10 +2,10 @@
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from medtrack.common.statements import Statement
+from medtrack.tests.database_role import server_url
 from users.models import User
 
 NUMBER = Statement("SELECT %(number)s::int AS the_prepared_number")
@@ -31,9 +31,7 @@ def test_statements_of_our_own_stay_prepared_and_no_others_do(db: None) -> None:
 def test_a_connection_that_was_cut_costs_no_request() -> None:
     assert NUMBER.rows(number=1) == [(1,)]
     assert connection.connection is not None
-    with psycopg.connect(
-        connection.connection.info.dsn, password=settings.DATABASES["default"]["PASSWORD"]
-    ) as other:
+    with psycopg.connect(server_url("postgres")) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
     connection.close_if_unusable_or_obsolete()  # as at the end of a request
     connection.health_check_enabled = True  # type: ignore[attr-defined]

@@ -17,9 +17,10 @@ from medtrack.common.limits import Limit
 from medtrack.common.problems import problem_types
 from medtrack.embedded.ports import free_port
 from medtrack.tests.api import PROBLEM_TYPES, SCHEMA, Client
-from medtrack.tests.belongings import Belongings, belongings_of
+from medtrack.tests.belongings import Belongings, belongings_of, undone
 from medtrack.tests.builders import claim_all, device_of, dose_due, medication_of, schedule_at
 from medtrack.tests.calls import OPERATIONS, call
+from medtrack.tests.locks import table_locked
 from notifications import erasing, queue
 from users.actions import Credentials
 from users.hashing import SLOT
@@ -81,7 +82,7 @@ def verify_twice(client: Client, anas: Belongings) -> Any:
 
 def erase_while_writing(client: Client, anas: Belongings) -> Any:
     """As if all attempts had been in vain; those who are in the way would need what this test did not commit."""
-    with patch.object(erasing, "ATTEMPTS", 0):
+    with patch.object(erasing, "PATIENCE", 0):
         return call(client, OPERATION["deleteMe"], anas)
 
 
@@ -109,6 +110,11 @@ def sign_in_while_another_does(client: Client, anas: Belongings) -> Any:
         return call(client, OPERATION["logIn"], anas)
 
 
+def wait_for_a_lock(client: Client, anas: Belongings) -> Any:
+    with table_locked("identities", limit="lock_timeout"), undone():
+        return call(client, OPERATION["logInSocially"], anas)
+
+
 def with_token(token: str) -> Any:
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=token)
@@ -126,6 +132,7 @@ PRODUCERS: dict[str, Producer] = {
     "InvalidRefreshToken": lambda ana, _: post(ana, "auth/refresh", {"refresh": "stale"}),
     "NotFound": lambda ana, _: ana.get(NOBODY),
     "MethodNotAllowed": lambda ana, _: ana.put("/api/v1/medications"),
+    "Busy": wait_for_a_lock,
     "NotAcceptable": lambda ana, _: ana.get("/api/v1/me", HTTP_ACCEPT="text/html"),
     "IntakeTooSoon": lambda ana, anas: twice(ana, anas, min_gap_minutes=60),
     "DailyLimitReached": lambda ana, anas: twice(ana, anas, max_per_day=1),

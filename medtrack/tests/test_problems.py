@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client as DjangoClient
 from django.test import override_settings
 from django.urls import path
 from rest_framework.request import Request
@@ -10,8 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from medtrack.tests.api import Client
-from medtrack.tests.builders import person
+from medtrack.tests.belongings import belongings_of
+from medtrack.tests.builders import PASSWORD, person
+from medtrack.tests.calls import OPERATIONS, call
+from medtrack.tests.locks import table_locked
 from users.actions import Credentials
+from users.models import User
 
 MEDICATIONS = "/api/v1/medications"
 
@@ -137,3 +142,35 @@ def test_what_is_wrong_is_said_in_the_language_of_each_caller(as_ana: Client) ->
     ]
     assert len(set(said)) == 3
     assert said[1] == said[3] == "Ensure this field has no more than 200 characters."
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
+@pytest.mark.parametrize(
+    ("operation", "table"),
+    [
+        ("listDoses", "dose_logs"),
+        ("takeDose", "dose_logs"),
+        ("recordDoseEvents", "dose_events"),
+        ("updateMe", "users"),
+    ],
+)
+def test_what_the_database_gives_up_is_busy_and_not_a_defect(operation: str, table: str, limit: str) -> None:
+    ana = person("Ana")
+    anas = belongings_of(ana)
+    (asked,) = (each for each in OPERATIONS if each.id == operation)
+    with table_locked(table, limit=limit):
+        answer = call(Client(ana), asked, anas)
+    assert (answer.status_code, answer.json()["type"]) == (503, "Busy")
+    assert int(answer["Retry-After"]) > 0
+    assert call(Client(ana), asked, anas).status_code < 300
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_the_database_gives_up_is_busy_too() -> None:
+    pages = DjangoClient(raise_request_exception=False)
+    pages.force_login(User.objects.create_superuser("root@example.com", PASSWORD))
+    with table_locked("users", limit="lock_timeout"):
+        answer = pages.get("/admin/")
+    assert (answer.status_code, answer.json()["type"]) == (503, "Busy")
+    assert pages.get("/admin/").status_code == 200

@@ -233,7 +233,7 @@ FROM (
     ORDER BY e.dose_id, e.recorded_at DESC
 ) last
 JOIN dose_logs d ON d.id = last.dose_id
-WHERE coalesce(last.since_the_one_before, 'infinity') > interval '5 seconds'
+WHERE (last.since_the_one_before IS NULL OR last.since_the_one_before > interval '5 seconds')
   AND NOT (d.status = last.action OR last.action = 'reopened' AND d.status IN ('pending', 'missed'))
 
 UNION ALL

@@ -12,6 +12,7 @@ from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.database_role import OWNER, acting_as
 from medtrack.tests.passing import pass_by
 from medtrack.tests.workers import closing, in_another_worker
 from notifications import queue
@@ -383,7 +384,8 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
             "'1 day', interval '1 min') t",
             [ana.user.id],
         )
-        cursor.execute("ANALYZE notification_logs")
+        with acting_as(OWNER):
+            cursor.execute("ANALYZE notification_logs")
         cursor.execute(queue._BY_KEY)
         params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
         queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MAX_DEVICES})

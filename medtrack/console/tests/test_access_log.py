@@ -11,6 +11,7 @@ from medtrack.console.models import AccessLog
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import signed_in, staff_member, superuser
 from medtrack.console.tests.test_roles import PAGES
+from medtrack.tests.database_role import OWNER, acting_as
 from users.actions import Credentials
 from users.models import User
 
@@ -93,10 +94,12 @@ def test_a_page_whose_row_cannot_be_written_is_not_shown(
     assert "zzcanary" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("deed", ["UPDATE access_log SET page = 'x'", "DELETE FROM access_log"])
-def test_postgresql_refuses_to_change_a_row(deed: str, house: House) -> None:
+@pytest.mark.parametrize(
+    "deed", ["UPDATE access_log SET page = 'x'", "DELETE FROM access_log", "TRUNCATE access_log"]
+)
+def test_postgresql_refuses_even_the_owner_to_change_a_row(deed: str, house: House) -> None:
     refused = pytest.raises(DatabaseError, match="append-only")
-    with refused, transaction.atomic(), connection.cursor() as cursor:
+    with acting_as(OWNER), refused, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(deed)
     assert AccessLog.objects.filter(pk=house.access.pk).exists()
 

@@ -16,7 +16,7 @@ QUIET = (
 def _poison_schedule(stage: Stage) -> None:
     """It is set aside with the reason; the others are planned and reminded of."""
     stage.people()
-    stage.rows("TRUNCATE dose_logs CASCADE")
+    stage.truncate("dose_logs")
     stage.rows("UPDATE schedules SET next_due_at = now() - interval '1 hour'")
     stage.rows(
         "UPDATE schedules SET cycle_type = 'weekly', cycle_value = '{\"days\": 3}' WHERE medication_id IN "

@@ -88,7 +88,7 @@ class Stage(House):
         self.stop_workers()
         self.fcm.clear_faults()
         self.fcm.set_latency(0)
-        self.rows("TRUNCATE users, push_deliveries, fault_leases CASCADE")
+        self.truncate("users, push_deliveries, fault_leases")
         self.forget_pace()
         self._start = len(self.fcm.ledger())
         self._lost_answers = self.fcm.state()["answers_lost"]

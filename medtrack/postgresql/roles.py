@@ -1,0 +1,236 @@
+"""The login roles of the database and their privileges.
+
+The owner of the tables, whoever runs `migrate`, is not among them. Nothing here runs as part of a request.
+"""
+
+import secrets
+from collections.abc import Mapping
+
+from django.db import DatabaseError, connection, transaction
+from psycopg import sql
+from psycopg.errors import DuplicateObject, UniqueViolation
+
+WEB, ENGINE, REPORT = "medtrack_web", "medtrack_engine", "medtrack_report"
+ROLES = (WEB, ENGINE, REPORT)
+# By the name of a process in the Procfile; every other process is the engine's.
+WEB_PROCESSES = frozenset({"web"})
+
+# What a login of each role begins with. Statements of ours are short: compiling one to machine code takes longer than
+# it saves.
+SETTINGS = {
+    # Proxies and phones give up after half a minute, so a request must fail before that.
+    WEB: {
+        "jit": "off",
+        "statement_timeout": "10s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "30s",
+    },
+    # The longest statement is the nightly check of a large database. A batch waits for other batches.
+    ENGINE: {
+        "jit": "off",
+        "statement_timeout": "15min",
+        "lock_timeout": "1min",
+        "idle_in_transaction_session_timeout": "5min",
+    },
+    REPORT: {
+        "statement_timeout": "5min",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "1min",
+        "default_transaction_read_only": "on",
+    },
+}
+
+# Web and engine read and write every table, also those of later migrations, except for these.
+FULL = ("SELECT", "INSERT", "UPDATE", "DELETE")
+READ_ONLY = ("SELECT",)
+NOTHING: tuple[str, ...] = ()
+EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    WEB: {
+        "access_log": ("SELECT", "INSERT"),
+        "auth_group": READ_ONLY,
+        "auth_group_permissions": READ_ONLY,
+        "auth_permission": READ_ONLY,
+        "django_content_type": READ_ONLY,
+        "django_migrations": READ_ONLY,
+        # Erasing a person deletes their events; a trigger refuses every other deletion.
+        "dose_events": ("SELECT", "INSERT", "DELETE"),
+        "engine_checks": READ_ONLY,
+        "engine_violations": READ_ONLY,
+        "heartbeats": READ_ONLY,
+    },
+    ENGINE: {
+        "access_log": NOTHING,
+        "account_emailaddress": NOTHING,
+        "account_emailconfirmation": NOTHING,
+        "auth_group": NOTHING,
+        "auth_group_permissions": NOTHING,
+        "auth_permission": NOTHING,
+        "django_admin_log": NOTHING,
+        "django_content_type": NOTHING,
+        "django_migrations": READ_ONLY,
+        "django_session": NOTHING,
+        "dose_events": READ_ONLY,
+        "engine_violations": READ_ONLY,
+        "mfa_authenticator": NOTHING,
+        "users_groups": NOTHING,
+        "users_user_permissions": NOTHING,
+    },
+}
+# Reports count; they need neither who a person is nor what anybody wrote. A new column is not theirs until it is here.
+REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "device_tokens": (
+        *("id", "user_id", "platform", "app_version", "created_at", "last_seen_at", "silent_since"),
+        *("revoked_at", "revoke_reason"),
+    ),
+    "dose_events": ("id", "dose_id", "action", "occurred_at", "recorded_at"),
+    "dose_logs": (
+        *(
+            "id",
+            "user_id",
+            "medication_id",
+            "schedule_id",
+            "log_date",
+            "scheduled_time",
+            "due_at",
+            "answer_by",
+        ),
+        *("quantity", "taken_quantity", "status", "taken_at", "snoozed_until", "created_at"),
+    ),
+    "engine_checks": ("id", "ran_at", "seconds", "violations"),
+    "engine_violations": ("invariant", "subject", "detail"),
+    "heartbeats": ("process", "at"),
+    "medications": ("id", "user_id", "is_active", "paused_at", "created_at", "deleted_at"),
+    "notification_logs": (
+        *("id", "user_id", "dose_id", "schedule_id", "device_id", "kind", "step", "send_at", "expires_at"),
+        *("status", "reason", "attempts", "claimed_at", "sent_at", "read_at", "closed_at", "created_at"),
+    ),
+    "patient_summaries": (
+        *("patient_id", "adherence_7", "adherence_30", "adherence_before", "last_answer_at", "device_count"),
+        *("silent_device_count", "failed_push_count", "refreshed_at"),
+    ),
+    "push_deliveries": (
+        *("id", "notification_id", "device_id", "outcome", "error_code", "attempts", "claimed_at"),
+        *("answered_at", "arrived_at", "shown_at", "opened_at"),
+    ),
+    "schedules": (
+        *("id", "medication_id", "cycle_type", "start_date", "end_date", "is_active", "reminder_enabled"),
+        *("next_due_at", "created_at", "deleted_at"),
+    ),
+    "users": ("id", "timezone", "language", "is_active", "is_staff", "created_at", "deleted_at"),
+}
+
+_LOCK = 7_305_814_024
+_PASSWORD_BYTES = 24
+
+
+def role_of(process: str) -> str:
+    """The role of a process of the Procfile."""
+    return WEB if process in WEB_PROCESSES else ENGINE
+
+
+def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:
+    """Creates what is missing and sets all privileges, as the owner of the tables. Running it again changes nothing.
+
+    `passwords` are by role. Returns the passwords that were generated: for each role that was created without one.
+    """
+    generated = {}
+    with transaction.atomic():
+        _run("SELECT pg_advisory_xact_lock({lock})", lock=sql.Literal(_LOCK))
+        for role in ROLES:
+            password = passwords.get(role, "")
+            if _create(role) and not password:
+                password = generated[role] = secrets.token_urlsafe(_PASSWORD_BYTES)
+            if password:
+                _set_password(role, password)
+            _set_settings(role)
+        _grant()
+    return generated
+
+
+def _create(role: str) -> bool:
+    """Whether it was missing. Roles belong to all databases of a server, so another one may create it meanwhile."""
+    if _value("SELECT count(*) FROM pg_roles WHERE rolname = {role}", role=sql.Literal(role)):
+        _restrict(role)
+        return False
+    try:
+        with transaction.atomic():
+            _run("CREATE ROLE {role} LOGIN", role=sql.Identifier(role))
+    except DatabaseError as error:
+        if isinstance(error.__cause__, DuplicateObject | UniqueViolation):
+            return False
+        raise
+    return True
+
+
+def _restrict(role: str) -> None:
+    """Takes away what nobody needs; without need it writes nothing, or two databases would be in each other's way."""
+    exceeds = (
+        "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR NOT rolcanlogin "
+        "FROM pg_roles WHERE rolname = {role}"
+    )
+    if _value(exceeds, role=sql.Literal(role)):
+        _run(
+            "ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS",
+            role=sql.Identifier(role),
+        )
+
+
+def _set_password(role: str, password: str) -> None:
+    """Hashed here, so that no log of the server has it."""
+    connection.ensure_connection()
+    pgconn = connection.connection.pgconn
+    hashed = pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    _run("ALTER ROLE {role} PASSWORD {hashed}", role=sql.Identifier(role), hashed=sql.Literal(hashed))
+
+
+def _set_settings(role: str) -> None:
+    for name, value in SETTINGS[role].items():
+        _run(
+            "ALTER ROLE {role} IN DATABASE {database} SET {name} = {value}",
+            role=sql.Identifier(role),
+            database=_database(),
+            name=sql.Identifier(name),
+            value=sql.Literal(value),
+        )
+
+
+def _grant() -> None:
+    """Everything is taken away and given anew in one transaction: running processes notice nothing."""
+    roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
+    both = sql.SQL(", ").join(map(sql.Identifier, (WEB, ENGINE)))
+    _run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    _run("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC", database=_database())
+    _run("GRANT CONNECT ON DATABASE {database} TO {roles}", database=_database(), roles=roles)
+    _run("GRANT USAGE ON SCHEMA public TO {roles}", roles=roles)
+    _run("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {roles}", roles=roles)
+    full = sql.SQL(", ".join(FULL))
+    _run("GRANT {full} ON ALL TABLES IN SCHEMA public TO {both}", full=full, both=both)
+    _run("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {full} ON TABLES TO {both}", full=full, both=both)
+    for role, tables in EXCEPTIONS.items():
+        for table, privileges in tables.items():
+            taken = sql.SQL(", ").join(sql.SQL(name) for name in FULL if name not in privileges)
+            names = {"table": sql.Identifier(table), "role": sql.Identifier(role)}
+            _run("REVOKE {taken} ON {table} FROM {role}", taken=taken, **names)
+    for table, columns in REPORT_COLUMNS.items():
+        _run(
+            "GRANT SELECT ({columns}) ON {table} TO {role}",
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            table=sql.Identifier(table),
+            role=sql.Identifier(REPORT),
+        )
+
+
+def _database() -> sql.Identifier:
+    return sql.Identifier(connection.settings_dict["NAME"])
+
+
+def _run(statement: str, **parts: sql.Composable) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(statement).format(**parts))
+
+
+def _value(question: str, **parts: sql.Composable) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(question).format(**parts))
+        (value,) = cursor.fetchone()
+    return value
