@@ -56,6 +56,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "dose_events": ("SELECT", "INSERT", "DELETE"),
         "engine_checks": READ_ONLY,
         "engine_violations": READ_ONLY,
+        "firebase_projects": READ_ONLY,
         "heartbeats": READ_ONLY,
     },
     ENGINE: {
@@ -80,7 +81,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "device_tokens": (
         *("id", "user_id", "platform", "app_version", "created_at", "last_seen_at", "silent_since"),
-        *("revoked_at", "revoke_reason"),
+        *("suspect_since", "revoked_at", "revoke_reason"),
     ),
     "dose_events": ("id", "dose_id", "action", "occurred_at", "recorded_at"),
     "dose_logs": (
