@@ -5,8 +5,8 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from http.client import HTTPSConnection
-from typing import Any
 
 import pytest
 from h2.connection import H2Connection
@@ -17,6 +17,8 @@ from medtrack.tests.nginx import Nginx
 
 # The kernel chooses which of several processes a connection reaches.
 CONNECTIONS = 20
+LIMIT_PER_ADDRESS = 200  # deploy/nginx/nginx.conf.template
+ANSWERED = (401, "NotAuthenticated")
 UNFINISHED = [
     *((":method", "POST"), (":path", "/api/v1/auth/login"), (":scheme", "http"), (":authority", "localhost")),
     *(("content-type", "application/json"), ("content-length", "100")),
@@ -70,10 +72,10 @@ def test_unfinished_requests_over_http2_stop_no_process(house: House) -> None:
 
 
 @contextmanager
-def slow_clients(request: str, connect: Callable[[], socket.socket]) -> Iterator[None]:
-    """Eight of them from one address: more than web has threads."""
+def slow_clients(request: str, connect: Callable[[], socket.socket], *, count: int = 8) -> Iterator[None]:
+    """From one address; eight are more than web has threads."""
     with ExitStack() as stack:
-        for _ in range(8):
+        for _ in range(count):
             stack.enter_context(connect()).sendall(request.encode())
         yield
 
@@ -89,23 +91,33 @@ def test_a_request_that_needs_no_body_does_not_wait_for_one(house: House, kind: 
             assert house.answers("livez")
 
 
-def asked(nginx: Nginx, method: str, path: str, **headers: str) -> tuple[int, Any, dict[str, str]]:
-    connection = HTTPSConnection("localhost", nginx.https_port, context=nginx.context, timeout=20)
+def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
+    """The status and the type of the problem that a request without a token is."""
+    connection = HTTPSConnection(
+        "localhost", nginx.https_port, context=nginx.context, timeout=20, source_address=(source, 0)
+    )
     try:
-        connection.request(method, path, headers=headers)
+        connection.request("GET", "/api/v1/me")
         response = connection.getresponse()
-        return response.status, response.read(), dict(response.getheaders())
+        return response.status, json.loads(response.read())["type"]
     finally:
         connection.close()
 
 
+def connect_over_tls(nginx: Nginx) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", nginx.https_port))
+    return nginx.context.wrap_socket(plain, server_hostname="localhost")
+
+
 @pytest.mark.parametrize("kind", SLOW)
 def test_behind_the_proxy_slow_clients_delay_no_one(nginx: Nginx, kind: str) -> None:
-    def connect() -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", nginx.https_port))
-        return nginx.context.wrap_socket(plain, server_hostname="localhost")
-
-    with slow_clients(SLOW[kind], connect):
+    with slow_clients(SLOW[kind], partial(connect_over_tls, nginx)):
         for _ in range(8):
-            status, body, _ = asked(nginx, "GET", "/api/v1/me")
-            assert (status, json.loads(body)["type"]) == (401, "NotAuthenticated")
+            assert answer_for(nginx, "127.0.0.1") == ANSWERED
+
+
+def test_one_address_cannot_take_every_connection(nginx: Nginx) -> None:
+    with slow_clients(SLOW["half a body"], partial(connect_over_tls, nginx), count=LIMIT_PER_ADDRESS):
+        eventually(lambda: answer_for(nginx, "127.0.0.1") == (429, "Throttled"), within=8)
+        assert answer_for(nginx, "127.0.0.7") == ANSWERED
+    eventually(lambda: answer_for(nginx, "127.0.0.1") == ANSWERED)
