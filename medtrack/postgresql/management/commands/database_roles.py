@@ -20,8 +20,8 @@ class Command(BaseCommand):
                 generated = make_roles(settings.DATABASE_ROLE_PASSWORDS)
             except ProgrammingError as error:
                 raise CommandError(
-                    f"PostgreSQL refused: {str(error).strip()}. Run this as the owner of the tables, who needs CREATEROLE, "
-                    "or have an administrator create the roles first."
+                    f"PostgreSQL refused: {str(error).splitlines()[0]}. Run this as the owner of the tables, who needs "
+                    "CREATEROLE."
                 ) from error
         for role, password in generated.items():
             self.stdout.write(f"{role} was created with the password {password}")
