@@ -10,9 +10,12 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from rest_framework.response import Response
 
+from medtrack import shared_metrics
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
 
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
+shared_metrics.share(settings.VAR_DIR / "metrics")
 _django = get_wsgi_application()
 
 # What the application is made of stays for good, and no request should pay for a search for cycles: none is left of

@@ -4,7 +4,7 @@ import structlog
 from celery import shared_task
 
 from medtrack.common.clock import database_now
-from notifications import dispatcher, heartbeats, queue  # noqa: F401 - workers and beat give signs of life
+from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.erasing import sweep_erased
 from notifications.silence import mark_silent
 from notifications.violations import record_check
@@ -26,9 +26,14 @@ def enqueue_follow_ups() -> None:
         log.info("follow-ups enqueued", reminders=enqueued)
 
 
-@shared_task
+@shared_task(throws=(dispatcher.FirebaseNotConfigured,))
 def dispatch_reminders() -> None:
-    dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)
+    try:
+        transport = dispatcher.transport()
+    except dispatcher.FirebaseNotConfigured as error:
+        log.error("nothing is sent", reason=str(error))
+        raise
+    dispatcher.dispatch(transport=transport, pace=dispatcher.pace(), time_slice=TIME_SLICE)
 
 
 @shared_task
