@@ -29,6 +29,7 @@ app.conf.beat_schedule = {
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
         ("enqueue follow-ups", "notifications.tasks.enqueue_follow_ups", 30.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
+        ("clear silent devices", "notifications.tasks.clear_silent_devices", 60.0),
         ("mark silent devices", "notifications.tasks.mark_silent_devices", 3600.0),
         ("sum up patients", "medtrack.console.tasks.refresh_summaries", 300.0),
     )

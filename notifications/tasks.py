@@ -6,7 +6,7 @@ from celery import shared_task
 from medtrack.common.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.erasing import sweep_erased
-from notifications.silence import mark_silent
+from notifications.silence import clear_heard, mark_silent
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -47,3 +47,10 @@ def check_engine() -> None:
 def mark_silent_devices() -> None:
     if silent := mark_silent(now=database_now()):
         log.info("devices silent", devices=silent)
+
+
+@shared_task
+def clear_silent_devices() -> None:
+    """Every minute, so that the console never calls a phone silent for long on which its owner takes doses."""
+    if heard := clear_heard(now=database_now()):
+        log.info("devices heard again", devices=heard)
