@@ -23,7 +23,7 @@ from medtrack.process_metrics import Processes, database_connections
 from notifications.counters import BOUNDS, Counters, read_counters
 from notifications.lateness import late_doses
 from notifications.models import TaskRun
-from notifications.standing import heartbeats, last_check, queue_state, silent_devices
+from notifications.standing import heartbeats, last_check, queue_state, silent_devices, task_runs
 from notifications.violations import INVARIANTS
 
 # Whoever scrapes asks again in a moment.
@@ -38,7 +38,7 @@ class _Engine(Collector):
             yield from _lateness()
             yield from _of_counters(read_counters())
             yield from _of_processes(now)
-            yield from _of_tasks(list(TaskRun.objects.order_by("task")), now)
+            yield from _of_tasks(task_runs(), now)
             check = last_check()
             if check is not None:
                 yield from _of_check(check.violations, (now - check.ran_at).total_seconds())
