@@ -1,7 +1,6 @@
 """The Celery application and its beat schedule. Ticks carry no arguments: the rows are the queue."""
 
 import logging.config
-import os
 from typing import Any
 
 from celery import Celery
@@ -12,7 +11,9 @@ from django.dispatch import receiver
 from django_structlog.celery.signals import modify_context_before_task_publish
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+from medtrack.start import load_settings
+
+load_settings()
 
 app = Celery("medtrack")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -1,44 +1,28 @@
-"""All settings, from the environment; README.md has the table. A missing required value stops the start."""
+"""All settings, from the environment; README.md has the table. One that cannot be used stops the start."""
 
-from collections.abc import Callable
+import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import django_stubs_ext
-import environ
 import structlog
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
 from medtrack.common.limits import Limit, with_changes
 from medtrack.logs import logging_config
+from medtrack.settings_reader import Reader
 from users.issuers import Issuer, parse_issuers
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-T = TypeVar("T")
-
-
-def required(name: str, remedy: str) -> str:
-    value: str = env.str(name, default="")
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set: {remedy}")
-    return value
-
-
-def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
-    try:
-        return read(env.str(name, default=""))
-    except (ValueError, ImproperlyConfigured) as error:
-        raise ImproperlyConfigured(f"{name} cannot be understood: {error}; {remedy}") from error
-
+# Every problem is gathered, and all of them end the start below.
+env = Reader(os.environ)
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-SECRET_KEY = required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
+SECRET_KEY = env.required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
@@ -103,8 +87,8 @@ TEMPLATES = [
 ]
 
 # Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
-required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
-_database: dict[str, Any] = env.db("DATABASE_URL")
+env.required("DATABASE_URL", "point it at PostgreSQL 14-18, or run script/server, which brings its own.")
+_database: dict[str, Any] = env.db("DATABASE_URL", default="postgresql:///medtrack")
 _database["ENGINE"] = "medtrack.postgresql"
 # A database that restarted leaves dead connections behind; nobody's request is to find out.
 _database["CONN_HEALTH_CHECKS"] = True
@@ -188,9 +172,9 @@ SOCIAL_ISSUERS = {
         ),
     )
 }
-OUTSIDE_ISSUERS = understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
+OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
 # Generous by address: behind one of a mobile network are thousands of people.
-THROTTLES = understood(
+THROTTLES = env.understood(
     "THROTTLES",
     lambda text: with_changes(
         {
@@ -267,7 +251,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Celery carries ticks, never truth: a lost or doubled message costs seconds, not doses.
-REDIS_URL = required(
+REDIS_URL = env.required(
     "REDIS_URL", "point it at Redis 6.2 or newer, or run script/server, which brings its own."
 )
 CELERY_BROKER_URL = REDIS_URL
@@ -283,11 +267,7 @@ DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 # Mail. Without a server to send it by, or an app to lead to, the log says so for every mail.
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://" if DEBUG else "")
-_email: dict[str, Any] = understood(
-    "EMAIL_URL",
-    lambda _: env.email_url_config(EMAIL_URL or "dummymail://"),
-    "write for example smtp+tls://user:password@mail.example.org:587.",
-)
+_email: dict[str, Any] = env.email_url_config(EMAIL_URL or "dummymail://")
 EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]
 EMAIL_HOST, EMAIL_PORT = _email["EMAIL_HOST"], _email["EMAIL_PORT"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"], _email["EMAIL_HOST_PASSWORD"]
@@ -350,12 +330,14 @@ CONTENT_SECURITY_POLICY = {
 }
 
 SENTRY_DSN: str = env.str("SENTRY_DSN", default="")
-if SENTRY_DSN:
-    error_reports.start(SENTRY_DSN)
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
 LOGGING = logging_config(LOG_FORMAT)
+
+env.refuse()
+if SENTRY_DSN:
+    error_reports.start(SENTRY_DSN)
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,

@@ -1,7 +1,6 @@
 """The WSGI entry of the web process."""
 
 import gc
-import os
 import re
 from io import BytesIO
 from typing import Any
@@ -11,8 +10,9 @@ from django.core.wsgi import get_wsgi_application
 from rest_framework.response import Response
 
 from medtrack import shared_metrics
+from medtrack.start import load_settings
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+load_settings()
 
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 shared_metrics.share(settings.VAR_DIR / "metrics")

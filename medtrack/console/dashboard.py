@@ -349,9 +349,7 @@ def _pushes(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
                 "late" if no_device else "",
                 links.rows(
                     NotificationLog,
-                    status__exact="moot",
-                    reason__exact="no_device",
-                    kind__in="due,follow_up,snoozed",
+                    fate="no_device",
                     **_between(hours[0].start, hours[-1].start + HOUR),
                 ),
             ),
