@@ -100,7 +100,7 @@ def test_what_became_of_reminders_is_counted(ana: Credentials, cleo: Credentials
     queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
     found = scrape()
     assert found["medtrack_reminders_moot_total/no_device"] == 1
-    assert found["medtrack_deliveries_total/accepted/"] == 1
+    assert found["medtrack_deliveries_total//accepted"] == 1
     buckets = {
         le: found[f"medtrack_reminder_lateness_seconds_bucket/{le}"] for le in ("30.0", "60.0", "+Inf")
     }
