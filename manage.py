@@ -1,9 +1,13 @@
 #!/usr/bin/env python
-import os
 import sys
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+    from medtrack.start import load_settings, print_settings
+
+    if sys.argv[1:] == ["check_settings"]:
+        sys.exit(print_settings())
+    load_settings()
+
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -1,7 +1,6 @@
 """The Celery application and its beat schedule. Ticks carry no arguments: the rows are the queue."""
 
 import logging.config
-import os
 from typing import Any
 
 from celery import Celery
@@ -12,7 +11,9 @@ from django.dispatch import receiver
 from django_structlog.celery.signals import modify_context_before_task_publish
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+from medtrack.start import load_settings
+
+load_settings()
 
 app = Celery("medtrack")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -29,6 +30,7 @@ app.conf.beat_schedule = {
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
         ("enqueue follow-ups", "notifications.tasks.enqueue_follow_ups", 30.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),
+        ("clear silent devices", "notifications.tasks.clear_silent_devices", 60.0),
         ("mark silent devices", "notifications.tasks.mark_silent_devices", 3600.0),
         ("sum up patients", "medtrack.console.tasks.refresh_summaries", 300.0),
     )

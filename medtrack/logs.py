@@ -38,11 +38,13 @@ def logging_config(log_format: str) -> dict[str, Any]:
                 "foreign_pre_chain": _SHARED,
             }
         },
+        "filters": {"repeated_errors": {"()": "medtrack.log_limits.RepeatedErrors"}},
         "handlers": {
             "stdout": {
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stdout",
                 "formatter": "structured",
+                "filters": ["repeated_errors"],
             }
         },
         "root": {"handlers": ["stdout"], "level": "INFO"},

@@ -1,45 +1,29 @@
-"""All settings, from the environment; README.md has the table. A missing required value stops the start."""
+"""All settings, from the environment; README.md has the table. One that cannot be used stops the start."""
 
-from collections.abc import Callable
+import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import django_stubs_ext
-import environ
 import structlog
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
 from medtrack.common.limits import Limit, with_changes
 from medtrack.common.proxies import LOOPBACK, parse_networks
 from medtrack.logs import logging_config
+from medtrack.settings_reader import Reader
 from users.issuers import Issuer, parse_issuers
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-T = TypeVar("T")
-
-
-def required(name: str, remedy: str) -> str:
-    value: str = env.str(name, default="")
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set: {remedy}")
-    return value
-
-
-def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
-    try:
-        return read(env.str(name, default=""))
-    except (ValueError, ImproperlyConfigured) as error:
-        raise ImproperlyConfigured(f"{name} cannot be understood: {error}; {remedy}") from error
-
+# Every problem is gathered, and all of them end the start below.
+env = Reader(os.environ)
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-SECRET_KEY = required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
+SECRET_KEY = env.required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
@@ -71,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "medtrack.probes.Probes",
+    "medtrack.common.request_metrics.RequestMetrics",
     "medtrack.common.proxies.TrustedProxies",
     "medtrack.common.request_log.RequestLog",
     "django.middleware.security.SecurityMiddleware",
@@ -107,8 +92,8 @@ TEMPLATES = [
 ]
 
 # Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
-required("DATABASE_URL", "point it at PostgreSQL 15-18, or run script/server, which brings its own.")
-_database: dict[str, Any] = env.db("DATABASE_URL")
+env.required("DATABASE_URL", "point it at PostgreSQL 15-18, or run script/server, which brings its own.")
+_database: dict[str, Any] = env.db("DATABASE_URL", default="postgresql:///medtrack")
 _database["ENGINE"] = "medtrack.postgresql"
 # A database that restarted leaves dead connections behind; nobody's request is to find out.
 _database["CONN_HEALTH_CHECKS"] = True
@@ -122,8 +107,9 @@ if env.str("DATABASE_OWNER_URL", default=""):
     DATABASE_OWNER = {name: _owner.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
     DATABASE_OWNER["OPTIONS"] = _owner.get("OPTIONS", {})
 DATABASE_ROLE_PASSWORDS = {
-    f"medtrack_{name}": env.str(f"DATABASE_{name.upper()}_PASSWORD", default="")
-    for name in ("web", "engine", "report")
+    "medtrack_web": env.str("DATABASE_WEB_PASSWORD", default=""),
+    "medtrack_engine": env.str("DATABASE_ENGINE_PASSWORD", default=""),
+    "medtrack_report": env.str("DATABASE_REPORT_PASSWORD", default=""),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -204,9 +190,9 @@ SOCIAL_ISSUERS = {
         ),
     )
 }
-OUTSIDE_ISSUERS = understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
+OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
 # Generous by address: behind one of a mobile network are thousands of people.
-THROTTLES = understood(
+THROTTLES = env.understood(
     "THROTTLES",
     lambda text: with_changes(
         {
@@ -285,7 +271,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Celery carries ticks, never truth: a lost or doubled message costs seconds, not doses.
-REDIS_URL = required(
+REDIS_URL = env.required(
     "REDIS_URL", "point it at Redis 6.2 or newer, or run script/server, which brings its own."
 )
 CELERY_BROKER_URL = REDIS_URL
@@ -301,11 +287,7 @@ DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 # Mail. Without a server to send it by, or an app to lead to, the log says so for every mail.
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://" if DEBUG else "")
-_email: dict[str, Any] = understood(
-    "EMAIL_URL",
-    lambda _: env.email_url_config(EMAIL_URL or "dummymail://"),
-    "write for example smtp+tls://user:password@mail.example.org:587.",
-)
+_email: dict[str, Any] = env.email_url_config(EMAIL_URL or "dummymail://")
 EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]
 EMAIL_HOST, EMAIL_PORT = _email["EMAIL_HOST"], _email["EMAIL_PORT"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email["EMAIL_HOST_USER"], _email["EMAIL_HOST_PASSWORD"]
@@ -343,12 +325,8 @@ STORAGES = {
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-if env.str("PROXY_COUNT", default=""):
-    raise ImproperlyConfigured(
-        "PROXY_COUNT is no longer read: remove it, and name the addresses of your proxies in TRUSTED_PROXIES,"
-        " for example 10.0.0.0/8; proxies on this machine are trusted by default."
-    )
-TRUSTED_PROXIES = understood(
+env.str("PROXY_COUNT", default="")  # the former setting, refused with its remedy
+TRUSTED_PROXIES = env.understood(
     "TRUSTED_PROXIES",
     lambda text: parse_networks(text or LOOPBACK),
     "write addresses or networks, for example 127.0.0.0/8,10.1.2.3.",
@@ -377,12 +355,14 @@ CONTENT_SECURITY_POLICY = {
 }
 
 SENTRY_DSN: str = env.str("SENTRY_DSN", default="")
-if SENTRY_DSN:
-    error_reports.start(SENTRY_DSN)
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="console" if DEBUG else "json")
 LOGGING = logging_config(LOG_FORMAT)
+
+env.refuse()
+if SENTRY_DSN:
+    error_reports.start(SENTRY_DSN)
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,

@@ -12,14 +12,17 @@ from django.core.signals import request_finished
 from django.core.wsgi import get_wsgi_application
 from rest_framework.response import Response
 
+from medtrack import shared_metrics
+from medtrack.start import load_settings
 from medtrack.web.activity import activity
 from medtrack.web.lifeline import die_with_parent
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
+load_settings()
 
 # The body of these means nothing, and reading it may take as long as its sender likes.
 _BODILESS = ("GET", "HEAD")
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
+shared_metrics.share(settings.VAR_DIR / "metrics")
 _django = get_wsgi_application()
 
 # What the application is made of stays for good, and no request should pay for a search for cycles: none is left of

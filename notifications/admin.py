@@ -13,7 +13,7 @@ from medtrack.common.admin import SUPERUSERS, GuardedInline, ReadOnlyAdmin
 from medtrack.common.clock import database_now
 from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
-from notifications.querysets import FATES, Fate, NotificationLogQuerySet
+from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
 from notifications.trace import trace
 
 FATE_NAMES = {
@@ -44,12 +44,13 @@ class FateFilter(admin.SimpleListFilter):
     parameter_name = "fate"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(fate.value, FATE_NAMES[fate]) for fate in Fate]
+        fates = [(fate.value, FATE_NAMES[fate]) for fate in Fate]
+        return [*fates, ("no_device", _("not sent: there was no device"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[NotificationLog]
     ) -> QuerySet[NotificationLog]:
-        condition = FATES.get(cast(Fate, self.value()))
+        condition = NO_DEVICE if self.value() == "no_device" else FATES.get(cast(Fate, self.value()))
         return (
             cast(NotificationLogQuerySet, queryset).about_doses().filter(condition) if condition else queryset
         )

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from firebase_admin import credentials
+from google.auth.exceptions import GoogleAuthError
 
 from notifications import queue
 from notifications.fail_points import reach
@@ -322,17 +323,28 @@ def _wait(outcome: Outcome, attempts: int) -> timedelta:
     return wait * random.uniform(1, 1.1)  # noqa: S311
 
 
+class FirebaseNotConfigured(ImproperlyConfigured):
+    """Firebase's settings are missing or cannot be used: nothing is sent, and reminders stay queued."""
+
+
 @lru_cache(maxsize=1)
 def transport() -> FcmTransport:
-    """This process's connection to FCM, made at first use and so after any fork. Raises ImproperlyConfigured."""
-    credential = _credential()
+    """This process's connection to FCM, made at first use and so after any fork. Raises FirebaseNotConfigured."""
+    try:
+        credential = _credential()
+        made = FcmTransport(
+            credential,
+            project_id=settings.FIREBASE_PROJECT_ID or credential.project_id,
+            endpoint=settings.FCM_ENDPOINT,
+            ca_file=settings.FCM_CA_FILE,
+        )
+    except (ValueError, OSError, GoogleAuthError) as error:
+        raise FirebaseNotConfigured(
+            f"Firebase's settings cannot be used ({type(error).__name__}): "
+            "`manage.py check_settings` says which. Reminders stay queued until then."
+        ) from error
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again for every thousand pushes
-    return FcmTransport(
-        credential,
-        project_id=settings.FIREBASE_PROJECT_ID or credential.project_id,
-        endpoint=settings.FCM_ENDPOINT,
-        ca_file=settings.FCM_CA_FILE,
-    )
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -359,7 +371,7 @@ def _credential() -> credentials.Base:
         )
     if settings.GOOGLE_APPLICATION_CREDENTIALS:
         return credentials.ApplicationDefault()
-    raise ImproperlyConfigured(
+    raise FirebaseNotConfigured(
         "Firebase is not configured: set FIREBASE_PROJECT_ID, FIREBASE_CLIENT_EMAIL and FIREBASE_PRIVATE_KEY, "
         "or GOOGLE_APPLICATION_CREDENTIALS. Reminders stay queued until then."
     )

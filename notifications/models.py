@@ -351,3 +351,41 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_process_display()} {self.at:%Y-%m-%d %H:%M}Z"
+
+
+class TaskRun(models.Model):
+    """The last runs of one periodic task: when it last succeeded, how long that took, and how it last failed."""
+
+    task = models.CharField(_("task"), max_length=100, primary_key=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True, editable=False)
+    seconds = models.FloatField(_("seconds"), null=True, blank=True, editable=False)
+    failed_at = models.DateTimeField(_("failed at"), null=True, blank=True, editable=False)
+    # The name of the exception's class: its message may contain a row.
+    error = models.CharField(_("error"), max_length=100, blank=True, db_default="", editable=False)
+
+    class Meta:
+        db_table = "task_runs"
+        default_permissions = ()
+        verbose_name = _("task run")
+        verbose_name_plural = _("task runs")
+
+    def __str__(self) -> str:
+        return self.task
+
+    @property
+    def is_failing(self) -> bool:
+        return self.failed_at is not None and (self.finished_at is None or self.failed_at > self.finished_at)
+
+
+class EngineCounter(models.Model):
+    """A number that only grows; `notifications.counters` owns the names."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    value = models.FloatField(default=0)
+
+    class Meta:
+        db_table = "engine_counters"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

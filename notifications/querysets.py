@@ -39,6 +39,8 @@ FATES = {
     # What was tried in vain and then needed no more was not refused by every device.
     Fate.DEAD: Q(status="dead") & ~Q(reason__in=NEEDLESS),
 }
+# Nobody could be reminded: no fate of the reminder, but of the person.
+NO_DEVICE = Q(status="moot", reason="no_device")
 
 
 class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
@@ -75,10 +77,12 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         return self.filter(id__gte=first_id, send_at__gte=since, send_at__lt=until)
 
     def fates_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
-        """For each hour from `since` in which there are reminders its start and how many met which fate."""
+        """For each hour from `since` in which there are reminders its start, how many met which fate, and how many
+        had no device to go to."""
         hour = models.Func(
             Value(HOUR), F("send_at"), Value(since), function="date_bin", output_field=models.DateTimeField()
         )
         counts = {fate.value: Count("id", filter=condition) for fate, condition in FATES.items()}
+        counts["no_device"] = Count("id", filter=NO_DEVICE)
         rows = self.annotate(hour=hour).values("hour").annotate(**counts).order_by("hour")
         return cast("models.QuerySet[NotificationLog, dict[str, Any]]", rows)

@@ -5,6 +5,7 @@ sent; a mark counts only while the token still holds. A row whose lease ran out 
 killed worker needs no clean-up. Ids are text here: that is how they came and how they go on.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -19,6 +20,8 @@ from django.db import connection, transaction
 
 from dosing.planning import ANSWER_WINDOW
 from medtrack.common.ids import uuid7_text
+from notifications.counters import BOUNDS, count_answers, count_moot
+from notifications.explanations import Reason
 from notifications.quiet_hours import quiet_until
 from notifications.transports.outcomes import Outcome, Verdict
 
@@ -95,6 +98,10 @@ class _Row(NamedTuple):
     timezone: str | None
     quiet_from: time | None
     quiet_to: time | None
+
+    @property
+    def is_moot(self) -> bool:
+        return self.obstacle not in (None, "device_in_doubt") and not self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +195,13 @@ def enqueue_follow_ups() -> int:
 
 
 def _enqueue(*statements: _Statement) -> int:
+    reasons: Counter[str] = Counter()
     with connection.cursor() as cursor:
-        return sum(_execute(cursor, sql, params) for sql, params in statements)
+        for sql, params in statements:
+            _execute(cursor, sql, params)
+            reasons.update(dict(cursor.fetchall()))
+    count_moot({reason: count for reason, count in reasons.items() if reason})
+    return reasons.total()
 
 
 def _execute(cursor: Any, sql: str, params: Mapping[str, Any]) -> int:
@@ -209,6 +221,8 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
         cursor.execute(_BY_KEY)
         _execute(cursor, _CLAIM, params | {"devices": MAX_DEVICES})
         rows = [_Row(*row) for row in cursor.fetchall()]
+        # What was tried before is closed as accepted or dead.
+        count_moot(Counter(row.obstacle for row in rows if row.is_moot))
     return Claim(len(rows), _pushes(lease_token, rows))
 
 
@@ -269,6 +283,8 @@ def hold(pushes: Sequence[Push]) -> None:
     }
     with connection.cursor() as cursor:
         _execute(cursor, _HOLD, params)
+        given_up = sum(status == "moot" for (status,) in cursor.fetchall())
+    count_moot({Reason.QUIET_HOURS.value: given_up} if given_up else {})
 
 
 def mark(results: Sequence[Result]) -> Marked:
@@ -293,12 +309,22 @@ def mark(results: Sequence[Result]) -> Marked:
         "outcomes": _column(_DELIVERY_OUTCOME[outcome.verdict] for _, _, outcome in deliveries),
         "message_ids": _column(outcome.message_id for _, _, outcome in deliveries),
         "error_codes": _column(outcome.code for _, _, outcome in deliveries),
+        "bounds": list(BOUNDS),
     }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         _execute(cursor, _MARK, params)
-        held, slowest = cursor.fetchone()
-    return Marked(lost=len(reminders) - held, slowest=slowest)
+        rows = cursor.fetchall()
+        held = [row for row in rows if row[1] is None]
+        count_answers(
+            {(outcome, code): count for _, outcome, code, count, _, _ in rows if outcome is not None},
+            {bucket: count for bucket, _, _, count, _, _ in held if bucket is not None},
+            sum(row[5] for row in held),
+        )
+    return Marked(
+        lost=len(reminders) - sum(row[3] for row in held),
+        slowest=max((row[4] for row in held if row[4] is not None), default=None),
+    )
 
 
 def _column(values: Iterable[str]) -> str:

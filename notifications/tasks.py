@@ -4,9 +4,9 @@ import structlog
 from celery import shared_task
 
 from medtrack.common.clock import database_now
-from notifications import dispatcher, heartbeats, queue  # noqa: F401 - workers and beat give signs of life
+from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.erasing import sweep_erased
-from notifications.silence import mark_silent
+from notifications.silence import clear_heard, mark_silent
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -26,9 +26,14 @@ def enqueue_follow_ups() -> None:
         log.info("follow-ups enqueued", reminders=enqueued)
 
 
-@shared_task
+@shared_task(throws=(dispatcher.FirebaseNotConfigured,))
 def dispatch_reminders() -> None:
-    dispatcher.dispatch(transport=dispatcher.transport(), pace=dispatcher.pace(), time_slice=TIME_SLICE)
+    try:
+        transport = dispatcher.transport()
+    except dispatcher.FirebaseNotConfigured as error:
+        log.error("nothing is sent", reason=str(error))
+        raise
+    dispatcher.dispatch(transport=transport, pace=dispatcher.pace(), time_slice=TIME_SLICE)
 
 
 @shared_task
@@ -42,3 +47,10 @@ def check_engine() -> None:
 def mark_silent_devices() -> None:
     if silent := mark_silent(now=database_now()):
         log.info("devices silent", devices=silent)
+
+
+@shared_task
+def clear_silent_devices() -> None:
+    """Every minute, so that the console never calls a phone silent for long on which its owner takes doses."""
+    if heard := clear_heard(now=database_now()):
+        log.info("devices heard again", devices=heard)

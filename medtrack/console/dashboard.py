@@ -27,13 +27,24 @@ from medtrack.console.figures import (
 )
 from medtrack.console.links import Links
 from medtrack.console.svg import share_bar_svg
-from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery
+from notifications.dispatcher import FirebaseNotConfigured
+from notifications.lateness import late_doses
+from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
 from notifications.querysets import HOUR, LATE_AFTER, Fate
-from notifications.standing import heartbeats, last_check, queue_state, silent_devices
+from notifications.standing import (
+    OVERDUE_AFTER,
+    heartbeats,
+    last_check,
+    queue_state,
+    silent_devices,
+    task_runs,
+)
 from users.models import User
 
-# Longer than a few signs of life that were lost.
-SILENT_AFTER = timedelta(minutes=1)
+# Longer than a few signs of life that were lost; the alarm is to come within a minute.
+SILENT_AFTER = timedelta(seconds=45)
+# A dose that waits so long for its reminder, of which a working engine needs a few seconds.
+DOSE_IS_LATE_AFTER = timedelta(seconds=30)
 # The engine is checked every night.
 CHECKED_WITHIN = timedelta(hours=26)
 
@@ -50,6 +61,19 @@ INVARIANTS = {
     "I14": gettext_lazy("Nobody gets more pushes than the limit"),
     "I15": gettext_lazy("Doses and their events agree"),
     "references": gettext_lazy("Nothing refers to what is not there"),
+}
+# The card of the engine says when it was checked.
+CHECK = "notifications.tasks.check_engine"
+TASKS = {
+    "dosing.tasks.plan_doses": gettext_lazy("planning doses"),
+    "dosing.tasks.settle_doses": gettext_lazy("closing doses that nobody answered"),
+    "notifications.tasks.enqueue_reminders": gettext_lazy("making reminders"),
+    "notifications.tasks.enqueue_follow_ups": gettext_lazy("making follow-ups"),
+    "notifications.tasks.dispatch_reminders": gettext_lazy("sending reminders"),
+    "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that are heard again"),
+    "notifications.tasks.mark_silent_devices": gettext_lazy("finding silent devices"),
+    "medtrack.console.tasks.refresh_summaries": gettext_lazy("summing up patients"),
+    CHECK: gettext_lazy("checking the engine"),
 }
 
 
@@ -125,10 +149,11 @@ class Dashboard:
 def dashboard(*, viewer: User, now: datetime) -> Dashboard:
     links = Links(viewer)
     doses = _doses(links, now=now)
-    reminders = _reminders(links, viewer=viewer, now=now)
+    hours = reminders_by_hour(now=now, zone=viewer.zone)
+    reminders = _reminders(links, hours, viewer=viewer)
     cards = [
         _queue(links, now=now),
-        _pushes(links, now=now),
+        _pushes(links, hours, now=now),
         _processes(now=now),
         _engine(links, viewer=viewer, now=now),
     ]
@@ -180,8 +205,7 @@ def _doses(links: Links, *, now: datetime) -> Card:
     )
 
 
-def _reminders(links: Links, *, viewer: User, now: datetime) -> HourChart:
-    hours = reminders_by_hour(now=now, zone=viewer.zone)
+def _reminders(links: Links, hours: Sequence[Hour], *, viewer: User) -> HourChart:
     labels = [_clock(hour.start, viewer, "H:i") for hour in hours]
     series = [(fate.value, [hour.count(fate) for hour in hours]) for fate in Fate]
     totals = {fate: sum(counts) for fate, (_kind, counts) in zip(Fate, series, strict=True)}
@@ -220,11 +244,7 @@ def _fates(links: Links, counts: dict[Fate, int], *, since: datetime, until: dat
         Fate.FAILED: (_("failed"), _("expired unsent")),
         Fate.DEAD: (_("dead"), _("no device took it")),
     }
-    between = {
-        "id__gte": first_id(since - LONGEST_WAIT),
-        "send_at__gte": since.isoformat(),
-        "send_at__lt": until.isoformat(),
-    }
+    between = _between(since, until)
     return [
         Figure(
             names[fate][0],
@@ -237,12 +257,24 @@ def _fates(links: Links, counts: dict[Fate, int], *, since: datetime, until: dat
     ]
 
 
+def _between(since: datetime, until: datetime) -> dict[str, object]:
+    """Reminders whose time is in there, as a query of the admin."""
+    return {
+        "id__gte": first_id(since - LONGEST_WAIT),
+        "send_at__gte": since.isoformat(),
+        "send_at__lt": until.isoformat(),
+    }
+
+
 def _summary(label: str, figures: list[Figure]) -> str:
     return f"{label} · " + ", ".join(f"{figure.name} {figure.value}" for figure in figures)
 
 
 def _queue(links: Links, *, now: datetime) -> Card:
-    queue = queue_state()
+    late, queue = late_doses(), queue_state()
+    since = timedelta(seconds=late.oldest_seconds)
+    is_late = since > DOSE_IS_LATE_AFTER
+    open_doses = links.rows(DoseLog, today="open")
     waiting = timedelta(seconds=queue.oldest_seconds)
     # The admin's own order: by the first column, which is the time.
     queued = {"status__exact": "queued", "o": "0"}
@@ -253,9 +285,18 @@ def _queue(links: Links, *, now: datetime) -> Card:
         "The queue is stuck: %(count)s reminders are overdue, the oldest for %(age)s.",
         queue.overdue,
     ) % {"count": _number(queue.overdue), "age": _age(waiting)}
+    notices = [Notice("alarm", _lateness(late.count, since), open_doses)] if is_late else []
+    if is_stuck:
+        notices.append(Notice("alarm", alarm, overdue))
     return Card(
         title=_("Queue"),
         figures=[
+            Figure(
+                _("doses late"),
+                _number(late.count),
+                "alarm" if is_late else "",
+                note=_age(since) if late.count else "",
+            ),
             Figure(_("waiting"), _number(queue.queued), "", links.rows(NotificationLog, **queued)),
             Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", overdue),
             Figure(
@@ -271,17 +312,27 @@ def _queue(links: Links, *, now: datetime) -> Card:
                 links.rows(NotificationLog, **queued, retry_at__isnull="False"),
             ),
         ],
-        notices=[Notice("alarm", alarm, overdue)] if is_stuck else [],
+        notices=notices,
     )
 
 
-def _pushes(links: Links, *, now: datetime) -> Card:
+def _lateness(count: int, age: timedelta) -> str:
+    text = ngettext(
+        "%(count)s dose is due, and its person was not reminded, for %(age)s.",
+        "%(count)s doses are due, and their people were not reminded; the oldest waits for %(age)s.",
+        count,
+    )
+    return text % {"count": _number(count), "age": _age(age)}
+
+
+def _pushes(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
     pushes = pushes_by_outcome(now=now)
     since = {"id__gte": first_id(pushes.since)}
 
     def behind(**query: object) -> str:
         return links.rows(PushDelivery, **since, **query)
 
+    no_device = sum(hour.no_device for hour in hours)
     errors = ", ".join(f"{code} {_number(count)}" for code, count in pushes.errors[:3])
     silent = silent_devices()
     silent_ones = links.rows(DeviceToken, silent_since__isempty="0", revoked_at__isnull="True")
@@ -292,6 +343,16 @@ def _pushes(links: Links, *, now: datetime) -> Card:
             Figure(_("seen by the phone"), _number(pushes.arrived), "", behind(arrived_at__isnull="False")),
             Figure(_("to be sent again"), _number(pushes.retry), "late", behind(outcome__exact="retry")),
             Figure(_("dead"), _number(pushes.dead), "dead", behind(outcome__exact="dead")),
+            Figure(
+                _("reminders without a device"),
+                _number(no_device),
+                "late" if no_device else "",
+                links.rows(
+                    NotificationLog,
+                    fate="no_device",
+                    **_between(hours[0].start, hours[-1].start + HOUR),
+                ),
+            ),
             Figure(_("silent devices, now"), _number(silent), "late" if silent else "", silent_ones),
         ],
         note=errors,
@@ -303,21 +364,39 @@ def _processes(*, now: datetime) -> Card:
     figures, notices = [], []
     for process in Heartbeat.Process:
         name, at = str(process.label), heard.get(process.value)
-        if at is not None and now - at <= SILENT_AFTER:
-            figures.append(Figure(name, _("alive"), "sent"))
-            continue
         age = _age(now - at) if at else ""
+        if at is not None and now - at <= SILENT_AFTER:
+            figures.append(Figure(name, _("alive"), "sent", note=_("heard %(age)s ago") % {"age": age}))
+            continue
         value = _("silent for %(age)s") % {"age": age} if at else _("never heard")
         figures.append(Figure(name, value, "alarm"))
         notices.append(Notice("alarm", _silence(process, age)))
+    notices += _of_tasks(task_runs(), is_ticking=not notices, now=now)
     return Card(title=_("Processes"), figures=figures, notices=notices)
+
+
+def _of_tasks(runs: Sequence[TaskRun], *, is_ticking: bool, now: datetime) -> Iterator[Notice]:
+    """Those that fail, and those that do not end although beat and workers live."""
+    for run in runs:
+        words = {"task": TASKS[run.task], "error": run.error}
+        age = now - run.finished_at if run.finished_at else None
+        if run.is_failing and run.error == FirebaseNotConfigured.__name__:
+            text = _(
+                "Firebase is not set up, or its key cannot be used: nothing is sent, and reminders stay queued."
+            )
+            yield Notice("alarm", text)
+        elif run.is_failing:
+            yield Notice("alarm", _("This fails: %(task)s (%(error)s).") % words)
+        elif is_ticking and age is not None and age > OVERDUE_AFTER[run.task] and run.task != CHECK:
+            text = _("This was last done %(age)s ago: %(task)s.")
+            yield Notice("alarm", text % (words | {"age": _age(age)}))
 
 
 def _silence(process: Heartbeat.Process, age: str) -> str:
     consequence = {
         Heartbeat.Process.BEAT: _("nothing is planned or sent"),
         Heartbeat.Process.WORKER: _("nothing is planned or sent"),
-        Heartbeat.Process.MAILER: _("no mails are sent"),
+        Heartbeat.Process.MAILER: _("no mails are sent, and the list of patients is not brought up to date"),
     }[process]
     words = {"process": process.label, "age": age, "consequence": consequence}
     if age:

@@ -45,6 +45,7 @@ class Hour:
     late: int = 0
     failed: int = 0
     dead: int = 0
+    no_device: int = 0
 
     def count(self, fate: Fate) -> int:
         return int(getattr(self, fate.value))

@@ -96,8 +96,11 @@ def test_proxies_are_written_as_addresses_and_networks() -> None:
 @pytest.mark.parametrize(
     ("setting", "remedy"),
     [
-        ({"PROXY_COUNT": "1"}, "PROXY_COUNT is no longer read: remove it, and name the addresses"),
-        ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES cannot be understood"),
+        (
+            {"PROXY_COUNT": "1"},
+            "PROXY_COUNT cannot be used: it is no longer read: remove it, and name the addresses",
+        ),
+        ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES cannot be used"),
     ],
 )
 def test_nothing_starts_with_a_setting_that_would_be_misunderstood(

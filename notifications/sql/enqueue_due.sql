@@ -13,14 +13,17 @@ WITH due AS MATERIALIZED (
       AND NOT EXISTS (
           SELECT FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0
       )
+), enqueued AS (
+    INSERT INTO notification_logs
+        (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason, closed_at)
+    SELECT id, user_id, dose_id, schedule_id, 'due', 0,
+           first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
+           CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
+           CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,
+           CASE WHEN expires_at > statement_timestamp() THEN NULL ELSE statement_timestamp() END
+    FROM due
+    ORDER BY dose_id
+    ON CONFLICT (dose_id, kind, step) DO NOTHING
+    RETURNING reason
 )
-INSERT INTO notification_logs
-    (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason, closed_at)
-SELECT id, user_id, dose_id, schedule_id, 'due', 0,
-       first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
-       CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
-       CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,
-       CASE WHEN expires_at > statement_timestamp() THEN NULL ELSE statement_timestamp() END
-FROM due
-ORDER BY dose_id
-ON CONFLICT (dose_id, kind, step) DO NOTHING
+SELECT reason, count(*) FROM enqueued GROUP BY reason

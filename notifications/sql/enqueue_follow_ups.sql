@@ -41,24 +41,27 @@ WITH open AS MATERIALIZED (
         )
       AND coalesce(last.sent_at, last.send_at)
           <= statement_timestamp() - make_interval(mins => u.follow_up_interval_minutes)
+), enqueued AS (
+    INSERT INTO notification_logs
+        (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
+    SELECT id, user_id, dose_id, schedule_id, 'follow_up',
+           CASE WHEN is_overdue THEN max(step) OVER (PARTITION BY user_id, is_overdue) ELSE step END,
+           snooze_count,
+           CASE
+               WHEN is_overdue THEN first_value(id) OVER (PARTITION BY user_id, is_overdue ORDER BY id)
+               WHEN EXISTS (
+                   SELECT FROM notification_logs n
+                   WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step
+               ) THEN id
+               ELSE tag
+           END,
+           statement_timestamp(), least(statement_timestamp() + %(lifetime)s, answer_by),
+           CASE WHEN is_too_much THEN 'moot' ELSE 'queued' END,
+           CASE WHEN is_too_much THEN 'too_many_pushes' ELSE '' END,
+           CASE WHEN is_too_much THEN statement_timestamp() END
+    FROM next
+    ORDER BY dose_id
+    ON CONFLICT (dose_id, kind, step) DO NOTHING
+    RETURNING reason
 )
-INSERT INTO notification_logs
-    (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
-SELECT id, user_id, dose_id, schedule_id, 'follow_up',
-       CASE WHEN is_overdue THEN max(step) OVER (PARTITION BY user_id, is_overdue) ELSE step END,
-       snooze_count,
-       CASE
-           WHEN is_overdue THEN first_value(id) OVER (PARTITION BY user_id, is_overdue ORDER BY id)
-           WHEN EXISTS (
-               SELECT FROM notification_logs n
-               WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step
-           ) THEN id
-           ELSE tag
-       END,
-       statement_timestamp(), least(statement_timestamp() + %(lifetime)s, answer_by),
-       CASE WHEN is_too_much THEN 'moot' ELSE 'queued' END,
-       CASE WHEN is_too_much THEN 'too_many_pushes' ELSE '' END,
-       CASE WHEN is_too_much THEN statement_timestamp() END
-FROM next
-ORDER BY dose_id
-ON CONFLICT (dose_id, kind, step) DO NOTHING
+SELECT reason, count(*) FROM enqueued GROUP BY reason

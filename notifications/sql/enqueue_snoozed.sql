@@ -24,16 +24,19 @@ WITH ended AS MATERIALIZED (
           SELECT FROM notification_logs n
           WHERE n.dose_id = d.id AND n.kind = 'snoozed' AND n.send_at = d.snoozed_until
       )
+), enqueued AS (
+    INSERT INTO notification_logs
+        (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
+    SELECT id, user_id, dose_id, schedule_id, 'snoozed', step, step,
+           CASE WHEN is_shared OR tag IS NULL THEN first_value(id) OVER (PARTITION BY user_id, send_at ORDER BY id)
+                ELSE tag END,
+           send_at, expires_at,
+           CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
+           CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,
+           CASE WHEN expires_at > statement_timestamp() THEN NULL ELSE statement_timestamp() END
+    FROM ended
+    ORDER BY dose_id
+    ON CONFLICT (dose_id, kind, step) DO NOTHING
+    RETURNING reason
 )
-INSERT INTO notification_logs
-    (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
-SELECT id, user_id, dose_id, schedule_id, 'snoozed', step, step,
-       CASE WHEN is_shared OR tag IS NULL THEN first_value(id) OVER (PARTITION BY user_id, send_at ORDER BY id)
-            ELSE tag END,
-       send_at, expires_at,
-       CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
-       CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,
-       CASE WHEN expires_at > statement_timestamp() THEN NULL ELSE statement_timestamp() END
-FROM ended
-ORDER BY dose_id
-ON CONFLICT (dose_id, kind, step) DO NOTHING
+SELECT reason, count(*) FROM enqueued GROUP BY reason

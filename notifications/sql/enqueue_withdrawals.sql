@@ -22,13 +22,16 @@ WITH answered AS MATERIALIZED (
         WHERE w.tag = n.tag AND w.kind = 'withdraw' AND w.device_id = p.device_id AND w.send_at > n.sent_at
     )
     ORDER BY n.tag, p.device_id, a.recorded_at DESC
+), enqueued AS (
+    INSERT INTO notification_logs
+        (id, user_id, dose_id, schedule_id, device_id, kind, step, tag, send_at, expires_at, status)
+    SELECT medtrack_uuid7(), user_id, dose_id, schedule_id, device_id, 'withdraw',
+           (SELECT count(*) FROM notification_logs w WHERE w.dose_id = shown.dose_id AND w.kind = 'withdraw')
+               + row_number() OVER (PARTITION BY dose_id ORDER BY tag, device_id),
+           tag, statement_timestamp(), statement_timestamp() + %(lifetime)s, 'queued'
+    FROM shown
+    ORDER BY dose_id, device_id
+    ON CONFLICT (dose_id, kind, step) DO NOTHING
+    RETURNING reason
 )
-INSERT INTO notification_logs
-    (id, user_id, dose_id, schedule_id, device_id, kind, step, tag, send_at, expires_at, status)
-SELECT medtrack_uuid7(), user_id, dose_id, schedule_id, device_id, 'withdraw',
-       (SELECT count(*) FROM notification_logs w WHERE w.dose_id = shown.dose_id AND w.kind = 'withdraw')
-           + row_number() OVER (PARTITION BY dose_id ORDER BY tag, device_id),
-       tag, statement_timestamp(), statement_timestamp() + %(lifetime)s, 'queued'
-FROM shown
-ORDER BY dose_id, device_id
-ON CONFLICT (dose_id, kind, step) DO NOTHING
+SELECT reason, count(*) FROM enqueued GROUP BY reason

@@ -13,3 +13,4 @@ SET status = CASE WHEN r.until < r.answer_by THEN 'queued' ELSE 'moot' END,
 FROM unnest(%(ids)s::uuid[], %(lease_tokens)s::uuid[], %(untils)s::timestamptz[], %(answer_bys)s::timestamptz[])
     AS r (id, lease_token, until, answer_by)
 WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
+RETURNING n.status

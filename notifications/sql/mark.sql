@@ -1,6 +1,7 @@
 -- The fence: nothing is written for a push whose lease another worker took over. An answer before the last one is
 -- kept with the delivery, for the trace. Arrays come as one text each (`queue._column`), and
 -- an array of one empty text comes as none: hence the coalesces. `status || ''`: see the claim.
+-- Returns what was marked by bucket of lateness (null for what was not just accepted), and then the deliveries.
 
 WITH held AS (
     UPDATE notification_logs n
@@ -17,7 +18,9 @@ WITH held AS (
         string_to_array(%(accepted)s, e'\x1f')::bool[], string_to_array(%(retries)s, e'\x1f', '')::float8[]
     ) AS r (id, lease_token, fate, reason, is_accepted, retry_after)
     WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
-    RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness
+    RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness,
+              -- Not when it had been accepted for another device before; tests and withdrawals are due when they are made.
+              n.sent_at = statement_timestamp() AND n.kind NOT IN ('test', 'withdraw') AS is_first
 ), delivered AS (
     INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at)
     SELECT o.id, o.notification_id, o.device_id, o.outcome, coalesce(o.message_id, ''), coalesce(o.error_code, ''),
@@ -36,5 +39,10 @@ WITH held AS (
             'claimed_at', push_deliveries.claimed_at, 'answered_at', push_deliveries.answered_at,
             'error_code', push_deliveries.error_code
         )
+    RETURNING outcome, error_code
 )
-SELECT count(*), max(lateness) FROM held
+SELECT width_bucket(extract(epoch FROM CASE WHEN is_first THEN lateness END)::float8, %(bounds)s::float8[]), NULL, NULL,
+       count(*), max(lateness), coalesce(sum(extract(epoch FROM CASE WHEN is_first THEN lateness END)), 0)::float8
+FROM held GROUP BY 1
+UNION ALL
+SELECT NULL, outcome, error_code, count(*), NULL, NULL FROM delivered GROUP BY outcome, error_code

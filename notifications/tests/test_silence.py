@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -7,20 +8,22 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from dosing.actions.doses import take_dose
+from dosing.actions.doses import skip_dose, snooze_dose, take_dose
+from dosing.models import DoseLog
 from medtrack.common.clock import database_now
 from medtrack.common.ids import first_id
 from medtrack.tests.api import Client
 from medtrack.tests.builders import claim_all, device_of, dose_due
 from notifications import queue, silence
-from notifications.actions import revoke_device
+from notifications.actions import PushState, acknowledge, revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Result
-from notifications.silence import PUSHES, mark_silent
-from notifications.tasks import mark_silent_devices
+from notifications.silence import PUSHES, clear_heard, mark_silent
+from notifications.tasks import clear_silent_devices, mark_silent_devices
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials
-from users.models import User
+from users.actions.sessions import open_session
+from users.models import Session, User
 
 _numbers = count()
 
@@ -90,7 +93,7 @@ def test_an_acknowledgement_before_the_last_pushes_is_too_old(
     ana: Credentials, silent_phone: DeviceToken
 ) -> None:
     first = PushDelivery.objects.earliest("answered_at")
-    PushDelivery.objects.filter(id=first.id).update(arrived_at=timezone.now())
+    PushDelivery.objects.filter(id=first.id).update(arrived_at=first.answered_at)
     assert found() == 0
     push(ana.user)
     assert found() == 1
@@ -117,15 +120,116 @@ def test_what_shows_nothing_and_what_fcm_refused_does_not_count(
     assert found() == 0
 
 
-def test_a_phone_that_registers_again_is_heard_until_the_next_push_is_not(
+def registers(phone: DeviceToken) -> None:
+    device_of(phone.user, phone.token, now=database_now())
+
+
+def refreshes(phone: DeviceToken) -> None:
+    assert phone.session
+    Session.objects.filter(id=phone.session.id).update(last_used_at=database_now())
+
+
+def takes_a_dose(phone: DeviceToken) -> None:
+    dose = DoseLog.objects.filter(user=phone.user, status="pending").latest("due_at")
+    take_dose(dose_id=dose.id, by=phone.user, session=phone.session, now=database_now())
+
+
+def skips_a_dose(phone: DeviceToken) -> None:
+    dose = DoseLog.objects.filter(user=phone.user, status="pending").latest("due_at")
+    skip_dose(dose_id=dose.id, by=phone.user, session=phone.session, now=database_now())
+
+
+def puts_a_dose_off(phone: DeviceToken) -> None:
+    dose = DoseLog.objects.filter(user=phone.user, status="pending").latest("due_at")
+    snooze_dose(dose_id=dose.id, by=phone.user, session=phone.session, minutes=10, now=database_now())
+
+
+def opens_an_old_push(phone: DeviceToken) -> None:
+    """One before the last ten."""
+    old = PushDelivery.objects.filter(device=phone).earliest("answered_at")
+    assert phone.session
+    acknowledge(
+        notification_id=old.notification_id,
+        state=PushState.OPENED,
+        by=phone.user,
+        session=phone.session,
+        now=database_now(),
+    )
+
+
+def nothing(phone: DeviceToken) -> None:
+    pass
+
+
+def takes_a_dose_on_another_phone(phone: DeviceToken) -> None:
+    other = open_session(user=phone.user, device_name="", now=database_now())
+    session = Session.objects.filter(user=other.user).latest("created_at")
+    dose = DoseLog.objects.filter(user=phone.user, status="pending").latest("due_at")
+    take_dose(dose_id=dose.id, by=phone.user, session=session, now=database_now())
+
+
+def support_takes_a_dose(phone: DeviceToken) -> None:
+    dose = DoseLog.objects.filter(user=phone.user, status="pending").latest("due_at")
+    take_dose(dose_id=dose.id, by=phone.user, now=database_now())
+
+
+SIGNS = [registers, refreshes, takes_a_dose, skips_a_dose, puts_a_dose_off, opens_an_old_push]
+NO_SIGNS = [nothing, takes_a_dose_on_another_phone, support_takes_a_dose]
+
+
+@pytest.mark.parametrize(
+    ("deed", "is_silent"),
+    [*((deed, False) for deed in SIGNS), *((deed, True) for deed in NO_SIGNS)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_a_phone_is_called_silent_only_without_a_sign_of_life_among_its_last_pushes(
+    ana: Credentials, phone: DeviceToken, deed: Callable[[DeviceToken], None], is_silent: bool
+) -> None:
+    DeviceToken.objects.update(owned_since=F("owned_since") - timedelta(days=30))
+    for _ in range(PUSHES):
+        push(ana.user)
+    phone.refresh_from_db()
+    deed(phone)
+    push(ana.user)
+    assert found() == is_silent
+
+
+@pytest.mark.parametrize(
+    ("deed", "is_silent"),
+    [*((deed, False) for deed in SIGNS), *((deed, True) for deed in NO_SIGNS)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_a_silent_phone_is_heard_again_by_the_same_signs(
+    ana: Credentials, silent_phone: DeviceToken, deed: Callable[[DeviceToken], None], is_silent: bool
+) -> None:
+    mark_silent_devices()
+    silent_phone.refresh_from_db()
+    deed(silent_phone)
+    clear_silent_devices()
+    assert DeviceToken.objects.silent().exists() == is_silent
+    mark_silent_devices()
+    assert DeviceToken.objects.silent().exists() == is_silent
+
+
+def test_a_phone_whose_last_sign_is_older_than_its_last_pushes_is_silent(
     ana: Credentials, silent_phone: DeviceToken
 ) -> None:
-    found()
-    device_of(ana.user, now=database_now())
-    assert DeviceToken.objects.get().silent_since is None
+    registers(silent_phone)
+    refreshes(silent_phone)
+    assert found() == 0
+    for _ in range(PUSHES - 1):
+        push(ana.user)
     assert found() == 0
     push(ana.user)
     assert found() == 1
+
+
+def test_clearing_does_not_touch_those_that_stay_silent(cleo: Credentials, silent_phone: DeviceToken) -> None:
+    found()
+    device_of(cleo.user)
+    DeviceToken.objects.filter(user=cleo.user).update(silent_since=timezone.now() - timedelta(days=1))
+    assert clear_heard(now=database_now()) == 1
+    assert DeviceToken.objects.silent().get().user == silent_phone.user
 
 
 def test_a_new_owner_does_not_inherit_the_silence(cleo: Credentials, silent_phone: DeviceToken) -> None:
@@ -150,6 +254,7 @@ def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
         "lately": first_id(database_now()),
         "pushes": PUSHES,
         "deliveries": 200,
+        "days_back": silence.DAYS_BACK,
     }
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
@@ -157,3 +262,13 @@ def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "push_deliveries_pkey" in plan
     assert "Index Scan Backward using push_deliveries_of_device" in plan
+    assert "dose_logs_of_user_by_date" in plan
+
+
+def test_answers_are_found_by_time_and_silent_phones_by_their_index(silent_phone: DeviceToken) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {silence._CLEAR_HEARD}", {"lately": database_now()})
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "dose_events_by_time" in plan
+    assert "device_tokens_silent" in plan

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from celery import current_app as app
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
@@ -17,12 +18,20 @@ from django.utils import timezone, translation
 
 from dosing.models import DoseLog, Schedule
 from medtrack.common.clock import database_now
-from medtrack.console.dashboard import INVARIANTS, Dashboard, Figure, dashboard
+from medtrack.console.dashboard import INVARIANTS, TASKS, Dashboard, Figure, dashboard
 from medtrack.console.tests.test_figures import random_reminders
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
 from notifications import queue
-from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery
-from notifications.standing import record_heartbeat
+from notifications.models import (
+    DeviceToken,
+    EngineCheck,
+    Heartbeat,
+    NotificationLog,
+    PushDelivery,
+    TaskRun,
+)
+from notifications.standing import OVERDUE_AFTER, record_heartbeat
+from notifications.task_runs import record_failure, record_success
 from notifications.violations import INVARIANTS as CHECKED
 from users.models import User
 
@@ -34,7 +43,7 @@ SECTIONS = {
     "notifications.view_devicetoken",
     "notifications.view_enginecheck",
 }
-STATEMENTS = 11  # session, person, time, and one for each of the eight figures
+STATEMENTS = 14  # session, person, time, and one for each of the figures; two for the late doses
 
 
 @pytest.fixture
@@ -130,7 +139,7 @@ def test_every_number_leads_to_as_many_rows(superuser: User, staff: Client) -> N
     assert names >= {
         *("due by now", "taken", "skipped", "missed", "still open", "sent", "late", "failed", "dead"),
         *("waiting", "overdue", "tried in vain, again soon", "accepted by FCM", "seen by the phone"),
-        *("to be sent again", "silent devices, now", "schedules set aside"),
+        *("to be sent again", "silent devices, now", "reminders without a device", "schedules set aside"),
     }
 
 
@@ -171,7 +180,7 @@ def test_an_empty_database_says_so(staff: Client) -> None:
         "No doses are planned for today.",
         "No reminder was to be sent in these hours.",
         "beat was never heard: nothing is planned or sent.",
-        "mailer was never heard: no mails are sent.",
+        "mailer was never heard: no mails are sent, and the list of patients is not brought up to date.",
         "never checked",
     ):
         assert sentence in page
@@ -203,6 +212,7 @@ def test_what_is_wrong_is_said(superuser: User, alive: None) -> None:
         seconds=1, violations={"I2": 1200, "I9": 0}, ran_at=timezone.now() - timedelta(days=3)
     )
     assert {text.replace("\xa0", " "): level for text, level in notices(superuser).items()} == {
+        "1 dose is due, and its person was not reminded, for 3 minutes.": "alarm",
         "The queue is stuck: 1 reminder is overdue, for 3 minutes.": "alarm",
         "beat has been silent for 1 hour: nothing is planned or sent.": "alarm",
         "The last check of the engine found 1,200 violations: "
@@ -218,6 +228,72 @@ def test_a_reminder_that_was_due_a_moment_ago_is_no_alarm(superuser: User, alive
     dose_due(user, timezone.now() - timedelta(seconds=20))
     queue.enqueue()
     assert notices(superuser) == {}
+
+
+@pytest.mark.parametrize(
+    ("process", "notice"),
+    [
+        ("beat", "beat has been silent for 46 seconds: nothing is planned or sent."),
+        ("worker", "worker has been silent for 46 seconds: nothing is planned or sent."),
+        (
+            "mailer",
+            "mailer has been silent for 46 seconds: no mails are sent, "
+            "and the list of patients is not brought up to date.",
+        ),
+    ],
+)
+def test_a_process_that_died_is_an_alarm_within_a_minute(
+    superuser: User, alive: None, process: str, notice: str
+) -> None:
+    now = database_now()
+    Heartbeat.objects.filter(process=process).update(at=now - timedelta(seconds=46))
+    shown = dashboard(viewer=superuser, now=now)
+    assert [notice.text for notice in shown.notices] == [notice]
+
+
+def test_a_dose_that_nobody_enqueued_is_an_alarm(superuser: User, alive: None) -> None:
+    device_of(person("Ana").user)
+    dose_due(User.objects.get(name="Ana"), timezone.now() - timedelta(seconds=112))
+    (notice,) = notices(superuser)
+    assert notice.replace("\xa0", " ") == "1 dose is due, and its person was not reminded, for 1 minute."
+
+
+def test_a_task_that_fails_is_an_alarm(superuser: User, alive: None) -> None:
+    record_failure("dosing.tasks.plan_doses", error="OperationalError")
+    assert notices(superuser) == {"This fails: planning doses (OperationalError).": "alarm"}
+    record_success("dosing.tasks.plan_doses", seconds=1)
+    assert notices(superuser) == {}
+
+
+def test_without_firebase_the_alarm_says_what_to_do(superuser: User, alive: None) -> None:
+    record_failure("notifications.tasks.dispatch_reminders", error="FirebaseNotConfigured")
+    assert notices(superuser) == {
+        "Firebase is not set up, or its key cannot be used: nothing is sent, and reminders stay queued.": "alarm"
+    }
+
+
+def test_a_task_that_does_not_end_is_an_alarm_while_its_processes_live(superuser: User, alive: None) -> None:
+    record_success("notifications.tasks.dispatch_reminders", seconds=1)
+    TaskRun.objects.update(finished_at=timezone.now() - timedelta(minutes=5))
+    (notice,) = notices(superuser)
+    assert notice.replace("\xa0", " ") == "This was last done 5 minutes ago: sending reminders."
+    Heartbeat.objects.filter(process="beat").update(at=timezone.now() - timedelta(minutes=61))
+    (notice,) = notices(superuser)
+    assert notice.startswith("beat has been silent")
+
+
+def test_every_task_that_beat_ticks_has_words_and_a_limit() -> None:
+    ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert set(TASKS) == set(OVERDUE_AFTER) == ticked
+
+
+def test_reminders_without_a_device_are_counted(superuser: User) -> None:
+    dose_due(person("Ana").user, timezone.now() - timedelta(seconds=5))
+    queue.enqueue()
+    queue.claim(limit=10, lease=timedelta(seconds=25))
+    shown = dashboard(viewer=superuser, now=database_now())
+    (count,) = (each.value for each in figures(shown) if each.name == "reminders without a device")
+    assert count == "1"
 
 
 def test_every_promise_that_is_checked_has_words() -> None:

@@ -133,9 +133,10 @@ def random_reminders(user: User, device: DeviceToken, now: datetime, chance: Ran
                 send_at=send_at,
                 expires_at=send_at + timedelta(minutes=30),
                 status=status,
-                reason={"moot": chance.choice(["expired", "answered"]), "dead": "UNREGISTERED"}.get(
-                    status, ""
-                ),
+                reason={
+                    "moot": chance.choice(["expired", "answered", "no_device"]),
+                    "dead": "UNREGISTERED",
+                }.get(status, ""),
                 sent_at=send_at + after if status == "accepted" else None,
                 closed_at=None if status == "queued" else send_at + after,
             )
@@ -150,7 +151,7 @@ def fate(reminder: NotificationLog) -> str | None:
         return "late" if (reminder.sent_at - reminder.send_at).total_seconds() > 60 else "sent"
     if reminder.status == "dead":
         return "dead"
-    return "failed" if (reminder.status, reminder.reason) == ("moot", "expired") else None
+    return {"expired": "failed", "no_device": "no_device"}.get(reminder.reason)
 
 
 @pytest.mark.parametrize(

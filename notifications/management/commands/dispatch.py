@@ -6,11 +6,14 @@ from datetime import timedelta
 from threading import Event
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+import structlog
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from notifications import dispatcher, queue
 from notifications.transports.fcm import FcmTransport
+
+log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -22,7 +25,10 @@ class Command(BaseCommand):
     _enqueue_at = _follow_up_at = 0.0
 
     def handle(self, *args: Any, forever: bool, **options: Any) -> None:
-        transport = dispatcher.transport()
+        try:
+            transport = dispatcher.transport()
+        except dispatcher.FirebaseNotConfigured as error:
+            raise CommandError(str(error)) from error
         stop = Event()
         for wish in (signal.SIGTERM, signal.SIGINT):
             # What is on its way is still marked, or its people would be reminded a second time.
@@ -31,7 +37,7 @@ class Command(BaseCommand):
             try:
                 self._once(transport, stop)
             except (OperationalError, InterfaceError) as error:
-                self.stderr.write(f"The database is away ({type(error).__name__}); trying again.")
+                log.warning("the database is away, trying again", error=type(error).__name__)
                 close_old_connections()
             stop.wait(1)
         if not forever:

@@ -1,0 +1,56 @@
+"""How long requests take, by operation and status class, for Prometheus."""
+
+import time
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import Histogram, values
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+_requests = Histogram(
+    "medtrack_request_seconds",
+    "Time until the response, by operation and class of status.",
+    ["operation", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+    registry=None,
+)
+# Finding a child by its labels costs more than observing it.
+_children: dict[tuple[str | None, str | None, int], Histogram] = {}
+
+
+class RequestMetrics:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        start = time.perf_counter()
+        response = self.get_response(request)
+        seconds = time.perf_counter() - start
+        match = request.resolver_match
+        # Both the methods and the paths that clients send are without number; those of our routes are few.
+        method = request.method if match and request.method in METHODS else "other"
+        key = (method, match and match.route, response.status_code // 100)
+        child = _children.get(key)
+        if child is None:
+            child = _children[key] = _requests.labels(
+                _operation(method, match and match.route), f"{key[2]}xx"
+            )
+        child.observe(seconds)
+        return response
+
+
+def request_metrics() -> Collector:
+    """The figures of all processes that share a folder, or of this process."""
+    if values.ValueClass is values.MutexValue:
+        return _requests
+    return MultiProcessCollector(None)
+
+
+def _operation(method: str | None, route: str | None) -> str:
+    """The method and the route of an API operation; of other pages only the first part of the path."""
+    if route is None:
+        return "unmatched"
+    return f"{method} {route if route.startswith('api/') else route.partition('/')[0] or '/'}"

@@ -1,0 +1,70 @@
+"""Counters that only grow, for Prometheus.
+
+They are rows, because any process counts, any process may be asked, and all of them may be restarted. Whoever counts
+does so in the last statement of a transaction, so that the rows are locked no longer than the commit takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+# Upper bounds of the histogram of lateness, in seconds; `mark.sql` has them as a parameter.
+BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+
+# In one order for everybody, so that two transactions cannot wait for each other.
+_ADD = """
+    INSERT INTO engine_counters (name, value)
+    SELECT * FROM unnest(%(names)s::text[], %(values)s::float8[]) AS c (name, value) ORDER BY name
+    ON CONFLICT (name) DO UPDATE SET value = engine_counters.value + excluded.value
+"""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """`moot` by reason, `deliveries` by outcome and error code, `lateness` per bucket of BOUNDS and one above."""
+
+    moot: dict[str, float] = field(default_factory=dict)
+    deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
+    lateness: list[float] = field(default_factory=lambda: [0.0] * (len(BOUNDS) + 1))
+    lateness_sum: float = 0.0
+
+
+def count_moot(reasons: Mapping[str, int]) -> None:
+    """Reminders that were closed without being sent, by reason."""
+    _add({f"moot/{reason}": count for reason, count in reasons.items()})
+
+
+def count_answers(
+    deliveries: Mapping[tuple[str, str], int], lateness: Mapping[int, int], lateness_sum: float
+) -> None:
+    """FCM's answers by outcome and error code; reminders just accepted by the number of their bucket, and the sum of
+    their seconds from due to accepted."""
+    counts: dict[str, float] = {f"delivery/{outcome}/{code}": n for (outcome, code), n in deliveries.items()}
+    counts |= {f"lateness/{bucket}": n for bucket, n in lateness.items()}
+    if lateness:
+        counts["lateness/sum"] = lateness_sum
+    _add(counts)
+
+
+def read_counters() -> Counters:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, value FROM engine_counters")
+        values: dict[str, float] = dict(cursor.fetchall())
+    counters = Counters(lateness_sum=values.pop("lateness/sum", 0.0))
+    for name, value in values.items():
+        kind, _, label = name.partition("/")
+        if kind == "moot":
+            counters.moot[label] = value
+        elif kind == "delivery":
+            outcome, _, code = label.partition("/")
+            counters.deliveries[outcome, code] = value
+        else:
+            counters.lateness[int(label)] = value
+    return counters
+
+
+def _add(counts: Mapping[str, float]) -> None:
+    if counts:
+        with connection.cursor() as cursor:
+            cursor.execute(_ADD, {"names": list(counts), "values": [float(n) for n in counts.values()]})

@@ -1,0 +1,64 @@
+-- Doses that are due and wanted, and whose reminder was sent to no device: how many, and how long the oldest waits.
+-- In four parts, each by an index. A complete run of the enqueue step leaves no due dose without a reminder, so only
+-- what fell due after its start, or was made after it, is looked up one by one; while nothing is enqueued that grows,
+-- and the oldest are enough. A dose that has just become due is given the time that the engine's own ticks take.
+-- A subquery with a limit is always looked up by key, and `status || ''` keeps the planner from the wrong index: its
+-- statistics come from quiet hours.
+
+WITH late AS MATERIALIZED (
+    (
+        SELECT d.id, d.due_at AS waits_since
+        FROM dose_logs d
+        WHERE d.status = 'pending'
+          AND d.due_at > greatest(%(enqueued_at)s::timestamptz, statement_timestamp() - %(window)s)
+          AND d.due_at <= statement_timestamp() - %(grace)s
+          AND (
+              SELECT true FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0 LIMIT 1
+          ) IS NULL
+        ORDER BY d.due_at LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT d.id, d.due_at
+        FROM dose_logs d
+        WHERE d.id >= %(made_since)s
+          AND d.status || '' = 'pending'
+          AND d.due_at > statement_timestamp() - %(window)s
+          AND d.due_at <= least(%(enqueued_at)s::timestamptz, statement_timestamp() - %(grace)s)
+          AND (
+              SELECT true FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0 LIMIT 1
+          ) IS NULL
+        ORDER BY d.due_at LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT d.id, d.snoozed_until
+        FROM dose_logs d
+        WHERE d.status || '' = 'pending'
+          AND d.snoozed_until > greatest(%(enqueued_at)s::timestamptz, statement_timestamp() - %(window)s)
+          AND d.snoozed_until <= statement_timestamp() - %(grace)s
+          AND (
+              SELECT true FROM notification_logs n
+              WHERE n.dose_id = d.id AND n.kind = 'snoozed' AND n.send_at = d.snoozed_until LIMIT 1
+          ) IS NULL
+        ORDER BY d.snoozed_until LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT n.dose_id, n.send_at
+        FROM notification_logs n
+        WHERE n.status = 'queued'
+          AND n.kind IN ('due', 'snoozed')
+          AND n.send_at <= statement_timestamp() - %(grace)s
+          AND n.sent_at IS NULL
+        ORDER BY n.expires_at, n.id LIMIT %(most)s
+    )
+)
+SELECT least(count(DISTINCT d.id), %(most)s),
+       coalesce(extract(epoch FROM statement_timestamp() - min(l.waits_since)), 0)::float8
+FROM late l
+JOIN dose_logs d ON d.id = l.id AND d.status || '' = 'pending' AND d.answer_by > statement_timestamp()
+    AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp() - %(grace)s)
+JOIN schedules s ON s.id = d.schedule_id AND s.is_active AND s.deleted_at IS NULL AND s.reminder_enabled
+JOIN medications m ON m.id = d.medication_id AND m.is_active AND m.deleted_at IS NULL AND m.paused_at IS NULL
+JOIN users u ON u.id = d.user_id AND u.is_active AND u.deleted_at IS NULL

@@ -1,0 +1,71 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import current_app as app
+from celery.signals import task_postrun, task_prerun
+from django.db.utils import OperationalError
+from django.utils import timezone
+from structlog.testing import capture_logs
+
+from notifications import task_runs
+from notifications.models import TaskRun
+from notifications.task_runs import ENQUEUE, last_enqueued_at, record_failure, record_success
+
+
+def run(name: str, state: str, retval: Any = None) -> None:
+    app.loader.import_default_modules()
+    task = app.tasks[name]
+    task_prerun.send(sender=task, task_id="1", task=task, args=(), kwargs={})
+    task_postrun.send(sender=task, task_id="1", task=task, args=(), kwargs={}, retval=retval, state=state)
+
+
+def test_a_task_that_succeeds_has_its_time_and_duration(db: None) -> None:
+    run(ENQUEUE, "SUCCESS")
+    (found,) = TaskRun.objects.all()
+    assert found.task == ENQUEUE
+    assert found.finished_at is not None
+    assert timezone.now() - found.finished_at < timedelta(minutes=1)
+    assert found.seconds is not None
+    assert (found.error, found.is_failing) == ("", False)
+
+
+def test_a_task_that_fails_keeps_its_last_success_and_tells_no_more_than_the_error_s_name(db: None) -> None:
+    record_success(ENQUEUE, seconds=1)
+    run(ENQUEUE, "FAILURE", OperationalError("Key (email)=(ana@example.com)"))
+    found = TaskRun.objects.get()
+    assert found.finished_at is not None
+    assert (found.error, found.is_failing) == ("OperationalError", True)
+    record_success(ENQUEUE, seconds=1)
+    found.refresh_from_db()
+    assert not found.is_failing
+
+
+def test_a_task_that_never_succeeded_is_failing(db: None) -> None:
+    record_failure(ENQUEUE, error="OperationalError")
+    assert TaskRun.objects.get().is_failing
+
+
+def test_what_requests_queue_is_no_periodic_task(db: None) -> None:
+    run("users.tasks.send_email_link", "SUCCESS")
+    assert not TaskRun.objects.exists()
+
+
+def test_a_run_began_before_it_was_over(db: None) -> None:
+    assert last_enqueued_at() is None
+    record_failure(ENQUEUE, error="OperationalError")
+    assert last_enqueued_at() is None
+    record_success(ENQUEUE, seconds=30)
+    began = last_enqueued_at()
+    assert began is not None
+    assert timedelta(seconds=30) <= timezone.now() - began < timedelta(seconds=90)
+
+
+def test_a_worker_goes_on_while_the_database_is_away(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(task_runs, "_upsert", away)
+    with capture_logs() as lines:
+        run(ENQUEUE, "SUCCESS")
+    assert [line["event"] for line in lines] == ["the run of a task was not recorded"]
