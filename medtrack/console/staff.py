@@ -29,6 +29,12 @@ class NotAPerson(Refused):
     detail = _("Nobody with this e-mail has an account that is active.")
 
 
+class UnverifiedEmail(Refused):
+    """The account's e-mail is not confirmed: anyone may have signed up with the address of a future colleague."""
+
+    detail = _("This account has not confirmed this e-mail, which may belong to someone else.")
+
+
 class UnknownRole(Refused):
     """There is no role of this name."""
 
@@ -43,10 +49,15 @@ class SuperuserStays(Refused):
 
 @transaction.atomic
 def appoint_staff(*, email: str, roles: Iterable[str]) -> User:
-    """The person may use the admin, with exactly these roles. Raises NotAPerson, UnknownRole and SuperuserStays."""
+    """The person may use the admin, with exactly these roles.
+
+    Raises NotAPerson, UnverifiedEmail, UnknownRole and SuperuserStays.
+    """
     found = User.objects.active().with_email(email).select_for_update(no_key=True).first()
     if found is None:
         raise NotAPerson
+    if not found.email_verified_at and not found.is_superuser:
+        raise UnverifiedEmail
     return _set_roles(found, roles)
 
 

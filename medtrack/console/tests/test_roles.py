@@ -20,7 +20,7 @@ from medtrack.console.tests.staff import (
     with_app,
     without_a_role,
 )
-from medtrack.tests.builders import person
+from medtrack.tests.builders import confirmed, person
 from users.actions import Credentials
 from users.models import User
 
@@ -276,6 +276,7 @@ def test_no_right_is_missing_after_the_migration() -> None:
 def test_a_superuser_appoints_and_dismisses_and_it_is_logged(ana: Credentials) -> None:
     root = superuser()
     client = signed_in(root)
+    confirmed(ana.user)
     answer = client.post("/admin/staff/", {"email": "ANA@example.com", "roles": ["support", "operator"]})
     assert answer.status_code == 302
     user = User.objects.get(pk=ana.user.pk)
@@ -316,6 +317,7 @@ def test_a_lost_second_factor_is_forgotten_by_a_superuser() -> None:
     ],
 )
 def test_nobody_is_appointed_by_mistake(body: dict[str, Any], ana: Credentials) -> None:
+    confirmed(ana.user)
     assert signed_in(superuser()).post("/admin/staff/", body).status_code == 200
     assert not User.objects.filter(is_staff=True, is_superuser=False).exists()
     assert not Group.objects.filter(user__isnull=False).exists()
@@ -338,6 +340,7 @@ def test_nobody_but_a_superuser_appoints(who: str, ana: Credentials) -> None:
 
 
 def test_the_command_appoints(ana: Credentials, capsys: pytest.CaptureFixture[str]) -> None:
+    confirmed(ana.user)
     call_command("appoint_staff", "Ana@example.com", "--role", "support", "--role", "operator")
     assert capsys.readouterr().out == "ana@example.com is staff now: operator, support.\n"
     assert User.objects.get(pk=ana.user.pk).groups.count() == 2
@@ -357,9 +360,19 @@ def test_the_command_appoints(ana: Credentials, capsys: pytest.CaptureFixture[st
 )
 def test_the_command_says_what_is_wrong(email: str, role: str, said: str, ana: Credentials) -> None:
     superuser()
+    confirmed(ana.user)
     with pytest.raises(CommandError, match=said):
         call_command("appoint_staff", email, "--role", role)
     assert not User.objects.get(pk=ana.user.pk).is_staff
+
+
+def test_an_account_whose_email_is_not_verified_is_not_appointed(cleo: Credentials) -> None:
+    """A stranger may have signed up with the address of a future colleague."""
+    with pytest.raises(CommandError, match="has not confirmed the e-mail cleo@example.com"):
+        call_command("appoint_staff", "cleo@example.com", "--role", "support")
+    page = signed_in(superuser()).post("/admin/staff/", {"email": "cleo@example.com", "roles": ["support"]})
+    assert "has not confirmed this e-mail" in page.content.decode()
+    assert not User.objects.get(pk=cleo.user.pk).is_staff
 
 
 def test_a_person_who_was_erased_or_ended_is_not_appointed(ana: Credentials) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 
-from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, appoint_staff
+from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, UnverifiedEmail, appoint_staff
 
 
 class Command(BaseCommand):
@@ -25,6 +25,11 @@ class Command(BaseCommand):
             user = appoint_staff(email=email, roles=roles)
         except NotAPerson as error:
             raise CommandError(f"Nobody active has the e-mail {email}. Let them sign up first.") from error
+        except UnverifiedEmail as error:
+            raise CommandError(
+                f"The account has not confirmed the e-mail {email}: it may belong to someone else. "
+                "Let them open the link that was mailed to them, or ask for another in the app."
+            ) from error
         except UnknownRole as error:
             known = (
                 ", ".join(Group.objects.order_by("name").values_list("name", flat=True))
