@@ -37,10 +37,27 @@ def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
         raise ImproperlyConfigured(f"{name} cannot be understood: {error}; {remedy}") from error
 
 
+def console_url() -> str:
+    """Where staff open the console: as it is set, or the first host that the other settings name."""
+    if given := env.str("CONSOLE_URL", default="").rstrip("/"):
+        return given
+    if origins := [origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin]:
+        return origins[0].rstrip("/")
+    if DEBUG:
+        return f"http://localhost:{env.str('PORT', default='8000')}"
+    hosts = [host for host in ALLOWED_HOSTS if not host.startswith(("*", "."))]
+    return f"https://{hosts[0]}" if hosts else ""
+
+
 DEBUG: bool = env.bool("DEBUG", default=False)
 SECRET_KEY = required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
+# The keys before it: what they signed still counts, and nothing new is signed with them.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Of secrets in the database. Without any, SECRET_KEY does it; what that encrypted stays readable.
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CONSOLE_URL = console_url()
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
 
 INSTALLED_APPS = [

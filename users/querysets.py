@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models.functions import Lower
 
+from users.email_addresses import comparable_email
+
 if TYPE_CHECKING:
     from users.models import Session, User  # noqa: F401
 
@@ -13,9 +15,9 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_active=True, deleted_at=None)
 
     def with_email(self, email: str) -> "UserQuerySet":
-        matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(
-            email_lower=Lower(models.Value(email))
-        )
+        """Whoever has this address, as it is written or as we store it, whatever its case."""
+        forms = [Lower(models.Value(form)) for form in {email, comparable_email(email)}]
+        matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(email_lower__in=forms)
         return matching
 
 

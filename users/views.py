@@ -20,6 +20,7 @@ from medtrack.common.requests import validated
 from medtrack.common.throttles import AddressThrottle, CountersAway, address, count, count_if_possible
 from users.actions import accounts, emails, identities, passwords, sessions
 from users.authentication import AUTHENTICATE_HEADER, caller, caller_session
+from users.email_addresses import comparable_email
 from users.models import Session
 from users.querysets import SessionQuerySet
 from users.serializers import (
@@ -225,8 +226,8 @@ def _my_sessions(request: Request) -> SessionQuerySet:
 
 
 def folded(email: str) -> str:
-    """As PostgreSQL compares: letter by letter."""
-    return "".join(letter.lower()[0] for letter in email)
+    """As the account is looked up: in the form that is stored, and as PostgreSQL compares, letter by letter."""
+    return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
 def count_guess(request: Request, account: str) -> None:

@@ -1,9 +1,10 @@
 """People: signing up, and signing in with a password."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
 
+import structlog
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
@@ -14,6 +15,11 @@ from rest_framework.exceptions import AuthenticationFailed
 from medtrack.common.problems import Conflict
 from users.actions.sessions import Credentials, open_session
 from users.models import User
+
+log = structlog.get_logger(__name__)
+
+# An address that is not confirmed within this time can be taken by someone else.
+CONFIRM_WITHIN = timedelta(days=7)
 
 
 class EmailTaken(Conflict):
@@ -36,12 +42,25 @@ def sign_up(
     """A new person with a first session. Raises EmailTaken."""
     try:
         with transaction.atomic():
+            release_unconfirmed_email(email=email, now=now)
             user = User.objects.create_user(email, password, **profile)
     except IntegrityError as error:
         if "users_email_is_unique" in str(error):
             raise EmailTaken from error
         raise
     return open_session(user=user, device_name=device_name, now=now)
+
+
+def release_unconfirmed_email(*, email: str, now: datetime) -> None:
+    """Takes the address from an account that has not confirmed it within seven days, in the caller's transaction.
+
+    The account keeps everything else, its sessions included. Of two who want the address the unique index knows one.
+    """
+    unconfirmed = User.objects.with_email(email).filter(
+        email_verified_at=None, is_staff=False, is_superuser=False, created_at__lte=now - CONFIRM_WITHIN
+    )
+    if unconfirmed.update(email=None, updated_at=now):
+        log.info("unconfirmed e-mail released")
 
 
 def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -> Credentials:

@@ -368,7 +368,7 @@ def test_the_command_says_what_is_wrong(email: str, role: str, said: str, ana: C
 
 def test_an_account_whose_email_is_not_verified_is_not_appointed(cleo: Credentials) -> None:
     """A stranger may have signed up with the address of a future colleague."""
-    with pytest.raises(CommandError, match="has not confirmed the e-mail cleo@example.com"):
+    with pytest.raises(CommandError, match="has not confirmed the e-mail cleo@"):
         call_command("appoint_staff", "cleo@example.com", "--role", "support")
     page = signed_in(superuser()).post("/admin/staff/", {"email": "cleo@example.com", "roles": ["support"]})
     assert "has not confirmed this e-mail" in page.content.decode()
