@@ -39,8 +39,9 @@ def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
 
 def console_url() -> str:
     """Where staff open the console: as it is set, or the first host that the other settings name."""
-    if given := env.str("CONSOLE_URL", default="").rstrip("/"):
-        return given
+    given: str = env.str("CONSOLE_URL", default="")
+    if given:
+        return given.rstrip("/")
     if origins := [origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin]:
         return origins[0].rstrip("/")
     if DEBUG:
@@ -290,7 +291,11 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 # What may wait has a worker of its own: neither a mail server that hangs nor sums over everybody hold up reminders.
-CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}, "medtrack.console.tasks.*": {"queue": "console"}}
+CELERY_TASK_ROUTES = {
+    "users.tasks.*": {"queue": "mail"},
+    "medtrack.console.tasks.send_invitation": {"queue": "mail"},
+    "medtrack.console.tasks.refresh_summaries": {"queue": "console"},
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"

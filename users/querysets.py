@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from users.models import Session, User  # noqa: F401
 
 
+CONFIRM_EMAIL_WITHIN = timedelta(days=7)
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def active(self) -> "UserQuerySet":
         return self.filter(is_active=True, deleted_at=None)
@@ -19,6 +22,13 @@ class UserQuerySet(models.QuerySet["User"]):
         forms = [Lower(models.Value(form)) for form in {email, comparable_email(email)}]
         matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(email_lower__in=forms)
         return matching
+
+    def with_lapsed_email(self, *, now: datetime) -> "UserQuerySet":
+        """Whose address was not confirmed in time, and is free for someone else."""
+        lapsed_since = now - CONFIRM_EMAIL_WITHIN
+        return self.filter(
+            email_verified_at=None, is_staff=False, is_superuser=False, created_at__lte=lapsed_since
+        )
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

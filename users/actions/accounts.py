@@ -1,6 +1,6 @@
 """People: signing up, and signing in with a password."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -17,9 +17,6 @@ from users.actions.sessions import Credentials, open_session
 from users.models import User
 
 log = structlog.get_logger(__name__)
-
-# An address that is not confirmed within this time can be taken by someone else.
-CONFIRM_WITHIN = timedelta(days=7)
 
 
 class EmailTaken(Conflict):
@@ -56,10 +53,8 @@ def release_unconfirmed_email(*, email: str, now: datetime) -> None:
 
     The account keeps everything else, its sessions included. Of two who want the address the unique index knows one.
     """
-    unconfirmed = User.objects.with_email(email).filter(
-        email_verified_at=None, is_staff=False, is_superuser=False, created_at__lte=now - CONFIRM_WITHIN
-    )
-    if unconfirmed.update(email=None, updated_at=now):
+    lapsed = User.objects.with_email(email).with_lapsed_email(now=now)
+    if lapsed.update(email=None, updated_at=now):
         log.info("unconfirmed e-mail released")
 
 

@@ -36,14 +36,14 @@ class NothingToVerify(Conflict):
 def ask_for_password_link(*, email: str) -> None:
     """A mail if the person exists, and the same work if not. Raises MailUnavailable."""
     found = User.objects.active().with_email(email).values_list("id", flat=True).first()
-    _queue(tasks.send_password_link, str(found or uuid7_text()))
+    queue_mail(tasks.send_password_link, str(found or uuid7_text()))
 
 
 def ask_for_email_link(*, user: User) -> None:
     """Raises NothingToVerify and MailUnavailable."""
     if not user.email or user.email_verified_at:
         raise NothingToVerify
-    _queue(tasks.send_email_link, str(user.id))
+    queue_mail(tasks.send_email_link, str(user.id))
 
 
 def greet(*, user: User) -> None:
@@ -62,10 +62,13 @@ def verify_email(*, token: str, now: datetime) -> None:
         raise InvalidLink
 
 
-def _queue(task: Any, user_id: str) -> None:
-    """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes."""
+def queue_mail(task: Any, row_id: str) -> None:
+    """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes.
+
+    The task is given the id of the row that the mail is about. Raises MailUnavailable.
+    """
     try:
         with current_app.connection_for_write(transport_options=_BROKER) as connection:
-            task.apply_async((user_id,), connection=connection, retry=False, expires=_EXPIRES)
+            task.apply_async((row_id,), connection=connection, retry=False, expires=_EXPIRES)
     except OperationalError as error:
         raise MailUnavailable from error

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from medtrack.tests.api import Client
 from medtrack.tests.builders import PASSWORD, confirmed, person
 from users.actions import Credentials, log_in, sign_up
-from users.actions.accounts import CONFIRM_WITHIN, EmailTaken
+from users.actions.accounts import EmailTaken
 from users.actions.emails import verify_email
 from users.actions.sessions import refresh_session
 from users.email_addresses import canonical_email, comparable_email
 from users.links import EmailLink, InvalidLink
 from users.models import User
+from users.querysets import CONFIRM_EMAIL_WITHIN
 from users.tests.issuer import LocalIssuer
 from users.views import folded
 
@@ -152,7 +153,7 @@ def test_an_issuers_address_that_may_pass_for_another_is_not_taken(email: str, g
 # An address that nobody confirmed
 
 
-def old(user: User, *, age: timedelta = CONFIRM_WITHIN) -> User:
+def old(user: User, *, age: timedelta = CONFIRM_EMAIL_WITHIN) -> User:
     User.objects.filter(pk=user.pk).update(created_at=timezone.now() - age)
     return user
 
@@ -177,7 +178,9 @@ def test_a_sign_up_that_was_not_confirmed_for_a_week_blocks_nobody(ana: Credenti
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["young", "confirmed", "staff", "superuser"])
 def test_every_other_account_keeps_its_address(kind: str, ana: Credentials) -> None:
-    old(ana.user, age=CONFIRM_WITHIN - timedelta(minutes=1) if kind == "young" else CONFIRM_WITHIN)
+    old(
+        ana.user, age=CONFIRM_EMAIL_WITHIN - timedelta(minutes=1) if kind == "young" else CONFIRM_EMAIL_WITHIN
+    )
     if kind == "confirmed":
         confirmed(ana.user)
     User.objects.filter(pk=ana.user.pk).update(is_staff=kind == "staff", is_superuser=kind == "superuser")

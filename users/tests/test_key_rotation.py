@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from notifications.erasing import erase_person
 from users.actions import Credentials, log_in
 from users.actions.emails import verify_email
 from users.actions.identities import log_in_socially
 from users.actions.passwords import reset_password
 from users.actions.sessions import InvalidRefreshToken, refresh_session
+from users.erasing import erase_account
 from users.links import EmailLink, InvalidLink, PasswordLink
 from users.models import Identity
 from users.tests.issuer import LocalIssuer
@@ -84,12 +84,12 @@ def test_a_person_who_was_erased_is_not_made_anew_by_an_old_token(
     """And what stays of an outside login is found under the old key when the person is erased once more."""
     earlier = google.token(iat=timezone.now() - timedelta(minutes=5))
     user = log_in_socially(provider="google", id_token=google.token(), now=timezone.now()).user
-    erase_person(user=user, now=timezone.now())
+    erase_account(user=user, now=timezone.now())
     rotate(settings)
     with pytest.raises(Exception, match="could not be confirmed"):
         log_in_socially(provider="google", id_token=earlier, now=timezone.now())
     later = google.token(iat=timezone.now() + timedelta(seconds=5))
     again = log_in_socially(provider="google", id_token=later, now=timezone.now()).user
-    erase_person(user=again, now=timezone.now())
+    erase_account(user=again, now=timezone.now())
     (left,) = Identity.objects.filter(issuer=google.url)
     assert left.subject.startswith("erased ")
