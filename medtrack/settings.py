@@ -21,6 +21,7 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 T = TypeVar("T")
+SHORTEST_KEY = 32
 
 
 def required(name: str, remedy: str) -> str:
@@ -35,6 +36,14 @@ def understood(name: str, read: Callable[[str], T], remedy: str) -> T:
         return read(env.str(name, default=""))
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(f"{name} cannot be understood: {error}; {remedy}") from error
+
+
+def encryption_keys(text: str) -> list[str]:
+    """Raises ValueError for a key that could be guessed."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise ValueError(f"a key is shorter than {SHORTEST_KEY} characters")
+    return keys
 
 
 def console_url() -> str:
@@ -55,7 +64,9 @@ SECRET_KEY = required("SECRET_KEY", "give it 50 or more random characters, the s
 # The keys before it: what they signed still counts, and nothing new is signed with them.
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 # Of secrets in the database. Without any, SECRET_KEY does it; what that encrypted stays readable.
-ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
+ENCRYPTION_KEYS = understood(
+    "ENCRYPTION_KEYS", encryption_keys, "give each 50 or more random characters, separated by commas."
+)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 CONSOLE_URL = console_url()
