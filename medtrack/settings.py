@@ -21,11 +21,41 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Every problem is gathered, and all of them end the start below.
 env = Reader(os.environ)
+SHORTEST_KEY = 32
+
+
+def encryption_keys(text: str) -> list[str]:
+    """Raises ValueError for a key that could be guessed."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise ValueError(f"a key is shorter than {SHORTEST_KEY} characters")
+    return keys
+
+
+def console_url() -> str:
+    """Where staff open the console: as it is set, or the first host that the other settings name."""
+    given: str = env.str("CONSOLE_URL", default="")
+    if given:
+        return given.rstrip("/")
+    if origins := [origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin]:
+        return origins[0].rstrip("/")
+    if DEBUG:
+        return f"http://localhost:{env.str('PORT', default='8000')}"
+    hosts = [host for host in ALLOWED_HOSTS if not host.startswith(("*", "."))]
+    return f"https://{hosts[0]}" if hosts else ""
+
 
 DEBUG: bool = env.bool("DEBUG", default=False)
 SECRET_KEY = env.required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
+# The keys before it: what they signed still counts, and nothing new is signed with them.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Of secrets in the database. Without any, SECRET_KEY does it; what that encrypted stays readable.
+ENCRYPTION_KEYS = env.understood(
+    "ENCRYPTION_KEYS", encryption_keys, "give each 50 or more random characters, separated by commas."
+)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CONSOLE_URL = console_url()
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
 
 INSTALLED_APPS = [
@@ -278,7 +308,11 @@ CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 # What may wait has a worker of its own: neither a mail server that hangs nor sums over everybody hold up reminders.
-CELERY_TASK_ROUTES = {"users.tasks.*": {"queue": "mail"}, "medtrack.console.tasks.*": {"queue": "console"}}
+CELERY_TASK_ROUTES = {
+    "users.tasks.*": {"queue": "mail"},
+    "medtrack.console.tasks.send_invitation": {"queue": "mail"},
+    "medtrack.console.tasks.refresh_summaries": {"queue": "console"},
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"

@@ -206,6 +206,7 @@ def _no_longer_read(_text: str) -> None:
 CHECKS: dict[str, Check] = {
     "ALLOWED_HOSTS": _hosts,
     "APP_URL": _address("https://app.example.org"),
+    "CONSOLE_URL": _address("https://medtrack.example.org"),
     "CSRF_TRUSTED_ORIGINS": _origins,
     "DATABASE_OWNER_URL": _database,
     "DATABASE_URL": _database,
@@ -225,6 +226,7 @@ CHECKS: dict[str, Check] = {
     "MEDTRACK_FAIL_POINT": _matching(_FAIL_POINT, "write the name of a fail point, such as before_mark"),
     "MEDTRACK_VAR": _folder,
     "METRICS_TOKEN": _token,
+    "PORT": _more_than(0),
     "PROXY_COUNT": _no_longer_read,
     "REDIS_URL": _redis,
     "SECURE_HSTS_SECONDS": _more_than(0, or_equal=True),

@@ -22,7 +22,7 @@ def send_password_link(user: User, *, now: datetime) -> None:
             "Open this link to choose a new password. It works once, for one hour:\n\n%(link)s\n\n"
             "If you did not ask for it, you need not do anything."
         )
-        _send(user, _("Your new MedTrack password"), text % {"link": link})
+        send_mail(str(user.email), _("Your new MedTrack password"), text % {"link": link})
 
 
 def send_email_link(user: User, *, now: datetime) -> None:
@@ -32,17 +32,18 @@ def send_email_link(user: User, *, now: datetime) -> None:
             "Open this link to confirm that this e-mail address is yours. It works once, for three days:\n\n%(link)s\n\n"
             "If you do not use MedTrack, you need not do anything."
         )
-        _send(user, _("Confirm your e-mail for MedTrack"), text % {"link": link})
+        send_mail(str(user.email), _("Confirm your e-mail for MedTrack"), text % {"link": link})
 
 
 def _address(link: OneTimeLink, user: User) -> str:
     return f"{settings.APP_URL}/{link.path}?{urlencode({'token': link.token(user)})}"
 
 
-def _send(user: User, subject: str, text: str) -> None:
-    missing = [name for name in ("EMAIL_URL", "APP_URL") if not getattr(settings, name)]
+def send_mail(to: str, subject: str, text: str, *, leads_to: str = "APP_URL") -> None:
+    """`leads_to` is the setting that the mail's link begins with."""
+    missing = [name for name in ("EMAIL_URL", leads_to) if not getattr(settings, name)]
     if missing:
         log.error("mail not sent", missing=missing)
         return
     headers = {"Auto-Submitted": "auto-generated"}
-    EmailMessage(subject, text, to=[str(user.email)], headers=headers).send()
+    EmailMessage(subject, text, to=[to], headers=headers).send()

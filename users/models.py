@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.ids import uuid7
 from medtrack.common.zones import ZONES
+from users.email_addresses import canonical_email
 from users.querysets import SessionQuerySet, UserQuerySet
 
 
@@ -25,14 +26,21 @@ def validate_zone(name: str) -> None:
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type: ignore[misc]
     def create_user(self, email: str | None, password: str | None = None, **values: Any) -> "User":
+        """Raises ValidationError for an address that we do not store."""
         user: User = self.model(email=email and self.normalize_email(email), **values)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        user: User = self.with_email(username or "").get()
+        user: User | None = self.with_email(username or "").first()
+        if user is None:
+            raise self.model.DoesNotExist
         return user
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        return canonical_email(email) if email else ""
 
     def create_superuser(self, email: str, password: str | None = None, **values: Any) -> "User":
         return self.create_user(email, password, is_staff=True, is_superuser=True, **values)

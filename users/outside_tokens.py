@@ -14,10 +14,10 @@ from typing import Any
 import jwt
 import structlog
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.problems import Unavailable
+from users.email_addresses import canonical_email
 from users.issuers import Issuer
 from users.tokens import InvalidToken
 
@@ -156,14 +156,10 @@ def _verified_email(claims: Mapping[str, Any]) -> str | None:
     # Apple writes the truth as a text.
     if not isinstance(email, str) or claims.get("email_verified") not in (True, "true"):
         return None
-    # As it will be stored, in lower case, which can be longer.
-    if len(email.lower()) > 254:
-        return None
     try:
-        validate_email(email)
+        return canonical_email(email)
     except ValidationError:
         return None
-    return email
 
 
 def _name(value: Any) -> str:

@@ -1,16 +1,21 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Lower
 
+from users.email_addresses import comparable_email
+
 if TYPE_CHECKING:
     from users.models import Session, User  # noqa: F401
 
 
+CONFIRM_EMAIL_WITHIN = timedelta(days=7)
+
+
 def folded(email: str) -> str:
-    """In lower case as PostgreSQL does it: letter by letter."""
-    return "".join(letter.lower()[0] for letter in email)
+    """As the account is looked up: in the form that is stored, and in lower case as PostgreSQL does it."""
+    return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -18,10 +23,17 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_active=True, deleted_at=None)
 
     def with_email(self, email: str) -> "UserQuerySet":
-        matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(
-            email_lower=Lower(models.Value(email))
-        )
+        """Whoever has this address, as it is written or as we store it, whatever its case."""
+        forms = [Lower(models.Value(form)) for form in {email, comparable_email(email)}]
+        matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(email_lower__in=forms)
         return matching
+
+    def with_lapsed_email(self, *, now: datetime) -> "UserQuerySet":
+        """Whose address was not confirmed in time, and is free for someone else."""
+        lapsed_since = now - CONFIRM_EMAIL_WITHIN
+        return self.filter(
+            email_verified_at=None, is_staff=False, is_superuser=False, created_at__lte=lapsed_since
+        )
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

@@ -1,18 +1,23 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
 from medtrack.common.fields import ZoneField
+from users.email_addresses import canonical_email
 from users.models import Session, User
 from users.password_rules import refuse_weak
 
 
 class EmailField(serializers.EmailField):
-    """As it is stored: the domain in lower case, which can be longer than what was typed."""
+    """An address that we store, as we store it."""
 
     def to_internal_value(self, data: Any) -> str:
-        return str(User.objects.normalize_email(super().to_internal_value(data)))
+        try:
+            return canonical_email(super().to_internal_value(data))
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages, code="invalid") from error
 
 
 class PasswordField(serializers.CharField):

@@ -13,7 +13,7 @@ from users import mails
 from users.models import User
 
 # A mail server that is away is asked four more times, after 10 s at first and 80 s at last.
-_PATIENCE: dict[str, Any] = {
+PATIENCE: dict[str, Any] = {
     "autoretry_for": (OSError,),
     "max_retries": 4,
     "retry_backoff": 10,
@@ -21,7 +21,7 @@ _PATIENCE: dict[str, Any] = {
 }
 
 
-@shared_task(**_PATIENCE)
+@shared_task(**PATIENCE)
 def send_password_link(user_id: str) -> None:
     """Nothing for an id that was made up, so that asking for nobody's password looks like asking for somebody's."""
     user = User.objects.active().exclude(email=None).filter(id=UUID(user_id)).first()
@@ -29,7 +29,7 @@ def send_password_link(user_id: str) -> None:
         mails.send_password_link(user, now=database_now())
 
 
-@shared_task(**_PATIENCE)
+@shared_task(**PATIENCE)
 def send_email_link(user_id: str) -> None:
     unverified = User.objects.active().exclude(email=None).filter(email_verified_at=None)
     user = unverified.filter(id=UUID(user_id)).first()

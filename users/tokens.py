@@ -5,6 +5,7 @@ import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -14,6 +15,8 @@ from uuid import UUID
 import jwt
 from django.conf import settings
 from django.utils.crypto import salted_hmac
+
+from medtrack.common.keys import signing_keys
 
 ALGORITHM = "HS256"
 ISSUER = "medtrack"
@@ -55,10 +58,16 @@ class RefreshToken:
             raise InvalidToken
         return cls(UUID(bytes=raw[:16]), raw[16:])
 
-    def successor(self) -> "RefreshToken":
-        """The next token of the family, always the same, so that an answer that was lost can be given again."""
-        told = salted_hmac("users.tokens.successor", self.family.bytes + self.secret, algorithm="sha256")
-        return RefreshToken(self.family, told.digest())
+    def successors(self) -> list["RefreshToken"]:
+        """The next token of the family by each signing key, the present key's first.
+
+        Always the same, so that an answer that was lost can be given again.
+        """
+        return [RefreshToken(self.family, self._next_secret(key)) for key in signing_keys()]
+
+    def _next_secret(self, key: str) -> bytes:
+        value = self.family.bytes + self.secret
+        return salted_hmac("users.tokens.successor", value, secret=key, algorithm="sha256").digest()
 
     @property
     def digest(self) -> bytes:
@@ -83,10 +92,17 @@ def access_token(*, user_id: UUID, session_id: UUID, now: datetime) -> str:
 
 def read_access_token(text: str, *, even_expired: bool = False) -> AccessClaims:
     """Who and in which session. Raises InvalidToken."""
-    claims, expires_at = _verified(text, settings.SECRET_KEY)
+    claims, expires_at = _verified_by_any(text)
     if expires_at <= time.time() and not even_expired:
         raise InvalidToken
     return claims
+
+
+def _verified_by_any(text: str) -> tuple[AccessClaims, int]:
+    for key in signing_keys():
+        with suppress(InvalidToken):
+            return _verified(text, key)
+    raise InvalidToken
 
 
 @lru_cache(maxsize=16_384)

@@ -1,9 +1,7 @@
 """What django-allauth does for us: a person's password, then a second factor, and nothing else."""
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
 from time import time
 from typing import Any
 
@@ -12,18 +10,17 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.crypto import salted_hmac
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
+from medtrack.common import encryption
 from users.actions.accounts import InvalidCredentials
 from users.models import User
 
@@ -101,10 +98,11 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def encrypt(self, text: str) -> str:
         """So that a copy of the database alone opens no account."""
-        return _fernet(settings.SECRET_KEY).encrypt(text.encode()).decode()
+        return encryption.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _fernet(settings.SECRET_KEY).decrypt(encrypted_text.encode()).decode()
+        """Raises Undecryptable, which every page of sign_in answers."""
+        return encryption.decrypt(encrypted_text)
 
     def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:  # noqa: A002
         number = Authenticator.objects.filter(user=user, type=type).count() + 1
@@ -126,9 +124,3 @@ def used_factor(request: HttpRequest, *, within: timedelta | None = None) -> boo
     records = get_authentication_records(request, request.user)
     shown = [record["id"] for record in records if record["method"] == "mfa" and record["at"] > since]
     return bool(shown) and Authenticator.objects.filter(user_id=request.user.pk, pk__in=shown).exists()
-
-
-@lru_cache(maxsize=1)
-def _fernet(secret_key: str) -> Fernet:
-    key = salted_hmac("medtrack.console.adapters", "second factors", secret_key, algorithm="sha256").digest()
-    return Fernet(urlsafe_b64encode(key))

@@ -51,6 +51,8 @@ class AccessLogAdmin(ReadOnlyAdmin[AccessLog]):
 
     @admin.display(description=_("staff"), ordering="staff")
     def who(self, access: AccessLog) -> str:
+        if access.staff_id is None:
+            return f"manage.py ({access.details.get('by', '')})"
         return str(access.staff)
 
 

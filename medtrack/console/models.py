@@ -1,10 +1,13 @@
 """What only support staff see: patients with what sums them up, and who of the staff looked at whom."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.common.ids import uuid7
@@ -63,7 +66,7 @@ class PatientSummary(models.Model):
 class AccessLog(models.Model):
     """Somebody of the staff looked at somebody's data. A trigger refuses to change or delete a row.
 
-    The patient is named by id alone, and the row outlives both.
+    Without staff it was manage.py, run by the user of the operating system that the details name. The patient is named by id alone, and the row outlives both.
     """
 
     class Action(models.TextChoices):
@@ -78,6 +81,7 @@ class AccessLog(models.Model):
     staff = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,
+        null=True,
         db_constraint=False,
         related_name="+",
         verbose_name=_("staff"),
@@ -103,3 +107,62 @@ class AccessLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}Z {self.get_action_display()} {self.page}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> "InvitationQuerySet":
+        """Neither accepted nor withdrawn; their time may be over."""
+        return self.filter(accepted_at=None, withdrawn_at=None)
+
+    def acceptable(self, *, now: datetime) -> "InvitationQuerySet":
+        return self.open().filter(expires_at__gt=now)
+
+    def with_email(self, email: str) -> "InvitationQuerySet":
+        matching: InvitationQuerySet = self.alias(email_lower=Lower("email")).filter(
+            email_lower=Lower(models.Value(email))
+        )
+        return matching
+
+
+class Invitation(models.Model):
+    """Someone is asked to join the staff, by a link that works once. Of an address only the newest is open.
+
+    One that is over keeps no address; the access log says who was invited.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(null=True)
+    roles = ArrayField(models.CharField(max_length=150), default=list)
+    is_superuser = models.BooleanField(default=False)
+    language = models.CharField(max_length=8, choices=settings.LANGUAGES)
+    # Without one it was manage.py.
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[InvitationQuerySet] = InvitationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "staff_invitations"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="invitations_are_unique_by_email_while_open"),
+            models.CheckConstraint(
+                condition=Q(email__isnull=False, accepted_at=None, withdrawn_at=None)
+                | Q(email=None, accepted_at__isnull=False, withdrawn_at=None)
+                | Q(email=None, accepted_at=None, withdrawn_at__isnull=False),
+                name="invitations_are_open_accepted_or_withdrawn",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_superuser=True, roles=[]) | Q(is_superuser=False) & ~Q(roles=[]),
+                name="invitations_are_to_roles_or_to_be_superuser",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("created_at")), name="invitations_expire_after_they_begin"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, cast
 from uuid import uuid4
 
+import structlog
 from allauth.account.views import LoginView
 from allauth.mfa.base.internal.flows import post_authentication
 from allauth.mfa.base.views import AuthenticateView, IndexView, ReauthenticateView
@@ -25,9 +26,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
+from django.views.generic.edit import FormView
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 
+from medtrack.common.encryption import Undecryptable
 from medtrack.common.throttles import CountersAway, address, count
 from medtrack.console.adapters import has_factor, used_factor
 from medtrack.console.forms import use_up
@@ -36,6 +39,8 @@ from users.hashing import PasswordsBusy
 from users.known_devices import device_secret, known_device
 from users.models import User
 from users.views import LoginUnavailable, count_guess
+
+log = structlog.get_logger(__name__)
 
 View = Callable[..., HttpResponseBase]
 DEVICE_COOKIE = "medtrack_device"
@@ -176,19 +181,43 @@ class AddPasskey(webauthn.AddWebAuthnView):
         return context | kwargs
 
 
+class MakeRecoveryCodes(recovery_codes.GenerateRecoveryCodesView):
+    """Looks not at the codes before, which no key may open any more."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return FormView.get_context_data(self, **kwargs)
+
+
 def in_the_admins_look(view: View) -> View:
     """With what every page of the admin shows; nothing of it stays in the browser."""
 
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = view(request, *args, **kwargs)
-        if isinstance(response, TemplateResponse):
-            # Signing in changes who asks.
-            frame = admin.site.each_context(request) | {"user": request.user}
-            response.context_data = frame | (response.context_data or {})
+        try:
+            response = _rendered(request, view(request, *args, **kwargs))
+        except Undecryptable:
+            response = _rendered(request, _unreadable_factor(request))
         add_never_cache_headers(response)
         return response
 
     return page
+
+
+def _rendered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Rendered here, because a template may be what first reads a secret."""
+    if isinstance(response, TemplateResponse):
+        # Signing in changes who asks.
+        frame = admin.site.each_context(request) | {"user": request.user}
+        response.context_data = frame | (response.context_data or {})
+        response.render()
+    return response
+
+
+def _unreadable_factor(request: HttpRequest) -> TemplateResponse:
+    """None of our keys opens the secret; only an administrator can help, by forgetting the factor."""
+    stage = getattr(request, "_login_stage", None)
+    user = stage.login.user if stage else request.user
+    log.error("second factor unreadable", user_id=str(user.pk), remedy="manage.py reset_second_factor EMAIL")
+    return TemplateResponse(request, "console/unreadable_factor.html", {}, status=403)
 
 
 def for_staff(view: View) -> View:
@@ -220,5 +249,5 @@ add_passkey = for_staff(AddPasskey.as_view())
 rename_passkey = for_staff(webauthn.EditWebAuthnView.as_view())
 remove_passkey = for_staff(webauthn.RemoveWebAuthnView.as_view())
 recovery_codes_page = for_staff(recovery_codes.ViewRecoveryCodesView.as_view())
-make_recovery_codes = for_staff(recovery_codes.GenerateRecoveryCodesView.as_view())
+make_recovery_codes = for_staff(MakeRecoveryCodes.as_view())
 download_recovery_codes = for_staff(recovery_codes.DownloadRecoveryCodesView.as_view())

@@ -1,27 +1,34 @@
-"""Superusers' page about the staff: who is, as what, and with which second factor."""
+"""Superusers' pages about the staff: who is, as what, with which second factor, and who is invited."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Prefetch, Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from medtrack.common.clock import database_now
 from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog
-from medtrack.console.staff import Refused, appoint_staff, change_roles, forget_factors
+from medtrack.console.invitation_links import link_of
+from medtrack.console.invitations import invite, invite_again, mail_invitation, withdraw
+from medtrack.console.models import AccessLog, Invitation
+from medtrack.console.staff import Refused, change_roles, forget_factors
 from users.models import User
 
+# Where the session keeps which invitation's link is to be shown once.
+_HANDOVER = "invitation_to_hand_over"
 ROLE_NAMES = {"support": _("support"), "clinician": _("clinician"), "operator": _("operator")}
 
 
@@ -36,7 +43,7 @@ class RolesForm(forms.Form):
         self.fields["roles"].choices = [(name, ROLE_NAMES.get(name, name)) for name in names]  # type: ignore[attr-defined]
 
 
-class AppointForm(RolesForm):
+class InviteForm(RolesForm):
     email = forms.EmailField(label=_("e-mail"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
     field_order = ("email", "roles")
 
@@ -48,15 +55,71 @@ class AppointForm(RolesForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 def staff_list(request: HttpRequest) -> HttpResponse:
     _superusers_only(request)
-    form = AppointForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and "again" in request.POST:
+        return _invite_again(request, _open_invitation(request.POST["again"]))
+    if request.method == "POST" and "withdraw" in request.POST:
+        return _withdraw(request, _open_invitation(request.POST["withdraw"]))
+    form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            with transaction.atomic():
-                user = appoint_staff(**form.cleaned_data)
-                _record(request, user, roles=form.cleaned_data["roles"])
-            return _back(request, user, _("The roles were saved."))
+            return _invite(request, **form.cleaned_data)
         except Refused as error:
             form.add_error("email", str(error.detail))
+        except ValidationError as error:
+            form.add_error("email", error)
+    return _staff_page(request, form)
+
+
+def _invite(request: HttpRequest, *, email: str, roles: list[str]) -> HttpResponse:
+    """Raises Refused, and ValidationError for an address that we do not take."""
+    language = get_language() or settings.LANGUAGE_CODE
+    with transaction.atomic():
+        invitation = invite(
+            email=email, roles=roles, by=cast(User, request.user), language=language, now=database_now()
+        )
+        _record(request, invitation.pk, invited=invitation.email, roles=invitation.roles)
+    return _send(request, invitation)
+
+
+def _invite_again(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            newer = invite_again(invitation=invitation, by=cast(User, request.user), now=database_now())
+            _record(request, newer.pk, invited=newer.email, roles=newer.roles, again=True)
+    except Refused as error:
+        messages.error(request, str(error.detail))
+        return HttpResponseRedirect(reverse("admin:staff"))
+    return _send(request, newer)
+
+
+def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    """By mail; where that is not possible, the next page shows the link, once."""
+    if mail_invitation(invitation):
+        return _back(request, _("The invitation was sent."))
+    request.session[_HANDOVER] = str(invitation.pk)
+    return HttpResponseRedirect(reverse("admin:staff"))
+
+
+def _withdraw(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    email = invitation.email
+    try:
+        with transaction.atomic():
+            withdraw(invitation=invitation, now=database_now())
+            _record(request, invitation.pk, withdrawn=email)
+    except Refused as error:
+        messages.error(request, str(error.detail))
+        return HttpResponseRedirect(reverse("admin:staff"))
+    return _back(request, _("The invitation was withdrawn; its link does not work any more."))
+
+
+def _open_invitation(pk: str) -> Invitation:
+    try:
+        return get_object_or_404(Invitation.objects.open(), pk=UUID(pk))
+    except ValueError as error:
+        raise Http404 from error
+
+
+def _staff_page(request: HttpRequest, form: InviteForm) -> HttpResponse:
     factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
     staff = (
         User.objects.filter(Q(is_staff=True) | Q(is_superuser=True))
@@ -64,8 +127,27 @@ def staff_list(request: HttpRequest) -> HttpResponse:
         .order_by("email")
     )
     return _page(
-        request, "console/staff_list.html", title=_("Staff"), form=form, staff=staff, names=ROLE_NAMES
+        request,
+        "console/staff_list.html",
+        title=_("Staff"),
+        form=form,
+        staff=staff,
+        invitations=Invitation.objects.open().order_by("email"),
+        now=database_now(),
+        handover=_handover(request),
     )
+
+
+def _handover(request: HttpRequest) -> dict[str, str]:
+    pk = request.session.pop(_HANDOVER, None)
+    invitation = Invitation.objects.open().filter(pk=pk).first() if pk else None
+    if invitation is None:
+        return {}
+    text = gettext(
+        "No mail was sent. Give this link to %(email)s yourself, by a way that nobody else reads: "
+        "whoever opens it becomes staff. It is not shown again."
+    )
+    return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -74,16 +156,17 @@ def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
     user = get_object_or_404(User, Q(is_staff=True) | Q(is_superuser=True), pk=user_id)
     if request.method == "POST" and "forget" in request.POST:
         with transaction.atomic():
-            _record(request, user, forgotten_factors=forget_factors(user=user))
-        return _back(request, user, _("The second factor is forgotten; the next sign-in asks for another."))
+            forgotten = forget_factors(user=user)
+            _record(request, user.pk, forgotten_factors=forgotten.factors, ended_sessions=forgotten.sessions)
+        return _back(request, _("The second factor is forgotten; the next sign-in asks for another."))
     held = sorted(user.groups.values_list("name", flat=True))
     form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": held})
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
                 change_roles(user=user, **form.cleaned_data)
-                _record(request, user, roles=form.cleaned_data["roles"], before=held)
-            return _back(request, user, _("The roles were saved."))
+                _record(request, user.pk, roles=form.cleaned_data["roles"], before=held)
+            return _back(request, _("The roles were saved."))
         except Refused as error:
             form.add_error(None, str(error.detail))
     factors = Authenticator.objects.filter(user=user).order_by("id")
@@ -97,11 +180,11 @@ def _superusers_only(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _record(request: HttpRequest, user: User, **details: Any) -> None:
-    record_access(request, AccessLog.Action.ACT, object_id=user.pk, **details)
+def _record(request: HttpRequest, object_id: UUID, **details: Any) -> None:
+    record_access(request, AccessLog.Action.ACT, object_id=object_id, **details)
 
 
-def _back(request: HttpRequest, user: User, message: Any) -> HttpResponse:
+def _back(request: HttpRequest, message: Any) -> HttpResponse:
     messages.success(request, message)
     return HttpResponseRedirect(reverse("admin:staff"))
 

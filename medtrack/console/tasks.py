@@ -1,8 +1,12 @@
+from uuid import UUID
+
 import structlog
 from celery import shared_task
 
 from medtrack.common.clock import database_now
-from medtrack.console import summaries
+from medtrack.console import mails, summaries
+from medtrack.console.models import Invitation
+from users.tasks import PATIENCE
 
 log = structlog.get_logger(__name__)
 
@@ -16,3 +20,11 @@ def refresh_summaries() -> None:
             written=refreshed.written,
             removed=refreshed.removed,
         )
+
+
+@shared_task(**PATIENCE)
+def send_invitation(invitation_id: str) -> None:
+    """Nothing once the invitation is over: a newer one has a mail of its own."""
+    invitation = Invitation.objects.acceptable(now=database_now()).filter(id=UUID(invitation_id)).first()
+    if invitation:
+        mails.send_invitation(invitation)

@@ -5,11 +5,13 @@ from django.urls import path
 from django.views.decorators.http import require_POST
 
 from medtrack.console import sign_in
+from medtrack.console.invitation_pages import invitation_page
 
 urlpatterns = [
     path("login/", sign_in.log_in, name="account_login"),
     path("logout/", require_POST(admin.site.logout), name="account_logout"),
     path("login/code/", sign_in.enter_code, name="mfa_authenticate"),
+    path("invitation/", invitation_page, name="invitation"),
     path("account/", sign_in.my_account, name="mfa_index"),
     path("account/again/", sign_in.enter_code_again, name="mfa_reauthenticate"),
     path("account/again/passkey/", sign_in.use_passkey_again, name="mfa_reauthenticate_webauthn"),

@@ -137,6 +137,7 @@ def _sign_up(login: Login, device_name: str, now: datetime) -> User:
         timezone=login.timezone,
         language=login.language,
     )
+    User.objects.filter(id=credentials.user.id).update(email_verified_at=now)
     return credentials.user
 
 

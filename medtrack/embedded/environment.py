@@ -17,8 +17,28 @@ FIREBASE = (
     "GOOGLE_APPLICATION_CREDENTIALS",
 )
 SETTINGS = (
-    *("ALLOWED_HOSTS", "APPLE_", "APP_URL", "CELERY_", "CSRF_", "DATABASE_", "DEBUG", "DEFAULT_FROM_EMAIL"),
-    *("DJANGO_", "EMAIL_URL", "FCM_", "FIREBASE_", "GOOGLE_", "KAKAO_", "LOG_FORMAT", "MEDTRACK_"),
+    *(
+        "ALLOWED_HOSTS",
+        "APPLE_",
+        "APP_URL",
+        "CELERY_",
+        "CONSOLE_URL",
+        "CSRF_",
+        "DATABASE_",
+        "DEBUG",
+        "DEFAULT_FROM_EMAIL",
+    ),
+    *(
+        "DJANGO_",
+        "EMAIL_URL",
+        "ENCRYPTION_KEYS",
+        "FCM_",
+        "FIREBASE_",
+        "GOOGLE_",
+        "KAKAO_",
+        "LOG_FORMAT",
+        "MEDTRACK_",
+    ),
     *(
         "OUTSIDE_ISSUERS",
         "PORT",

@@ -73,6 +73,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "dose_events": READ_ONLY,
         "engine_violations": READ_ONLY,
         "mfa_authenticator": NOTHING,
+        "staff_invitations": READ_ONLY,
         "users_groups": NOTHING,
         "users_user_permissions": NOTHING,
     },

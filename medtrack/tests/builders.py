@@ -29,6 +29,13 @@ def person(name: str, **profile: Any) -> Credentials:
     )
 
 
+def confirmed(user: User) -> User:
+    """Who opened the link that was mailed at sign-up."""
+    User.objects.filter(pk=user.pk).update(email_verified_at=timezone.now())
+    user.refresh_from_db()
+    return user
+
+
 def session_of(user: User) -> Session:
     return Session.objects.filter(user=user).latest("id")
 

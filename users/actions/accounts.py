@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
@@ -12,6 +13,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from medtrack.common.problems import Conflict
 from users.actions.sessions import Credentials, open_session
 from users.models import User
+
+log = structlog.get_logger(__name__)
 
 
 class EmailTaken(Conflict):
@@ -36,12 +39,23 @@ def sign_up(
     user.set_password(password)
     try:
         with transaction.atomic():
+            release_unconfirmed_email(email=email, now=now)
             user.save(force_insert=True)
             return open_session(user=user, device_name=device_name, now=now)
     except IntegrityError as error:
         if "users_email_is_unique" in str(error):
             raise EmailTaken from error
         raise
+
+
+def release_unconfirmed_email(*, email: str, now: datetime) -> None:
+    """Takes the address from an account that has not confirmed it within seven days, in the caller's transaction.
+
+    The account keeps everything else, its sessions included. Of two who want the address the unique index knows one.
+    """
+    lapsed = User.objects.with_email(email).with_lapsed_email(now=now)
+    if lapsed.update(email=None, updated_at=now):
+        log.info("unconfirmed e-mail released")
 
 
 def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -> Credentials:

@@ -36,7 +36,7 @@ class NothingToVerify(Conflict):
 def ask_for_password_link(*, email: str, wait: float = 0) -> None:
     """A mail in `wait` seconds if the person exists, and the same work if not. Raises MailUnavailable."""
     found = User.objects.active().with_email(email).values_list("id", flat=True).first()
-    _queue(tasks.send_password_link, str(found or uuid7_text()), wait)
+    queue_mail(tasks.send_password_link, str(found or uuid7_text()), wait)
 
 
 def refuse_verified(user: User) -> None:
@@ -47,7 +47,7 @@ def refuse_verified(user: User) -> None:
 
 def ask_for_email_link(*, user: User, wait: float = 0) -> None:
     """A mail in `wait` seconds. Raises MailUnavailable."""
-    _queue(tasks.send_email_link, str(user.id), wait)
+    queue_mail(tasks.send_email_link, str(user.id), wait)
 
 
 def greet(*, user: User, wait: float = 0) -> None:
@@ -66,12 +66,15 @@ def verify_email(*, token: str, now: datetime) -> None:
         raise InvalidLink
 
 
-def _queue(task: Any, user_id: str, wait: float) -> None:
-    """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes."""
+def queue_mail(task: Any, row_id: str, wait: float = 0) -> None:
+    """With a connection of its own, which gives up soon: the workers' may wait for the broker as long as it takes.
+
+    The task is given the id of the row that the mail is about, in `wait` seconds. Raises MailUnavailable.
+    """
     try:
         with current_app.connection_for_write(transport_options=_BROKER) as connection:
             task.apply_async(
-                (user_id,), countdown=wait, connection=connection, retry=False, expires=wait + _EXPIRES
+                (row_id,), countdown=wait, connection=connection, retry=False, expires=wait + _EXPIRES
             )
     except OperationalError as error:
         raise MailUnavailable from error

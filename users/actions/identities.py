@@ -14,8 +14,9 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
+from medtrack.common.keys import signing_keys
 from medtrack.common.problems import field_error
-from users.actions.accounts import take_turn
+from users.actions.accounts import release_unconfirmed_email, take_turn
 from users.actions.sessions import Credentials, open_session
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, unverified_issuer, verified
@@ -100,20 +101,23 @@ def _session(claims: Claims) -> Session | None:
 def forget_identities(*, user: User, now: datetime) -> None:
     """What the issuer said before is not to make the person anew; of whom it was said cannot be told any more."""
     for identity in user.identities.select_for_update(nowait=True):
-        gone = _erased(identity.issuer, identity.subject)
-        Identity.objects.filter(issuer=identity.issuer, subject=gone).delete()
-        Identity.objects.filter(id=identity.id).update(subject=gone, created_at=now)
+        erased = _erased_subjects(identity.issuer, identity.subject)
+        Identity.objects.filter(issuer=identity.issuer, subject__in=erased).delete()
+        Identity.objects.filter(id=identity.id).update(subject=erased[0], created_at=now)
 
 
 def _refuse_erased(claims: Claims) -> None:
     """Raises InvalidToken for a token that was issued before its person was erased."""
-    gone = Identity.objects.filter(issuer=claims.issuer, subject=_erased(claims.issuer, claims.subject))
+    erased = _erased_subjects(claims.issuer, claims.subject)
+    gone = Identity.objects.filter(issuer=claims.issuer, subject__in=erased)
     if gone.filter(created_at__gte=claims.issued_at).exists():
         raise InvalidToken
 
 
-def _erased(issuer: str, subject: str) -> str:
-    return "erased " + salted_hmac("users.actions.identities.erased", f"{issuer} {subject}").hexdigest()
+def _erased_subjects(issuer: str, subject: str) -> list[str]:
+    """What replaces the subject, by each signing key, the present key's first."""
+    salt, value = "users.actions.identities.erased", f"{issuer} {subject}"
+    return ["erased " + salted_hmac(salt, value, secret=key).hexdigest() for key in signing_keys()]
 
 
 def _first_session(claims: Claims, now: datetime) -> Session:
@@ -170,6 +174,7 @@ def _new_person(claims: Claims, now: datetime) -> User:
     if claims.email:
         try:
             with transaction.atomic():
+                release_unconfirmed_email(email=claims.email, now=now)
                 return User.objects.create_user(claims.email, email_verified_at=now, **profile)
         except IntegrityError as error:
             if "users_email_is_unique" not in str(error):

@@ -62,25 +62,26 @@ def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credent
         presented = RefreshToken.parse(refresh)
     except InvalidToken as error:
         raise InvalidRefreshToken from error
-    successor = presented.successor()
+    successors = presented.successors()
     # No join here: PostgreSQL re-checks only this row's own columns when a concurrent use was faster.
     alive: SessionQuerySet = Session.objects.filter(
         family=presented.family, revoked_at=None, expires_at__gt=now
     )
     won = alive.filter(refresh_token_hash=presented.digest).update(
-        refresh_token_hash=successor.digest,
+        refresh_token_hash=successors[0].digest,
         previous_token_hash=presented.digest,
         last_used_at=now,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
-    if not won and not _asks_again(alive, presented, access, now):
+    token = successors[0] if won else _answer_before(alive, presented, access, now)
+    if token is None:
         alive.update(revoked_at=now)
         raise InvalidRefreshToken
     session = Session.objects.select_related("user").filter(family=presented.family).first()
     # It may just have been erased with its person.
     if session is None or not session.user.is_active or session.user.deleted_at:
         raise InvalidRefreshToken
-    return _credentials(session, successor, now)
+    return _credentials(session, token, now)
 
 
 def log_out(*, session: Session, now: datetime) -> bool:
@@ -99,18 +100,26 @@ def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> i
     return ended.update(revoked_at=now)
 
 
-def _asks_again(alive: SessionQuerySet, presented: RefreshToken, access: str, now: datetime) -> bool:
-    """Whether the session itself presents the token before. Once its successor is used, that is the token before."""
+def _answer_before(
+    alive: SessionQuerySet, presented: RefreshToken, access: str, now: datetime
+) -> RefreshToken | None:
+    """The token that was answered with a moment ago, if the session itself presents the one before it.
+
+    Once that token is used, it is the one before. It may have been made with a key that is a fallback by now.
+    """
     try:
         claims = read_access_token(access, even_expired=True)
     except InvalidToken:
-        return False
-    return alive.filter(
+        return None
+    repeated = alive.filter(
         id=claims.session_id,
         user_id=claims.user_id,
         previous_token_hash=presented.digest,
         last_used_at__gte=now - REPEAT_WITHIN,
-    ).exists()
+    )
+    current = repeated.values_list("refresh_token_hash", flat=True).first()
+    made = (token for token in presented.successors() if current and token.digest == bytes(current))
+    return next(made, None)
 
 
 def _credentials(session: Session, token: RefreshToken, now: datetime) -> Credentials:

@@ -14,7 +14,7 @@ from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 
 from medtrack.console.staff import appoint_staff
-from medtrack.tests.builders import PASSWORD, person
+from medtrack.tests.builders import PASSWORD, confirmed, person
 from users.models import User
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -26,7 +26,7 @@ ROLES = ("support", "clinician", "operator")
 
 
 def staff_member(name: str, *roles: str) -> User:
-    return appoint_staff(email=person(name).user.email or "", roles=roles or ("support",))
+    return appoint_staff(email=confirmed(person(name).user).email or "", roles=roles or ("support",))
 
 
 def superuser(name: str = "Root") -> User:

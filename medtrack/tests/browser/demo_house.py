@@ -36,6 +36,7 @@ class DemoHouse(House):
         super().__enter__()
         throttles = "login_account=1000/60,login_everywhere=1000/60"
         self.environment |= {"DEBUG": "true", "STAFF_SECOND_FACTOR": "true", "THROTTLES": throttles}
+        self.environment["CONSOLE_URL"] = self.url
         for name in ("web", "worker", "beat"):
             self.start(name)
         self.manage("create_demo")

@@ -3,12 +3,16 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
-from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, appoint_staff
+from medtrack.console.access import record_command
+from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, UnverifiedEmail, appoint_staff
 
 
 class Command(BaseCommand):
-    help = "Lets somebody who has an account use the admin, with exactly the roles that are named."
+    help = (
+        "Gives an account whose e-mail is confirmed these roles, and no others. Whoever has none is invited."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
@@ -22,9 +26,18 @@ class Command(BaseCommand):
 
     def handle(self, *, email: str, roles: list[str], **_options: Any) -> None:
         try:
-            user = appoint_staff(email=email, roles=roles)
+            with transaction.atomic():
+                user = appoint_staff(email=email, roles=roles)
+                record_command("appoint_staff", object_id=user.pk, roles=sorted(set(roles)))
         except NotAPerson as error:
-            raise CommandError(f"Nobody active has the e-mail {email}. Let them sign up first.") from error
+            raise CommandError(
+                f"Nobody active has the e-mail {email}. Invite them: manage.py invite_staff."
+            ) from error
+        except UnverifiedEmail as error:
+            raise CommandError(
+                f"The account has not confirmed the e-mail {email}: it may belong to someone else. "
+                "Let them open the link that was mailed to them, or ask for another in the app."
+            ) from error
         except UnknownRole as error:
             known = (
                 ", ".join(Group.objects.order_by("name").values_list("name", flat=True))

@@ -1,0 +1,73 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from medtrack.common.clock import database_now
+from medtrack.console.access import record_command
+from medtrack.console.invitation_links import link_of
+from medtrack.console.invitations import invite, mail_invitation
+from medtrack.console.models import Invitation
+from medtrack.console.staff import Refused
+
+
+class Command(BaseCommand):
+    help = (
+        "Invites someone to the staff: mails a link that works once, or prints it where no mail can be sent. "
+        "The first administrator is invited with --superuser."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("email")
+        wanted = parser.add_mutually_exclusive_group(required=True)
+        wanted.add_argument(
+            "--role",
+            action="append",
+            default=[],
+            dest="roles",
+            help="support, clinician or operator; repeatable",
+        )
+        wanted.add_argument(
+            "--superuser", action="store_true", help="has every right, and invites the others"
+        )
+        languages = [code for code, _name in settings.LANGUAGES]
+        parser.add_argument(
+            "--language", choices=languages, default=settings.LANGUAGE_CODE, help="of the mail"
+        )
+
+    def handle(
+        self, *, email: str, roles: list[str], superuser: bool, language: str, **_options: Any
+    ) -> None:
+        try:
+            invitation = self._invite(email.strip(), roles, superuser, language)
+        except ValidationError as error:
+            raise CommandError(f"{email}: {' '.join(error.messages)}") from error
+        except Refused as error:
+            raise CommandError(f"{email}: {error}") from error
+        until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
+        if mail_invitation(invitation):
+            self.stdout.write(
+                f"An invitation is on its way to {invitation.email}. Its link works until {until}."
+            )
+            return
+        self.stdout.write(
+            f"No mail was sent. Give this link to {invitation.email}: it works once, until {until}.\n\n"
+            f"{link_of(invitation)}\n"
+        )
+
+    @transaction.atomic
+    def _invite(self, email: str, roles: list[str], is_superuser: bool, language: str) -> Invitation:
+        invitation = invite(
+            email=email,
+            roles=roles,
+            is_superuser=is_superuser,
+            by=None,
+            language=language,
+            now=database_now(),
+        )
+        details = {"roles": invitation.roles, "superuser": is_superuser}
+        record_command("invite_staff", object_id=invitation.pk, invited=invitation.email, **details)
+        return invitation

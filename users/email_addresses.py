@@ -1,0 +1,53 @@
+"""E-mail addresses in the one written form that is stored, so that no two accounts have addresses that look alike."""
+
+import unicodedata
+
+import idna
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext_lazy as _
+
+MAX_LENGTH = 254
+# Controls, formatting characters (zero-width, bidirectional), surrogates, unassigned letters and every space.
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+
+
+def canonical_email(address: str) -> str:
+    """The address as it is stored: the domain in lower case and as DNS has it (IDNA 2008), the rest as it is.
+
+    Raises ValidationError, also where a letter is invisible, or before the @ is not ASCII and so may pass for another.
+    """
+    if any(unicodedata.category(letter) in _INVISIBLE for letter in address):
+        raise ValidationError(
+            _("An e-mail address has no spaces and no invisible characters."), code="invalid"
+        )
+    local, _at, domain = address.rpartition("@")
+    if not local.isascii():
+        raise ValidationError(
+            _("Before the @, an e-mail address has only the letters a to z, digits and signs."),
+            code="invalid",
+        )
+    canonical = f"{local}@{_ascii_domain(domain)}"
+    validate_email(canonical)
+    if len(canonical) > MAX_LENGTH:
+        raise ValidationError(_("This e-mail address is too long."), code="max_length")
+    return canonical
+
+
+def comparable_email(address: str) -> str:
+    """The address as it is stored, or as it is where it could not be stored today: older accounts may have it."""
+    try:
+        return canonical_email(address)
+    except ValidationError:
+        return address
+
+
+def _ascii_domain(domain: str) -> str:
+    """Raises ValidationError."""
+    if domain.isascii():
+        return domain.lower()
+    try:
+        # UTS 46 applies NFKC and lower case; not transitional, because ß and ss are different domains.
+        return idna.encode(domain, uts46=True, std3_rules=True).decode()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise ValidationError(_("The domain of this e-mail address is not valid."), code="invalid") from error
