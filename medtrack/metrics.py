@@ -21,9 +21,17 @@ from medtrack.common.clock import database_now
 from medtrack.common.request_metrics import request_metrics
 from medtrack.process_metrics import Processes, database_connections
 from notifications.counters import BOUNDS, Counters, read_counters
+from notifications.judgement import is_in_doubt, last_answers
 from notifications.lateness import late_doses
 from notifications.models import TaskRun
-from notifications.standing import heartbeats, last_check, queue_state, silent_devices, task_runs
+from notifications.standing import (
+    heartbeats,
+    last_check,
+    queue_state,
+    silent_devices,
+    suspect_devices,
+    task_runs,
+)
 from notifications.violations import INVARIANTS
 
 # Whoever scrapes asks again in a moment.
@@ -36,6 +44,7 @@ class _Engine(Collector):
             cursor.execute(_TIMEOUT)
             now = database_now()
             yield from _lateness()
+            yield from _of_project()
             yield from _of_counters(read_counters())
             yield from _of_processes(now)
             yield from _of_tasks(task_runs(), now)
@@ -60,6 +69,19 @@ def _lateness() -> Iterator[Metric]:
         ("devices_silent", "Devices that acknowledge no push and give no other sign.", silent_devices()),
     ):
         yield GaugeMetricFamily(f"medtrack_{name}", documentation, value)
+
+
+def _of_project() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "medtrack_devices_suspect",
+        "Devices whose token FCM does not accept, and which get one push an hour.",
+        suspect_devices(),
+    )
+    yield GaugeMetricFamily(
+        "medtrack_firebase_project_in_doubt",
+        "1 while FCM refuses the pushes of nearly everyone: the project or its key may be wrong.",
+        is_in_doubt(last_answers()),
+    )
 
 
 def _of_counters(counters: Counters) -> Iterator[Metric]:

@@ -105,11 +105,17 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
         "platform",
         "app_version",
         "last_seen_at",
+        "suspect_since",
         "silent_since",
         "revoked_at",
         "revoke_reason",
     )
-    list_filter = ("platform", ("silent_since", admin.EmptyFieldListFilter), "revoke_reason")
+    list_filter = (
+        "platform",
+        ("silent_since", admin.EmptyFieldListFilter),
+        ("suspect_since", admin.EmptyFieldListFilter),
+        "revoke_reason",
+    )
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id")
     exclude = ("token",)

@@ -47,6 +47,9 @@ class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
     def visible_to(self, user: User) -> "DeviceTokenQuerySet":
         return self.filter(user=user)
 
+    def suspect(self) -> "DeviceTokenQuerySet":
+        return self.filter(suspect_since__isnull=False, revoked_at=None)
+
     def silent(self) -> "DeviceTokenQuerySet":
         return self.filter(silent_since__isnull=False, revoked_at=None)
 

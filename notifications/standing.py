@@ -48,6 +48,10 @@ def silent_devices() -> int:
     return DeviceToken.objects.silent().count()
 
 
+def suspect_devices() -> int:
+    return DeviceToken.objects.suspect().count()
+
+
 def last_check() -> EngineCheck | None:
     return EngineCheck.objects.order_by("-id").first()
 

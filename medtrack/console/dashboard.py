@@ -28,6 +28,7 @@ from medtrack.console.figures import (
 from medtrack.console.links import Links
 from medtrack.console.svg import share_bar_svg
 from notifications.dispatcher import FirebaseNotConfigured
+from notifications.judgement import is_in_doubt, last_answers
 from notifications.lateness import late_doses
 from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
 from notifications.querysets import HOUR, LATE_AFTER, Fate
@@ -37,6 +38,7 @@ from notifications.standing import (
     last_check,
     queue_state,
     silent_devices,
+    suspect_devices,
     task_runs,
 )
 from users.models import User
@@ -334,7 +336,7 @@ def _pushes(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
 
     no_device = sum(hour.no_device for hour in hours)
     errors = ", ".join(f"{code} {_number(count)}" for code, count in pushes.errors[:3])
-    silent = silent_devices()
+    silent, suspect = silent_devices(), suspect_devices()
     silent_ones = links.rows(DeviceToken, silent_since__isempty="0", revoked_at__isnull="True")
     return Card(
         title=_("Pushes of the last 24 hours"),
@@ -354,8 +356,22 @@ def _pushes(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
                 ),
             ),
             Figure(_("silent devices, now"), _number(silent), "late" if silent else "", silent_ones),
+            Figure(
+                _("devices that FCM does not accept, now"),
+                _number(suspect),
+                "late" if suspect else "",
+                links.rows(DeviceToken, suspect_since__isempty="0", revoked_at__isnull="True"),
+            ),
         ],
         note=errors,
+        notices=[
+            Notice(
+                "alarm",
+                _("FCM refuses the pushes of nearly everyone: see to the Firebase project and its key."),
+            )
+        ]
+        if is_in_doubt(last_answers())
+        else [],
     )
 
 

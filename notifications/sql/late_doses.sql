@@ -51,6 +51,8 @@ WITH late AS MATERIALIZED (
           AND n.kind IN ('due', 'snoozed')
           AND n.send_at <= statement_timestamp() - %(grace)s
           AND n.sent_at IS NULL
+          -- A token that FCM does not accept is that device's own; a project that it refuses is another alarm.
+          AND n.reason NOT IN ('device_in_doubt', 'SENDER_ID_MISMATCH')
         ORDER BY n.expires_at, n.id LIMIT %(most)s
     )
 )

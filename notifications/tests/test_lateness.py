@@ -64,6 +64,15 @@ def test_a_dose_that_fcm_did_not_take_yet_is_late(ana: Credentials) -> None:
     assert late_doses().count == 1
 
 
+def test_a_dose_that_waits_for_a_suspect_token_is_not_late(ana: Credentials) -> None:
+    """The token is its device's own fault, and a project that is in doubt is an alarm of its own."""
+    device_of(ana.user)
+    overdue(ana)
+    queue.enqueue()
+    answer(Outcome(Verdict.SUSPECT, "SENDER_ID_MISMATCH"), retry_after=timedelta(minutes=10))
+    assert late_doses().count == 0
+
+
 def test_a_dose_whose_reminder_was_handed_over_is_not_late(ana: Credentials) -> None:
     device_of(ana.user)
     overdue(ana)
