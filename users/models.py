@@ -103,7 +103,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Whether this is the password. A hash with old parameters is replaced.
 
         Afterwards `password` is the stored hash that was checked, so that writes can be made to depend on it.
@@ -112,7 +112,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         is_correct, must_update = verify_password(raw_password, self.password)
         return is_correct and (not must_update or self._rehash(raw_password))
 
-    def _rehash(self, raw_password: str) -> bool:
+    def _rehash(self, raw_password: str | None) -> bool:
         """Returns False if the password has been changed since this object was read."""
         hashed = make_password(raw_password)
         if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):

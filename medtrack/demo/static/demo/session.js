@@ -43,11 +43,17 @@ async function ask(method, path, { body, access, language } = {}) {
 }
 
 export async function signIn(email, password) {
-  const said = await ask("POST", "auth/login", { body: { email, password, device_name: "Demo phone" } });
+  const secret = localStorage.getItem(secretOf(email)) || "";
+  const body = { email, password, device_name: "Demo phone", device_secret: secret };
+  const said = await ask("POST", "auth/login", { body });
+  localStorage.setItem(secretOf(email), said.device_secret);
   const token = `web-${crypto.randomUUID()}`;
   memory.write({ token, deviceId: null, lastPush: 0, pushes: [], unsent: [], ...kept(said) });
   return said.user;
 }
+
+/** Outlives signing out: the phone is still known to the account then. */
+const secretOf = (email) => `medtrack-device-secret-${email.toLowerCase()}`;
 
 const kept = ({ user, access, refresh, expires_in }) => ({
   user, access, refresh, expiresAt: Date.now() + expires_in * 1000,
