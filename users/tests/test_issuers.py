@@ -90,7 +90,7 @@ def test_a_setting_that_cannot_be_understood_stops_the_start_with_its_remedy(
         check=False,
     )
     assert refused.returncode != 0
-    assert f"{name} cannot be understood" in refused.stderr
+    assert f"{name} cannot be used" in refused.stderr
     assert remedy in refused.stderr
 
 
