@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
-from medtrack.common.limits import Limit, with_changes
+from medtrack.common.limits import Limit, PersonLimits, with_changes
 from medtrack.logs import logging_config
 from users.issuers import Issuer, parse_issuers
 
@@ -208,6 +208,9 @@ THROTTLES = understood(
     "write for example login_account=10/900, ten times in 15 minutes.",
 )
 THROTTLE_PREFIX = "throttle"
+LIMITS = understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
+# When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
+LAST_REACHED = "notifications.reached.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -48,6 +50,16 @@ class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
     wait = 5
+
+
+class TooMany(exceptions.Throttled):
+    """More than is allowed for now; each subclass is one documented `type`, with a sentence and members of its own."""
+
+    def __init__(self, wait: timedelta, **members: Any) -> None:
+        """`Retry-After` is at least a second."""
+        super().__init__(detail=str(self.default_detail))
+        self.wait = max(ceil(wait.total_seconds()), 1)
+        self.members = members
 
 
 @dataclass(frozen=True)
@@ -137,7 +149,9 @@ def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
 
 def problem_types() -> list[ProblemType]:
     """Every type that the API can answer with, by status; the classes that raise them must be loaded, as by the URLs."""
-    raised = [kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, Unavailable)]
+    raised = [
+        kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, TooMany, Unavailable)
+    ]
     ours = [problem_type(kind) for kind in raised if not kind.__module__.startswith("rest_framework.")]
     return sorted({BAD_REQUEST, *_OF_FRAMEWORK.values(), *ours}, key=lambda found: (found.status, found.name))
 
@@ -201,7 +215,7 @@ def _body(exc: exceptions.APIException) -> dict[str, Any]:
     kind = problem_type(type(exc))
     if isinstance(exc, exceptions.ValidationError):
         return problem(exc.status_code, kind.name, str(kind.sentence), errors=list(_flatten(exc.detail)))
-    members = exc.members if isinstance(exc, Conflict) else {}
+    members = exc.members if isinstance(exc, Conflict | TooMany) else {}
     return problem(exc.status_code, kind.name, str(exc.detail), **members)
 
 
