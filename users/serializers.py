@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from medtrack.common.fields import ZoneField
+from medtrack.common.fields import IdField, ZoneField
 from users.models import Session, User
 from users.password_rules import refuse_weak
 
@@ -53,6 +53,11 @@ class LogInInput(serializers.Serializer[Any]):
     email = serializers.EmailField(max_length=254)
     password = PasswordField()
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    end_session = IdField(
+        required=False,
+        write_only=True,
+        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+    )
 
 
 class RefreshInput(serializers.Serializer[Any]):
@@ -64,6 +69,11 @@ class SocialInput(serializers.Serializer[Any]):
     id_token = serializers.CharField(max_length=8192, write_only=True)
     nonce = serializers.CharField(max_length=255, required=False, write_only=True)
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    end_session = IdField(
+        required=False,
+        write_only=True,
+        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+    )
 
 
 class ForgotPasswordInput(serializers.Serializer[Any]):

@@ -17,8 +17,9 @@ FIREBASE = (
 )
 SETTINGS = (
     *("ALLOWED_HOSTS", "APPLE_", "APP_URL", "CELERY_", "CSRF_", "DATABASE_", "DEBUG", "DEFAULT_FROM_EMAIL"),
-    *("DJANGO_", "EMAIL_URL", "FCM_", "FIREBASE_", "GOOGLE_", "KAKAO_", "LOG_FORMAT", "MEDTRACK_"),
+    *("DJANGO_", "EMAIL_URL", "FCM_", "FIREBASE_", "GOOGLE_", "KAKAO_", "LIMITS", "LOG_FORMAT"),
     *(
+        "MEDTRACK_",
         "OUTSIDE_ISSUERS",
         "PORT",
         "PROXY_COUNT",

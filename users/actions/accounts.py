@@ -44,8 +44,14 @@ def sign_up(
     return open_session(user=user, device_name=device_name, now=now)
 
 
-def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -> Credentials:
-    """A new session. Raises InvalidCredentials, after the same work whether the account exists or not."""
+def log_in(
+    *, email: str, password: str, now: datetime, device_name: str = "", end_session: UUID | None = None
+) -> Credentials:
+    """A new session. Raises InvalidCredentials, after the same work whether the account exists or not.
+
+    Whoever knows the password is also told which sessions there are, if they are too many (LimitReached), and ends
+    one of them by `end_session`, or learns that it is not theirs (NotFound).
+    """
     user = User.objects.active().with_email(email).first()
     if not check_password(password, user.password if user else _unusable_twin()) or user is None:
         raise InvalidCredentials
@@ -54,7 +60,7 @@ def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -
         still = User.objects.active().filter(id=user.id, password=user.password)
         if still.select_for_update(no_key=True).first() is None:
             raise InvalidCredentials
-        return open_session(user=user, device_name=device_name, now=now)
+        return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
 
 
 @lru_cache(maxsize=1)
