@@ -1,22 +1,47 @@
-"""How often an as-needed medicine may be taken: at least a gap apart, and only so many times a local day."""
+"""How often an as-needed medicine may be taken: at least a gap apart, and only so many times a local day.
 
-from collections.abc import Collection
+However many intakes there are, checking one reads a bounded number of index entries: a phone may send hundreds.
+"""
+
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from enum import Enum, auto
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.db.models import IntegerField, Max, Min
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from dosing.cycle_values import parse_cycle
 from dosing.cycles import AsNeeded, due_instant
 from dosing.models import DoseLog, Schedule
+from dosing.querysets import ScheduleQuerySet
 from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.common.problems import Conflict
+from medtrack.common.statements import Statement
 from users.actions import take_turn
+from users.models import User
 
-# Longer than the longest gap and the longest local day.
-LOOK_BACK = timedelta(days=8)
+# So many intakes in a row are passed, one by one, in search of the first instant that is allowed.
+HOPS = 16
+_OTHERS = """
+    SELECT taken_at FROM dose_logs
+    WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'
+      AND id IS DISTINCT FROM %(besides)s::uuid
+"""
+_IN_THE_WAY = Statement(f"""
+    WITH others AS NOT MATERIALIZED ({_OTHERS})
+    SELECT
+        (SELECT count(*) FROM (
+            SELECT FROM others WHERE taken_at >= %(midnight)s AND taken_at < %(next_midnight)s LIMIT %(most)s
+        ) of_day),
+        (SELECT taken_at FROM others WHERE taken_at > %(after)s AND taken_at < %(before)s
+         ORDER BY taken_at DESC LIMIT 1)
+""")  # noqa: S608 - our own text
+_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1")
 
 
 class IntakeTooSoon(Conflict):
@@ -33,61 +58,119 @@ class DailyLimitReached(Conflict):
     default_code = "daily_limit_reached"
 
 
-class Limit(Enum):
-    GAP = auto()
-    DAILY = auto()
+@dataclass(frozen=True)
+class Intakes:
+    """The intakes of a medicine, all but `besides`, and the limits that another one must keep.
 
-
-def obstacle(
-    limits: AsNeeded, taken: Collection[datetime], at: datetime, zone: ZoneInfo
-) -> tuple[Limit, datetime] | None:
-    """The limit that an intake at the instant `at` would break, and the instant from which on it no longer does.
-
-    `taken` are the other intakes, earlier and later ones (UTC); the day is that of `zone`.
+    Days are those of `zone`; intakes later than the one in question count like earlier ones.
     """
-    today = at.astimezone(zone).date()
-    taken_today = sum(1 for other in taken if other.astimezone(zone).date() == today)
-    if limits.max_per_day is not None and taken_today >= limits.max_per_day:
-        return Limit.DAILY, due_instant(today + timedelta(days=1), time(), zone)
-    gap = limits.min_gap or timedelta(0)
-    if near := [other for other in taken if abs(other - at) < gap]:
-        return Limit.GAP, max(near) + gap
-    return None
+
+    medication_id: UUID
+    limits: AsNeeded
+    zone: ZoneInfo
+    besides: UUID | None = None
+
+    def obstacle(self, at: datetime) -> tuple[type[Conflict], datetime] | None:
+        """The limit that an intake at this instant would break, and the instant from which on it no longer does."""
+        day = at.astimezone(self.zone).date()
+        midnight, next_midnight = (
+            due_instant(date, time(), self.zone) for date in (day, day + timedelta(days=1))
+        )
+        gap, most = self._gap, self.limits.max_per_day
+        ((taken_today, latest_near),) = _IN_THE_WAY.rows(
+            medication_id=self.medication_id,
+            besides=self.besides,
+            midnight=midnight,
+            next_midnight=next_midnight,
+            most=most or 0,
+            after=at - gap,
+            before=at + gap,
+        )
+        if most is not None and taken_today >= most:
+            return DailyLimitReached, next_midnight
+        if latest_near is not None:
+            return IntakeTooSoon, latest_near + gap
+        return None
+
+    def next_allowed_at(self, at: datetime) -> datetime:
+        """The first instant from `at` on at which an intake breaks no limit.
+
+        After `HOPS` obstacles in a row it is the first instant after the last intake of all.
+        """
+        for _hop in range(HOPS):
+            if (found := self.obstacle(at)) is None:
+                return at
+            at = found[1]
+        for (last,) in _LAST.rows(medication_id=self.medication_id, besides=self.besides):
+            at = max(at, last + self._gap)
+        found = self.obstacle(at)
+        return found[1] if found else at
+
+    @property
+    def _gap(self) -> timedelta:
+        return self.limits.min_gap or timedelta(0)
 
 
-def next_allowed_at(limits: AsNeeded, taken: Collection[datetime], at: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant from `at` on at which an intake breaks no limit."""
-    while found := obstacle(limits, taken, at, zone):
-        _limit, at = found
-    return at
+def check_limits(
+    medication: Medication,
+    at: datetime,
+    *,
+    override: bool,
+    schedule: Schedule | None = None,
+    besides: DoseLog | None = None,
+) -> str:
+    """The name of the limit that is overridden, if any.
 
-
-def refuse_beyond_limits(
-    medication: Medication, at: datetime, *, schedule: Schedule | None = None, besides: DoseLog | None = None
-) -> None:
-    """Raises IntakeTooSoon or DailyLimitReached, which tell `next_allowed_at`.
+    Raises IntakeTooSoon and DailyLimitReached, with `next_allowed_at`, unless it may be overridden.
 
     The limits are those of the schedule, or the strictest of the medicine's as-needed schedules. Two intakes at
     once take turns: the second one sees the first.
     """
     zone = take_turn(medication.user_id).zone
-    limits = _strictest(medication, schedule)
-    intakes = DoseLog.objects.filter(medication=medication, schedule=None, status=DoseStatus.TAKEN)
-    others = intakes.exclude(id=besides.id) if besides else intakes
-    taken = [other.taken_at for other in others.filter(taken_at__gt=at - LOOK_BACK) if other.taken_at]
-    if found := obstacle(limits, taken, at, zone):
-        error = IntakeTooSoon if found[0] == Limit.GAP else DailyLimitReached
-        raise error(next_allowed_at=next_allowed_at(limits, taken, at, zone))
+    limits = _limits_of(schedule) if schedule else _strictest(medication)
+    intakes = Intakes(medication.id, limits, zone, besides.id if besides else None)
+    if (found := intakes.obstacle(at)) is None:
+        return ""
+    error, until = found
+    if override:
+        return error.__name__
+    raise error(next_allowed_at=intakes.next_allowed_at(until))
 
 
-def _strictest(medication: Medication, schedule: Schedule | None) -> AsNeeded:
-    schedules = [schedule] if schedule else as_needed_schedules(medication)
-    limits = [parse_cycle(one.cycle_type, one.cycle_value) for one in schedules]
-    gaps = [one.min_gap for one in limits if isinstance(one, AsNeeded) and one.min_gap is not None]
-    most = [one.max_per_day for one in limits if isinstance(one, AsNeeded) and one.max_per_day is not None]
-    return AsNeeded(max(gaps, default=None), min(most, default=None))
+def is_over_limit(user: User, at: datetime, *, besides: DoseLog | None = None) -> bool:
+    """Whether the person's local day has as many intakes already, of all medicines, as one is expected to have.
+
+    Such an intake is recorded all the same, because what somebody took must not be lost.
+    """
+    others = DoseLog.objects.filter(
+        user=user,
+        log_date=at.astimezone(user.zone).date(),
+        schedule=None,
+        status=DoseStatus.TAKEN,
+    )
+    if besides:
+        others = others.exclude(id=besides.id)
+    most = settings.LIMITS.intakes_a_day
+    return others.order_by()[:most].count() >= most
 
 
-def as_needed_schedules(medication: Medication) -> list[Schedule]:
+def _limits_of(schedule: Schedule) -> AsNeeded:
+    cycle = parse_cycle(schedule.cycle_type, schedule.cycle_value)
+    return cycle if isinstance(cycle, AsNeeded) else AsNeeded(None, None)
+
+
+def _strictest(medication: Medication) -> AsNeeded:
+    found = as_needed_schedules(medication).aggregate(
+        gap=Max(_number("min_gap_minutes")), most=Min(_number("max_per_day"))
+    )
+    gap = found["gap"]
+    return AsNeeded(None if gap is None else timedelta(minutes=gap), found["most"])
+
+
+def _number(key: str) -> Cast:
+    return Cast(KeyTextTransform(key, "cycle_value"), IntegerField())
+
+
+def as_needed_schedules(medication: Medication) -> ScheduleQuerySet:
     live = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
-    return list(live.filter(cycle_type=Schedule.CycleType.AS_NEEDED).order_by("id"))
+    return live.filter(cycle_type=Schedule.CycleType.AS_NEEDED)

@@ -12,6 +12,8 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_DATES = 400
 MAX_STEPS = 50
 MAX_PERIOD_DAYS = 366
+# How much of an unknown key an error repeats.
+_EXCERPT = 50
 _QUANTITY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 
 
@@ -97,8 +99,9 @@ def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:
     path = f"cycle_value.{within}".rstrip(".")
     if not isinstance(value, dict):
         raise InvalidCycle(path, "must_be_object")
-    if unknown := sorted(set(value) - set(keys)):
-        raise InvalidCycle(f"{path}.{unknown[0]}", "unknown_key")
+    # The first one: of a huge object no more entries are looked at than there are keys, and one.
+    if (unknown := next((key for key in value if key not in keys), None)) is not None:
+        raise InvalidCycle(f"{path}.{unknown[:_EXCERPT]}", "unknown_key")
     return value
 
 
@@ -109,11 +112,13 @@ def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
         raise InvalidCycle(f"cycle_value.{key}", "required")
     if len(entries) > most:
         raise InvalidCycle(f"cycle_value.{key}", "too_many")
+    seen: set[str | int] = set()
     for index, entry in enumerate(entries):
         if not isinstance(entry, str | int):
             raise InvalidCycle(f"cycle_value.{key}.{index}", "malformed")
-        if entry in entries[:index]:
+        if entry in seen:
             raise InvalidCycle(f"cycle_value.{key}.{index}", "repeated")
+        seen.add(entry)
     return entries
 
 

@@ -134,6 +134,8 @@ class DoseLog(models.Model):
 
     # Of the dose that an action returns: it had been done already, and nothing was recorded.
     is_repeat = False
+    # Of an intake that an action returns: the person's day had more than expected. Its event's payload keeps it.
+    over_limit = False
 
     class Meta:
         db_table = "dose_logs"
@@ -153,6 +155,17 @@ class DoseLog(models.Model):
                 fields=["snoozed_until"],
                 condition=Q(snoozed_until__isnull=False),
                 name="dose_logs_snoozed",
+            ),
+            # As-needed intakes are few among the doses, and each new one looks at those of its medicine and its day.
+            models.Index(
+                fields=["medication", "taken_at"],
+                condition=Q(schedule=None, status=DoseStatus.TAKEN),
+                name="dose_logs_intakes",
+            ),
+            models.Index(
+                fields=["user", "log_date"],
+                condition=Q(schedule=None, status=DoseStatus.TAKEN),
+                name="dose_logs_intakes_of_day",
             ),
         ]
         constraints = [

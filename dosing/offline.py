@@ -1,18 +1,22 @@
 """Events that a phone kept while it was offline, each with an answer of its own.
 
 They are recorded in the order in which they are sent, each in a transaction of its own: one that fails takes no
-other with it, and the locks of two doses are never held at once.
+other with it, and the locks of two doses are never held at once. One request of a person is recorded at a time, with
+a short pause after every few events in which other requests of the process go on.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+from time import sleep
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.serializers import Serializer
 
@@ -30,12 +34,32 @@ from dosing.serializers import (
     UndoInput,
 )
 from medtrack.common.clock import database_now
+from medtrack.common.exclusive import only_one
 from medtrack.common.fields import IdField
-from medtrack.common.problems import body_of, internal_error
+from medtrack.common.problems import TooMany, Unavailable, body_of, internal_error
 from medtrack.common.requests import checked
 from users.models import Session, User
 
 log = structlog.get_logger(__name__)
+
+SLICE = 25
+PAUSE = 0.005  # seconds; as long as Python lets one thread run before another one that waits
+BUSY_FOR = timedelta(seconds=2)
+# The server is away, overloaded or a standby. What is wrong with one event alone is another subclass of Error.
+DATABASE_FAILED = (OperationalError, InterfaceError, InternalError)
+
+
+class EventsBusy(TooMany):
+    """Another request with events of this person is being recorded; `Retry-After` says when to send this one again."""
+
+    default_detail = _("Other events of yours are just being recorded. Send these again in a few seconds.")
+
+
+class EventsUnavailable(Unavailable):
+    """The database failed meanwhile. Some events may have been recorded: sending them all again is harmless."""
+
+    default_detail = _("Your events could not be recorded. Send them again in a few seconds.")
+
 
 _ACTIONS: dict[EventKind, tuple[type[Serializer[Any]], Callable[..., DoseLog]]] = {
     EventKind.TAKE: (TakeInput, doses.take_dose),
@@ -59,22 +83,32 @@ class Answer:
     event_id: UUID | None
     status: EventStatus
     dose: DoseLog | None = None
+    over_limit: bool = False
     problem: dict[str, Any] | None = None
 
 
 def record_events(*, events: Sequence[Any], by: User, session: Session) -> list[Answer]:
-    """One answer for each event, whatever was sent as one."""
-    return [_answer(event, by, session) for event in events]
+    """One answer for each event, whatever was sent as one. Raises EventsBusy and EventsUnavailable."""
+    answers: list[Answer] = []
+    try:
+        with only_one(f"flush {by.id}") as still_alone:
+            if still_alone is None:
+                raise EventsBusy(BUSY_FOR)
+            for start in range(0, len(events), SLICE):
+                if start:
+                    still_alone()
+                    sleep(PAUSE)
+                answers += [_answer(event, by, session) for event in events[start : start + SLICE]]
+    except DATABASE_FAILED as error:
+        raise EventsUnavailable from error
+    return answers
 
 
 def _answer(event: Any, by: User, session: Session) -> Answer:
     try:
         _refuse_unreadable(event)
         dose, is_repeat = _record(event, by, session)
-    except (
-        OperationalError,
-        InterfaceError,
-    ):  # the database is away or overloaded: the next event fares no better
+    except DATABASE_FAILED:  # the next event would fare no better, and none of them is at fault
         raise
     except Exception as error:
         problem = body_of(error)
@@ -82,7 +116,8 @@ def _answer(event: Any, by: User, session: Session) -> Answer:
             log.exception("event failed")
             problem = internal_error()
         return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
-    return Answer(_id_of(event), EventStatus.REPEATED if is_repeat else EventStatus.APPLIED, dose)
+    status = EventStatus.REPEATED if is_repeat else EventStatus.APPLIED
+    return Answer(_id_of(event), status, dose, over_limit=dose.over_limit)
 
 
 def _refuse_unreadable(event: Any) -> None:

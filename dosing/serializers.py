@@ -94,6 +94,16 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
         read_only_fields = fields
 
 
+class IntakeOutput(DoseOutput):
+    over_limit = serializers.BooleanField(
+        help_text="The local day had 300 intakes already, or the operator's other number; it is recorded all the same."
+    )
+
+    class Meta(DoseOutput.Meta):
+        fields = [*DoseOutput.Meta.fields, "over_limit"]
+        read_only_fields = fields
+
+
 class DayOutput(serializers.Serializer[Any]):
     date = CalendarDateField()
     timezone = serializers.CharField()
@@ -199,6 +209,7 @@ class EventAnswerOutput(serializers.Serializer[Any]):
     event_id = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
     status = serializers.ChoiceField(["applied", "repeated", "refused"])
     dose = DoseOutput(allow_null=True, help_text="After the event; null when it was refused.")
+    over_limit = serializers.BooleanField(help_text="Of an intake: as in logIntake.")
     problem = ProblemField(allow_null=True)
 
 

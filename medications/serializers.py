@@ -13,7 +13,9 @@ class MedicationInput(serializers.Serializer[Any]):
     form = serializers.ChoiceField(Medication.Form.choices, required=False)
     strength = serializers.CharField(max_length=50, allow_blank=True, required=False)
     unit = serializers.CharField(max_length=30, allow_blank=True, required=False)
-    color_tag = serializers.CharField(validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False)
+    color_tag = serializers.CharField(
+        max_length=7, validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False
+    )
     memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
     expires_on = CalendarDateField(allow_null=True, required=False)
 

@@ -109,6 +109,16 @@ INTAKE = {
     "quantity": "1",
     "note": "Headache",
 }
+TAKEN_INTAKE = TAKEN_DOSE | {
+    "id": INTAKE["id"],
+    "schedule_id": None,
+    "scheduled_time": None,
+    "due_at": None,
+    "quantity": INTAKE["quantity"],
+    "taken_at": INTAKE["taken_at"],
+    "note": INTAKE["note"],
+    "over_limit": False,
+}
 PROGRESS = {
     "period": "daily",
     "period_start": "2026-11-20",

@@ -6,7 +6,9 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, No
 
 from dosing.actions.doses import InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
+from dosing.offline import EventsBusy, EventsUnavailable
 from medtrack import examples
+from medtrack.common.person_limits import LimitReached
 from medtrack.common.problems import IdConflict
 from medtrack.common.schema import describe, operation
 from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
@@ -20,6 +22,7 @@ from users.erasing import FreshLogInRequired
 from users.hashing import PasswordsBusy
 from users.links import InvalidLink
 from users.outside_tokens import IssuerUnavailable
+from users.rates import TooManyEdits
 from users.views import LoginUnavailable
 
 TAGS = {
@@ -45,6 +48,8 @@ OPERATIONS = {
     "logIn": operation(
         "Sign in",
         InvalidCredentials,
+        NotFound,
+        LimitReached,
         Throttled,
         LoginUnavailable,
         PasswordsBusy,
@@ -61,6 +66,8 @@ OPERATIONS = {
     "logInSocially": operation(
         "Sign in with Google, Apple or Kakao",
         InvalidIdToken,
+        NotFound,
+        LimitReached,
         Throttled,
         IssuerUnavailable,
         response=examples.CREDENTIALS,
@@ -79,7 +86,7 @@ OPERATIONS = {
     "endSession": operation("Sign out another device"),
     # me
     "getMe": operation("Read my profile", response=examples.USER),
-    "updateMe": operation("Change my profile"),
+    "updateMe": operation("Change my profile", TooManyEdits),
     "deleteMe": operation(
         "Erase everything about me",
         FreshLogInRequired,
@@ -91,25 +98,34 @@ OPERATIONS = {
     # medications
     "listMedications": operation("List my medications, newest first"),
     "createMedication": operation(
-        "Add a medication", IdConflict, request=examples.NEW_MEDICATION, response=examples.MEDICATION
+        "Add a medication",
+        IdConflict,
+        LimitReached,
+        TooManyEdits,
+        request=examples.NEW_MEDICATION,
+        response=examples.MEDICATION,
     ),
     "getMedication": operation("Read a medication", response=examples.MEDICATION),
-    "updateMedication": operation("Change a medication"),
-    "deleteMedication": operation("Delete a medication; its history stays"),
-    "pauseMedication": operation("Pause a medication: nothing of it falls due"),
-    "resumeMedication": operation("Resume a medication"),
-    "cloneMedication": operation("Begin a medication anew, with the schedules of this one", IdConflict),
+    "updateMedication": operation("Change a medication", TooManyEdits),
+    "deleteMedication": operation("Delete a medication; its history stays", TooManyEdits),
+    "pauseMedication": operation("Pause a medication: nothing of it falls due", TooManyEdits),
+    "resumeMedication": operation("Resume a medication", TooManyEdits),
+    "cloneMedication": operation(
+        "Begin a medication anew, with the schedules of this one", IdConflict, LimitReached, TooManyEdits
+    ),
     # schedules
     "listSchedules": operation("List a medication's schedules, newest first"),
     "createSchedule": operation(
         "Add a schedule, planned at once",
         IdConflict,
+        LimitReached,
+        TooManyEdits,
         request=examples.NEW_SCHEDULE,
         response=examples.SCHEDULE,
     ),
     "getSchedule": operation("Read a schedule", response=examples.SCHEDULE),
-    "updateSchedule": operation("Change a schedule and plan its future anew"),
-    "deleteSchedule": operation("Delete a schedule; its history stays"),
+    "updateSchedule": operation("Change a schedule and plan its future anew", TooManyEdits),
+    "deleteSchedule": operation("Delete a schedule; its history stays", TooManyEdits),
     "previewSchedule": operation("Read when a schedule falls due as it stands"),
     # doses
     "listDoses": operation("List the doses of one local day, or my history", response=examples.DAY),
@@ -120,7 +136,7 @@ OPERATIONS = {
         IntakeTooSoon,
         DailyLimitReached,
         request=examples.INTAKE,
-        response=examples.TAKEN_DOSE,
+        response=examples.TAKEN_INTAKE,
     ),
     "takeDose": operation(
         "Record that a dose was taken",
@@ -138,7 +154,10 @@ OPERATIONS = {
     ),
     "amendDose": operation("Correct what an answer said", IdConflict, InvalidTransition),
     "recordDoseEvents": operation(
-        "Record what happened while the phone was offline", request=examples.EVENTS
+        "Record what happened while the phone was offline",
+        EventsBusy,
+        EventsUnavailable,
+        request=examples.EVENTS,
     ),
     "traceDose": operation("Read why a reminder came or did not"),
     # adherence
@@ -147,7 +166,10 @@ OPERATIONS = {
     # devices
     "listDevices": operation("List my devices, newest first"),
     "registerDevice": operation(
-        "Register a device, or take over its token", request=examples.NEW_DEVICE, response=examples.DEVICE
+        "Register a device, or take over its token",
+        LimitReached,
+        request=examples.NEW_DEVICE,
+        response=examples.DEVICE,
     ),
     "removeDevice": operation("Stop pushing to a device"),
     "testDevice": operation("Send a test push to a device", DeviceRevoked, TooManyTests),
@@ -164,5 +186,6 @@ OPERATIONS = {
 def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
-    of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded, IssuerUnavailable)
+    # An outside issuer's token opens a session with whatever it is first used for.
+    of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded, IssuerUnavailable, LimitReached)
     return describe(result, OPERATIONS, of_sessions=of_sessions)

@@ -10,7 +10,7 @@ import structlog
 from django.utils.translation import gettext_lazy as _
 
 from medtrack import error_reports
-from medtrack.common.limits import Limit, with_changes
+from medtrack.common.limits import Limit, PersonLimits, with_changes
 from medtrack.common.proxies import LOOPBACK, parse_networks
 from medtrack.logs import logging_config
 from medtrack.settings_reader import Reader
@@ -244,6 +244,9 @@ THROTTLES = env.understood(
     "write for example login_account=10/900, ten times in 15 minutes.",
 )
 THROTTLE_PREFIX = "throttles"
+LIMITS = env.understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
+# When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
+LAST_REACHED = "notifications.reached.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"

@@ -9,21 +9,23 @@ from enum import StrEnum
 from typing import Any, TypedDict
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Min, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import Throttled
 
 from dosing.actions.doses import refuse_future
 from dosing.actions.schedules import update_profile
 from medtrack.common.ids import uuid7
-from medtrack.common.problems import Conflict
+from medtrack.common.person_limits import REACHED_WITHIN, LimitReached
+from medtrack.common.problems import Conflict, TooMany
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import take_turn
 from users.models import Session, User
+from users.rates import wait_for_test_push
 
 TEST_LIFETIME = timedelta(minutes=5)
 MAX_TESTS = 5
@@ -42,14 +44,11 @@ class NotSentYet(Conflict):
     default_detail = _("This push is just being sent. Say it again in a few seconds.")
 
 
-class TooManyTests(Throttled):
-    """Five test pushes to this device within the hour: `Retry-After` says when the next is allowed."""
+class TooManyTests(TooMany):
+    """Five test pushes to this device within the hour, or thirty to all of the person's: `Retry-After` says when the
+    next is allowed."""
 
-    default_detail = _("This device had enough test pushes for now. Try again later.")
-
-    def __init__(self, wait: timedelta) -> None:
-        super().__init__(detail=str(self.default_detail))
-        self.wait = max(wait.total_seconds(), 1)
+    default_detail = _("There were enough test pushes for now. Try again later.")
 
 
 class PushState(StrEnum):
@@ -82,7 +81,8 @@ def register_device(
 ) -> tuple[DeviceToken, bool]:
     """The device with this token, now this person's and alive, and whether it is new.
 
-    A token moves with the phone: whoever signs in on it owns it, and the former owner's reminders stop.
+    A token moves with the phone: whoever signs in on it owns it, and the former owner's reminders stop. For one device
+    too many another one is revoked. Raises LimitReached when all were reached lately.
     """
     mine = {
         "user": by,
@@ -100,13 +100,40 @@ def register_device(
         device, created = DeviceToken.objects.select_for_update(no_key=True).get_or_create(
             token=token, defaults=mine | {"owned_since": now}
         )
+        is_one_more = created or device.user_id != by.id or device.revoked_at is not None
         if not created:
             if device.user_id != by.id:
                 mine["owned_since"] = now
             for name, value in mine.items():
                 setattr(device, name, value)
             device.save(update_fields=mine)
+        if is_one_more:
+            _retire_others(device, now)
     return device, created
+
+
+def _retire_others(new: DeviceToken, now: datetime) -> None:
+    """Revokes the longest unseen devices that are too many beside the new one. Raises LimitReached."""
+    others = DeviceToken.objects.filter(user=new.user_id, revoked_at=None).exclude(id=new.id)
+    excess = others.count() + 1 - settings.LIMITS.devices
+    if excess <= 0:
+        return
+    lately = now - REACHED_WITHIN
+    reachable = others.reachable().with_reached_at(since=lately)
+    # Those that nobody is signed in on first: nothing is lost with them.
+    ids = [
+        *_longest_unseen(others.exclude(id__in=others.reachable().values("id"))),
+        *_longest_unseen(reachable.filter(reached_at__lt=lately)),
+    ]
+    if len(ids) < excess:
+        raise LimitReached("devices")
+    # Not one that has just become somebody else's.
+    too_many = DeviceToken.objects.filter(id__in=ids[:excess], user=new.user_id, revoked_at=None)
+    too_many.update(revoked_at=now, revoke_reason="too_many_devices")
+
+
+def _longest_unseen(devices: QuerySet[Any]) -> list[UUID]:
+    return list(devices.order_by("last_seen_at", "id").values_list("id", flat=True))
 
 
 def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> bool:
@@ -121,9 +148,10 @@ def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> bool:
 @transaction.atomic
 def send_test_push(*, device: DeviceToken, now: datetime) -> NotificationLog:
     """A push to this device alone, on its way with the next claim. Raises DeviceRevoked and TooManyTests."""
-    # Tests of one device take turns, so that none is counted out of the limit.
+    # Tests of one person take turns, so that none is counted out of the limits.
+    person = take_turn(device.user_id)
     locked = DeviceToken.objects.select_for_update(of=("self",), no_key=True).select_related("session")
-    device = get_object_or_404(locked, id=device.id, user_id=device.user_id)
+    device = get_object_or_404(locked, id=device.id, user_id=person.id)
     if not device.is_reachable:
         raise DeviceRevoked
     recent = NotificationLog.objects.filter(
@@ -132,6 +160,8 @@ def send_test_push(*, device: DeviceToken, now: datetime) -> NotificationLog:
     sent_at = list(recent.order_by("send_at").values_list("send_at", flat=True))
     if len(sent_at) >= MAX_TESTS:
         raise TooManyTests(sent_at[-MAX_TESTS] + TESTS_WITHIN - now)
+    if (wait := wait_for_test_push(person)) is not None:
+        raise TooManyTests(wait)
     id = uuid7()
     return NotificationLog.objects.create(
         id=id,

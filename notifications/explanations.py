@@ -146,6 +146,7 @@ REASONS: dict[str, Promise] = {
     "signed_out": _("Its session was ended."),
     "removed_by_owner": _("Its owner removed it."),
     "removed_by_support": _("Support removed it."),
+    "too_many_devices": _("A newer device took its place: there were as many as one person can have."),
     "NO_ANSWER": _("No answer came from FCM; it may have arrived."),
     "NO_ACCESS_TOKEN": _("FCM gave us no access token."),
     "STOPPED": _("FCM refused the whole project at that time."),

@@ -1,16 +1,19 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Q, Value
+from django.db.models import Count, Exists, F, FilteredRelation, Max, OuterRef, Q, Value
+from django.db.models.functions import Greatest
+from django_stubs_ext import WithAnnotations
 
+from medtrack.common.ids import first_id
 from notifications.explanations import Reason
 from users.models import User
 
 if TYPE_CHECKING:
-    from notifications.models import DeviceToken, NotificationLog  # noqa: F401
+    from notifications.models import DeviceToken, NotificationLog
 
 
 # The promise: handed to FCM at most this long after its time.
@@ -43,12 +46,33 @@ FATES = {
 NO_DEVICE = Q(status="moot", reason="no_device")
 
 
+class Reached(TypedDict):
+    reached_at: datetime
+
+
 class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
     def visible_to(self, user: User) -> "DeviceTokenQuerySet":
         return self.filter(user=user)
 
     def suspect(self) -> "DeviceTokenQuerySet":
         return self.filter(suspect_since__isnull=False, revoked_at=None)
+
+    def reachable(self) -> "DeviceTokenQuerySet":
+        """Those that pushes go to."""
+        return self.filter(
+            revoked_at=None, suspect_since=None, session__isnull=False, session__revoked_at=None
+        )
+
+    def with_reached_at(self, *, since: datetime) -> "models.QuerySet[WithAnnotations[DeviceToken, Reached]]":
+        """With the last sign of each device: it registered, or since then FCM accepted a push or the phone
+        acknowledged it."""
+        lately = FilteredRelation(
+            "deliveries", condition=Q(deliveries__id__gte=first_id(since), deliveries__outcome="accepted")
+        )
+        signs = Greatest(*(f"lately__{sign}_at" for sign in ("answered", "arrived", "shown", "opened")))
+        last = Max(signs, filter=Q(lately__answered_at__gte=F("owned_since")))
+        reached = self.annotate(lately=lately).annotate(reached_at=Greatest("last_seen_at", last))
+        return cast("models.QuerySet[WithAnnotations[DeviceToken, Reached]]", reached)
 
     def silent(self) -> "DeviceTokenQuerySet":
         return self.filter(silent_since__isnull=False, revoked_at=None)

@@ -83,7 +83,7 @@ class TestDevice(APIView):
         operation_id="testDevice",
         request=None,
         responses={202: TestPushOutput},
-        description="Sends a test push to this device alone, at most five an hour.",
+        description="Sends a test push to this device alone, at most five an hour, and thirty to all devices together.",
     )
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device=_device(request, device_id), now=database_now())

@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from medtrack.common.problems import field_error
 from users.actions.identities import forget_identities
-from users.models import IdempotencyKey, Session, User
+from users.models import IdempotencyKey, RateCounter, Session, User
 
 FRESH = timedelta(minutes=10)
 
@@ -48,7 +48,8 @@ def require_presence(*, user: User, session: Session, password: str | None, now:
 def erase_account(*, user: User, now: datetime) -> None:
     """Nobody can sign in as this person any more, nor tell who it was; the e-mail is free again."""
     forget_identities(user=user, now=now)
-    for rows in (user.sessions, IdempotencyKey.objects.filter(user=user)):
+    kept = (IdempotencyKey.objects.filter(user=user), RateCounter.objects.filter(user=user))
+    for rows in (user.sessions, *kept):
         list(rows.select_for_update(nowait=True).values_list("id"))
         rows.all().delete()
     user.authenticator_set.all().delete()  # type: ignore[attr-defined]  # of allauth, which ships no types

@@ -240,3 +240,24 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
+
+
+class RateCounter(models.Model):
+    """How often a person did something since `began_at`; `users.rates` starts it again when its time is over."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=32)
+    began_at = models.DateTimeField()
+    times = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "rate_counters"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "name"], name="rate_counters_are_unique_by_person_and_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.times}"

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
-from medtrack.common.fields import ZoneField
+from medtrack.common.fields import IdField, ZoneField
 from users.email_addresses import canonical_email
 from users.models import Session, User
 from users.password_rules import refuse_weak
@@ -68,6 +68,11 @@ class LogInInput(serializers.Serializer[Any]):
             "while others guess at the account's password. One that is not valid is ignored."
         ),
     )
+    end_session = IdField(
+        required=False,
+        write_only=True,
+        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+    )
 
 
 class RefreshInput(serializers.Serializer[Any]):
@@ -79,6 +84,11 @@ class SocialInput(serializers.Serializer[Any]):
     id_token = serializers.CharField(max_length=8192, write_only=True)
     nonce = serializers.CharField(max_length=255, required=False, write_only=True)
     device_name = serializers.CharField(max_length=100, default="", allow_blank=True)
+    end_session = IdField(
+        required=False,
+        write_only=True,
+        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+    )
 
 
 class ForgotPasswordInput(serializers.Serializer[Any]):

@@ -100,14 +100,14 @@ class LogInSocially(PublicView):
     )
     def post(self, request: Request) -> Response:
         fields = validated(SocialInput, request)
-        device_name = fields.pop("device_name")
+        session = {name: fields.pop(name) for name in ("device_name", "end_session") if name in fields}
         try:
             claims = identities.verified_id_token(**fields)
         except identities.InvalidIdToken:
             count_if_possible("social", address(request))
             raise
         count_if_possible("social", f"{claims.issuer} {claims.subject}")
-        credentials = identities.log_in_socially(claims=claims, device_name=device_name, now=timezone.now())
+        credentials = identities.log_in_socially(claims=claims, now=timezone.now(), **session)
         return Response(shown(CredentialsOutput, credentials))
 
 

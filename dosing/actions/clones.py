@@ -13,9 +13,11 @@ from dosing.replanning import replan
 from medications.models import Medication
 from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
+from medtrack.common.person_limits import refuse_more
 from users.actions import take_turn
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
+from users.rates import count_edits
 
 # Not its stock, of which there is one, nor that it is paused.
 _OF_MEDICATION = (
@@ -46,9 +48,10 @@ _OF_SCHEDULE = (
 def clone_medication(
     *, medication_id: UUID, by: User, now: datetime, id: UUID | None = None, name: str | None = None
 ) -> tuple[Medication, bool]:
-    """A new medication like this one, planned, and whether it is new. Raises Http404 and IdConflict.
+    """A new medication like this one, planned, and whether it is new.
 
-    Its schedules begin today, or when the copied ones will; those that are over are left behind.
+    Its schedules begin today, or when the copied ones will; those that are over are left behind. Raises Http404,
+    IdConflict, LimitReached and TooManyEdits.
     """
     person = take_turn(by.id)
     mine = Medication.objects.visible_to(person)
@@ -58,16 +61,19 @@ def clone_medication(
     original = get_object_or_404(mine, id=medication_id)
     clone = Medication(id=id or uuid7(), user=person, **_copied(original, _OF_MEDICATION))
     clone.name = name or clone.name
+    schedules = _schedules(original, clone, today=now.astimezone(person.zone).date())
+    refuse_more("medications", mine)
+    refuse_more("schedules", Schedule.objects.visible_to(person), new=len(schedules))
+    count_edits(person, 1 + len(schedules))
     with taken_ids_are_conflicts():
         clone.save(force_insert=True)
-    today = now.astimezone(person.zone).date()
-    schedules = Schedule.objects.bulk_create(_schedules(original, clone, today))
+    Schedule.objects.bulk_create(schedules)
     replan([schedule.id for schedule in schedules], now=now)
     clone.refresh_from_db()
     return clone, True
 
 
-def _schedules(original: Medication, clone: Medication, today: date) -> list[Schedule]:
+def _schedules(original: Medication, clone: Medication, *, today: date) -> list[Schedule]:
     living = Schedule.objects.filter(Q(end_date=None) | Q(end_date__gte=today), medication=original)
     return [
         Schedule(

@@ -14,8 +14,8 @@ from django.db import connection
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from dosing.as_needed import DailyLimitReached, IntakeTooSoon, refuse_beyond_limits
-from dosing.models import DoseEvent, DoseLog
+from dosing.as_needed import check_limits, is_over_limit
+from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.common.creation import taken_ids_are_conflicts
@@ -41,6 +41,8 @@ UNANSWERED: dict[str, Any] = {
     "snoozed_until": None,
 }
 AMENDABLE = {DoseStatus.TAKEN: {"taken_at", "quantity", "note"}, DoseStatus.SKIPPED: {"reason", "note"}}
+# What we add to an event's payload: the client did not send it.
+REMARKS = {"override", "over_limit"}
 COLUMNS = {"quantity": "taken_quantity", "reason": "skip_reason"}
 
 
@@ -81,6 +83,7 @@ def take_dose(
         if dose.schedule_id is None:
             passed = pass_limits(dose.medication, event.occurred_at, override=override, besides=dose)
             event.payload |= passed
+            dose.over_limit = "over_limit" in passed
             answer |= _intake_date(dose, event.occurred_at)
         return UNANSWERED | answer
 
@@ -167,18 +170,29 @@ def refuse_implausible(field: str, at: datetime, *, now: datetime) -> None:
         raise field_error(field, _("This time is too long ago."), code="too_long_ago")
 
 
-def pass_limits(medication: Medication, at: datetime, *, override: bool, **which: Any) -> dict[str, str]:
-    """What an event is to remember of an as-needed intake at this instant: which limit was overridden, if any.
+def pass_limits(
+    medication: Medication,
+    at: datetime,
+    *,
+    override: bool,
+    schedule: Schedule | None = None,
+    besides: DoseLog | None = None,
+) -> dict[str, Any]:
+    """What the event remembers of an as-needed intake at this instant: the limit that was overridden, if any, and
+    whether the person's day has more intakes than expected.
 
     Raises IntakeTooSoon and DailyLimitReached unless overridden.
     """
-    try:
-        refuse_beyond_limits(medication, at, **which)
-    except (IntakeTooSoon, DailyLimitReached) as limit:
-        if not override:
-            raise
-        return {"override": type(limit).__name__}
-    return {}
+    overridden = check_limits(medication, at, override=override, schedule=schedule, besides=besides)
+    remarks: dict[str, Any] = {"override": overridden} if overridden else {}
+    if is_over_limit(medication.user, at, besides=besides):
+        remarks["over_limit"] = True
+    return remarks
+
+
+def was_over_limit(dose: DoseLog) -> bool:
+    """Whether the intake was beyond what is expected of a day when it was recorded as taken."""
+    return dose.events.filter(action=EventAction.TAKEN, payload__has_key="over_limit").exists()
 
 
 def is_known(event: DoseEvent) -> bool:
@@ -212,8 +226,8 @@ _KNOWN = """
 
 
 def _deed(dose_id: UUID, action: str, payload: dict[str, Any]) -> bytes:
-    """Which deed it is; that it passed a limit is our remark."""
-    said = {name: value for name, value in payload.items() if name != "override"}
+    """Which deed it is; our remarks are not part of it."""
+    said = {name: value for name, value in payload.items() if name not in REMARKS}
     return fingerprint({"dose_id": dose_id, "action": action, "said": said})
 
 
@@ -267,6 +281,7 @@ def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[s
 
 def _repeat(dose: DoseLog) -> DoseLog:
     dose.is_repeat = True
+    dose.over_limit = dose.schedule_id is None and was_over_limit(dose)
     return dose
 
 

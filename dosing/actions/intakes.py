@@ -9,7 +9,7 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from dosing.actions.doses import is_known, pass_limits, refuse_implausible, remember
+from dosing.actions.doses import is_known, pass_limits, refuse_implausible, remember, was_over_limit
 from dosing.as_needed import as_needed_schedules
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
@@ -39,6 +39,8 @@ def log_intake(
 ) -> tuple[DoseLog, bool]:
     """The intake, and whether it is new; `override` lets it pass the limits and is remembered.
 
+    One beyond what a person is expected to take a day is recorded too, and marked as `over_limit`.
+
     Raises Http404, ValidationError, IdConflict, IntakeTooSoon and DailyLimitReached.
     """
     said = _said(schedule_id=schedule_id, quantity=quantity, note=note)
@@ -50,13 +52,15 @@ def log_intake(
         event.dose = known
         if not is_known(event):
             remember(event)
+        known.over_limit = was_over_limit(known)
         return known, False
     medication = get_object_or_404(Medication.objects.visible_to(by), id=medication_id)
     medication.user = take_turn(medication.user_id)
     at = taken_at or now
     refuse_implausible("taken_at", at, now=now)
     schedule = _as_needed_schedule(medication, schedule_id)
-    event.payload |= pass_limits(medication, at, override=override, schedule=schedule)
+    remarks = pass_limits(medication, at, override=override, schedule=schedule)
+    event.payload |= remarks
     dose = DoseLog(
         id=id or uuid7(),
         user=medication.user,
@@ -68,6 +72,7 @@ def log_intake(
         note=note,
         recorded_by=by,
     )
+    dose.over_limit = "over_limit" in remarks
     event.dose, event.occurred_at, event.recorded_at = dose, at, now
     with taken_ids_are_conflicts():  # somebody else's client may just have made up the same id
         if is_known(event):
@@ -92,5 +97,7 @@ def _as_needed_schedule(medication: Medication, schedule_id: UUID | None) -> Sch
 
 
 def _usual_quantity(medication: Medication, schedule: Schedule | None) -> Decimal:
-    schedules = [schedule] if schedule else as_needed_schedules(medication)
-    return schedules[0].quantity if schedules else Decimal(1)
+    if schedule:
+        return schedule.quantity
+    first = as_needed_schedules(medication).order_by("id").values_list("quantity", flat=True).first()
+    return Decimal(1) if first is None else first

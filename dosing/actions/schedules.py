@@ -16,9 +16,11 @@ from dosing.schedule_rules import check
 from medications.models import Medication
 from medtrack.common.creation import taken_ids_are_conflicts
 from medtrack.common.ids import uuid7
+from medtrack.common.person_limits import refuse_more
 from users.actions import take_turn
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
+from users.rates import count_edits, count_zone_change
 
 PLANNED_FIELDS = {
     "scheduled_time",
@@ -37,7 +39,7 @@ def create_schedule(
 ) -> tuple[Schedule, bool]:
     """The schedule, planned, and whether it is new; it starts today unless told otherwise.
 
-    Raises ValidationError, IdConflict and Http404.
+    Raises ValidationError, IdConflict, LimitReached, TooManyEdits and Http404.
     """
     person = take_turn(medication.user_id)
     get_object_or_404(Medication, id=medication.id, deleted_at=None)
@@ -49,6 +51,8 @@ def create_schedule(
         **{"id": id or uuid7(), "start_date": now.astimezone(person.zone).date(), **said},
     )
     check(schedule)
+    refuse_more("schedules", living)
+    count_edits(person)
     with taken_ids_are_conflicts():
         schedule.save(force_insert=True)
     replan([schedule.id], now=now)
@@ -60,9 +64,9 @@ def create_schedule(
 def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetime) -> Schedule:
     """Re-plans the future when the rule changed; what was due stays as it was.
 
-    Raises ValidationError and Http404.
+    Raises ValidationError, TooManyEdits and Http404.
     """
-    take_turn(schedule.medication.user_id)
+    count_edits(take_turn(schedule.medication.user_id))
     schedule = get_object_or_404(Schedule, id=schedule.id, deleted_at=None)
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     for name, value in changed.items():
@@ -79,32 +83,38 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
 
 @transaction.atomic
 def delete_schedule(*, schedule: Schedule, now: datetime) -> None:
-    """Soft: its past doses stay, its future ones go."""
-    take_turn(schedule.medication.user_id)
+    """Soft: its past doses stay, its future ones go. Raises TooManyEdits and Http404."""
+    count_edits(take_turn(schedule.medication.user_id))
     _delete([schedule.id], now)
 
 
 @transaction.atomic
 def delete_medication(*, medication: Medication, now: datetime) -> None:
-    """Soft: the history of its doses survives; its schedules and future doses end."""
-    take_turn(medication.user_id)
+    """Soft: the history of its doses survives; its schedules and future doses end. Raises TooManyEdits and Http404."""
+    count_edits(take_turn(medication.user_id))
     _delete(_schedules_of(medication), now)
     Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False, updated_at=now)
 
 
 def pause_medication(*, medication: Medication, now: datetime) -> Medication:
-    """Nothing of it falls due until it is resumed. Raises Http404."""
+    """Nothing of it falls due until it is resumed. Raises TooManyEdits and Http404."""
     return _set_paused(medication, now, now)
 
 
 def resume_medication(*, medication: Medication, now: datetime) -> Medication:
-    """Its schedules go on from now; what would have fallen due in the pause never did. Raises Http404."""
+    """Its schedules go on from now; what would have fallen due in the pause never did.
+
+    Raises TooManyEdits and Http404.
+    """
     return _set_paused(medication, None, now)
 
 
 @transaction.atomic
 def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tuple[User, list[Move]]:
-    """The person and which doses another time zone moves; those that were due stay as they were."""
+    """The person and which doses another time zone moves; those that were due stay as they were.
+
+    Raises TooManyEdits and Http404.
+    """
     user = take_turn(user.id)
     zone_before = user.timezone
     for name, value in changes.items():
@@ -112,6 +122,7 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
     if user.timezone == zone_before:
         user.save(update_fields=[*changes, "updated_at"])
         return user, []
+    count_zone_change(user)
     mine = Schedule.objects.filter(medication__user=user, deleted_at=None)
     with replanning(mine.values_list("id", flat=True), now=now) as moves:
         user.save(update_fields=[*changes, "updated_at"])
@@ -120,7 +131,7 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
 
 def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:
     with transaction.atomic():
-        take_turn(medication.user_id)
+        count_edits(take_turn(medication.user_id))
         medication = get_object_or_404(Medication, id=medication.id, deleted_at=None)
         if (medication.paused_at is None) != (paused_at is None):
             with replanning(_schedules_of(medication), now=now):

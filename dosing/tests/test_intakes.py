@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import time, timedelta
 from decimal import Decimal
 from threading import Barrier
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.http import Http404
+from pytest_django import Settings
 from rest_framework.exceptions import ValidationError
 
 from dosing.actions.doses import amend_dose, take_dose, undo_dose
@@ -158,6 +160,38 @@ def test_nothing_is_taken_of_a_medicine_that_is_not_mine_or_in_the_future(
     with pytest.raises(ValidationError) as refused:
         take(medication, taken_at=NOW + HOUR)
     assert refused.value.get_codes() == {"taken_at": ["in_future"]}
+
+
+def test_an_intake_beyond_what_a_day_is_expected_to_have_is_recorded_and_marked(
+    medication: Medication, settings: Settings
+) -> None:
+    settings.LIMITS = replace(settings.LIMITS, intakes_a_day=2)
+    other = medication_of(medication.user, "Aspirin")
+    made = [take(other, n * HOUR) for n in range(2)]
+    ids: dict[str, Any] = {"id": uuid4()}
+    third = take(medication, 2 * HOUR, **ids)
+    tomorrow = take(medication, 13 * HOUR)
+    assert [dose.over_limit for dose in (*made, third, tomorrow)] == [False, False, True, False]
+    payloads = DoseEvent.objects.order_by("id").values_list("payload", flat=True)
+    assert list(payloads) == [{}, {}, {"over_limit": True}, {}]
+    again = take(medication, 2 * HOUR, **ids)
+    assert (again.id, again.over_limit, DoseLog.objects.count()) == (third.id, True, 4)
+
+
+def test_an_intake_that_is_taken_again_counts_once_and_is_marked_like_a_new_one(
+    medication: Medication, settings: Settings
+) -> None:
+    dose = take(medication)
+    undo_dose(dose_id=dose.id, by=medication.user, now=NOW)
+    event_id = uuid4()
+    settings.LIMITS = replace(settings.LIMITS, intakes_a_day=1)
+    assert not take_dose(dose_id=dose.id, by=medication.user, now=NOW).over_limit
+    undo_dose(dose_id=dose.id, by=medication.user, now=NOW)
+    take(medication_of(medication.user, "Aspirin"))
+    for _ in range(2):
+        again = take_dose(dose_id=dose.id, by=medication.user, now=NOW, event_id=event_id)
+        assert again.over_limit
+    assert DoseEvent.objects.get(id=event_id).payload == {"over_limit": True}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,21 +1,32 @@
 """`POST /doses/events`: what a phone did while it was offline, event by event."""
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import time, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from dosing import offline
 from dosing.actions.doses import take_dose, undo_dose
 from dosing.models import DoseEvent, DoseLog
 from medications.models import Medication
 from medtrack.tests.api import Client
+from medtrack.tests.belongings import undone
 from medtrack.tests.builders import dose_due, medication_of, schedule_at
+from medtrack.tests.house import eventually
 from users.actions import Credentials
-from users.models import IdempotencyKey
+from users.models import IdempotencyKey, User
 
 PATH = "/api/v1/doses/events"
 HOUR = timedelta(hours=1)
@@ -275,6 +286,104 @@ def test_a_defect_of_ours_is_one_events_problem(
     refused = send(as_ana, event(doses[0], "take"), event(doses[1], "fly"))
     assert told(refused) == [("refused", "InternalError"), ("refused", "ValidationError")]
     assert "secret" not in str(refused)
+
+
+@contextmanager
+def flushing(user: User) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process in the middle of recording events of this person."""
+    script = (
+        "import django; django.setup(); from medtrack.common.exclusive import only_one; import sys, time\n"
+        f"with only_one('flush {user.id}'): print(); sys.stdout.flush(); time.sleep(600)"
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "medtrack.settings",
+        "DATABASE_URL": _database_url(),
+    }
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def _database_url() -> str:
+    """That of the tests, which is another one than the environment's."""
+    name = connection.settings_dict["NAME"]
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+
+
+def test_a_second_flush_of_a_person_is_busy_and_a_killed_process_holds_nobody_up(
+    as_ana: Client, ana: Credentials, as_cleo: Client, doses: list[DoseLog]
+) -> None:
+    events = [event(doses[0], "take")]
+    with flushing(ana.user) as process:
+        refused = as_ana.post(PATH, {"events": events}, format="json")
+        assert (refused.status_code, refused.json()["type"]) == (429, "EventsBusy")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert not DoseEvent.objects.exists()
+        assert told(send(as_cleo, event(None, "fly"))) == [("refused", "ValidationError")]
+        process.kill()
+        eventually(lambda: as_ana.post(PATH, {"events": []}, format="json").status_code == 200)
+        assert told(send(as_ana, *events)) == [("applied", "taken")]
+
+
+def test_a_flush_releases_its_lock_however_it_ends(as_ana: Client, doses: list[DoseLog]) -> None:
+    bodies: list[dict[str, Any]] = [{"events": [event(doses[0], "take"), None]}, {"events": []}]
+    for body in bodies:
+        assert as_ana.post(PATH, body, format="json").status_code == 200
+
+
+def test_a_database_that_fails_refuses_the_flush_and_no_event(as_ana: Client, doses: list[DoseLog]) -> None:
+    events = [event(dose, "take") for dose in doses]
+    with undone():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL transaction_read_only = on")  # as a standby has it
+        refused = as_ana.post(PATH, {"events": events}, format="json")
+        assert (refused.status_code, refused.json()["type"]) == (503, "EventsUnavailable")
+        assert "results" not in refused.json()
+        assert int(refused.headers["Retry-After"]) > 0
+    assert told(send(as_ana, *events)) == [("applied", "taken")] * 3
+
+
+def test_a_flush_whose_lock_is_lost_ends_between_two_slices_and_is_sent_again(
+    as_ana: Client, doses: list[DoseLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock's connection is ended while the first slice is recorded; what was recorded is a repeat the next time."""
+    monkeypatch.setattr(offline, "SLICE", 1)
+    monkeypatch.setattr(offline, "sleep", lambda seconds: end_locks())
+    events = [event(dose, "take") for dose in doses]
+    refused = as_ana.post(PATH, {"events": events}, format="json")
+    assert (refused.status_code, refused.json()["type"]) == (503, "EventsUnavailable")
+    monkeypatch.undo()
+    assert [status for status, _ in told(send(as_ana, *events))] == ["repeated", "repeated", "applied"]
+
+
+def end_locks() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+
+
+def test_the_answer_to_an_intake_says_that_it_was_beyond_what_is_expected(
+    as_ana: Client, ana: Credentials, settings: Settings
+) -> None:
+    settings.LIMITS = replace(settings.LIMITS, intakes_a_day=1)
+    medication = str(medication_of(ana.user, "Ibuprofen").id)
+    events = [event(None, "intake", medication_id=medication) for _ in range(2)]
+    for status in ("applied", "repeated"):
+        results = send(as_ana, *events, event(None, "fly"))
+        assert [(found["status"], found["over_limit"]) for found in results] == [
+            (status, False),
+            (status, True),
+            ("refused", False),
+        ]
+    one_more = as_ana.post("/api/v1/doses", {"medication_id": medication}, format="json")
+    assert (one_more.status_code, one_more.json()["over_limit"]) == (201, True)
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -26,6 +26,7 @@ from dosing.serializers import (
     HistoryOutput,
     HistoryQuery,
     IntakeInput,
+    IntakeOutput,
     SkipInput,
     SnoozeInput,
     TakeInput,
@@ -76,7 +77,7 @@ class Doses(SignatureOnly, APIView):
     @extend_schema(
         operation_id="logIntake",
         request=IntakeInput,
-        responses={201: DoseOutput, 200: DoseOutput},
+        responses={201: IntakeOutput, 200: IntakeOutput},
         description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
@@ -87,7 +88,7 @@ class Doses(SignatureOnly, APIView):
             **validated(IntakeInput, request),
         )
         return Response(
-            shown(DoseOutput, dose), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(IntakeOutput, dose), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
 
 
@@ -103,7 +104,9 @@ class DoseEvents(APIView):
             "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
             "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
             "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
-            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`."
+            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`. One request of a person is "
+            "recorded at a time: a second one meanwhile is 429 `EventsBusy`. After a 503 some events may have been recorded: "
+            "send them all again."
         ),
     )
     def post(self, request: Request) -> Response:

@@ -86,6 +86,9 @@ class ZoneField(serializers.CharField):
 
     default_error_messages = {"unknown_zone": _("This is not a time zone of the IANA database.")}
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+
     def to_internal_value(self, data: Any) -> str:
         name: str = super().to_internal_value(data)
         if name not in ZONES:

@@ -1,9 +1,13 @@
-"""How often something may be asked for, as an operator writes it. Knows no Django: the settings are made of it."""
+"""How often something may be asked for, and how much one person may have, as an operator writes it.
+
+Knows no Django: the settings are made of it.
+"""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,6}")
 _WRITTEN = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})")
 
 
@@ -16,6 +20,9 @@ class Limit:
     # The first pause, in seconds. None is longer than what is left of the window.
     pause: int = 5
 
+    def __str__(self) -> str:
+        return f"{self.times} in {self.seconds} s"
+
     @classmethod
     def parse(cls, text: str) -> "Limit":
         """`10/900`. Raises ValueError."""
@@ -25,12 +32,46 @@ class Limit:
         return cls(int(found[1]), int(found[2]))
 
 
+@dataclass(frozen=True)
+class PersonLimits:
+    """What one person may have and do. README.md and the API's description say what happens beyond each."""
+
+    devices: int = 20
+    medications: int = 200
+    schedules: int = 500
+    sessions: int = 20
+    intakes_a_day: int = 300
+    edits: Limit = Limit(300, 3600)
+    test_pushes: Limit = Limit(30, 3600)
+    zone_changes: Limit = Limit(20, 3600)
+
+    @classmethod
+    def parse(cls, text: str) -> "PersonLimits":
+        """The usual limits, some of them changed: `devices=50,edits=600/3600`. Raises ValueError."""
+        usual = {field.name: field.default for field in fields(cls)}
+        changed: dict[str, int | Limit] = {}
+        for name, value in _pairs(text, usual):
+            changed[name] = Limit.parse(value) if isinstance(usual[name], Limit) else _number(value)
+        return replace(cls(), **changed)  # type: ignore[arg-type]
+
+
 def with_changes(limits: Mapping[str, Limit], text: str) -> dict[str, Limit]:
     """The limits, some of them changed: `signup=60/3600,refresh=900/600`. Raises ValueError."""
-    changed = dict(limits)
+    changed = {
+        name: replace(Limit.parse(limit), pause=limits[name].pause) for name, limit in _pairs(text, limits)
+    }
+    return {**limits, **changed}
+
+
+def _pairs(text: str, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for part in filter(None, text.split(",")):
-        name, _equals, limit = part.partition("=")
-        if name.strip() not in limits:
-            raise ValueError(f"{name.strip()!r} is none of {', '.join(limits)}")
-        changed[name.strip()] = replace(Limit.parse(limit), pause=limits[name.strip()].pause)
-    return changed
+        name, _equals, value = part.partition("=")
+        if name.strip() not in known:
+            raise ValueError(f"{name.strip()!r} is none of {', '.join(known)}")
+        yield name.strip(), value.strip()
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

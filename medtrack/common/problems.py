@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -57,6 +59,16 @@ class Busy(Unavailable):
     """The database took too long, or other requests kept the data locked; the same request can be sent again."""
 
     default_detail = gettext_lazy("We are too busy for this at the moment. Try again in a few seconds.")
+
+
+class TooMany(exceptions.Throttled):
+    """More than is allowed for now; each subclass is one documented `type`, with a sentence and members of its own."""
+
+    def __init__(self, wait: timedelta, **members: Any) -> None:
+        """`Retry-After` is at least a second."""
+        super().__init__(detail=str(self.default_detail))
+        self.wait = max(ceil(wait.total_seconds()), 1)
+        self.members = members
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,9 @@ def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
 
 def problem_types() -> list[ProblemType]:
     """Every type that the API can answer with, by status; the classes that raise them must be loaded, as by the URLs."""
-    raised = [kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, Unavailable)]
+    raised = [
+        kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, TooMany, Unavailable)
+    ]
     ours = [problem_type(kind) for kind in raised if not kind.__module__.startswith("rest_framework.")]
     return sorted({BAD_REQUEST, *_OF_FRAMEWORK.values(), *ours}, key=lambda found: (found.status, found.name))
 
@@ -213,7 +227,7 @@ def _body(exc: exceptions.APIException) -> dict[str, Any]:
     kind = problem_type(type(exc))
     if isinstance(exc, exceptions.ValidationError):
         return problem(exc.status_code, kind.name, str(kind.sentence), errors=list(_flatten(exc.detail)))
-    members = exc.members if isinstance(exc, Conflict) else {}
+    members = exc.members if isinstance(exc, Conflict | TooMany) else {}
     return problem(exc.status_code, kind.name, str(exc.detail), **members)
 
 

@@ -1,6 +1,7 @@
 """What views read from a request."""
 
 import json
+import reprlib
 from functools import cache
 from typing import Any, cast
 
@@ -13,10 +14,15 @@ from rest_framework.serializers import (
     BaseSerializer,
     BooleanField,
     CharField,
+    ChoiceField,
     Field,
     IntegerField,
+    ListField,
     Serializer,
 )
+
+# How much of a wrong value an error repeats.
+EXCERPT = 50
 
 
 class LooseJSONParser(parsers.JSONParser):
@@ -57,18 +63,20 @@ def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str
 
 
 def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """What was said in JSON, as the serializer understands it. Raises ValidationError naming the fields."""
+    """The fields of a JSON object as the serializer understands them. Raises ValidationError naming the fields.
+
+    Types and lengths come first: a value of the wrong type or beyond its limit is not looked into any further.
+    """
     made = _made_once(serializer, partial=partial, language=get_language())  # type: ignore[arg-type]
-    wrong = _wrong_types(made, data)
-    try:
+    refused = _refused(made, data)
+    if not refused:
         fields: dict[str, Any] = made.run_validation(data)
+        return fields
+    try:
+        made.run_validation({name: value for name, value in data.items() if name not in refused})
     except ValidationError as error:
-        if not wrong:
-            raise
-        raise ValidationError({**cast("dict[str, Any]", error.detail), **wrong}) from error
-    if wrong:
-        raise ValidationError(wrong)
-    return fields
+        raise ValidationError({**cast("dict[str, Any]", error.detail), **refused}) from error
+    raise ValidationError(refused)
 
 
 @cache
@@ -82,26 +90,61 @@ def _made_once(
     return serializer(partial=partial)
 
 
-def _wrong_types(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
-    """DRF takes 5 for a text, "off" for a boolean and "7" for a number; the contract does not."""
+def _refused(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
+    """Errors of the fields whose value has the wrong type or is too long.
+
+    DRF takes 5 for a text, "off" for a boolean and "7" for a number; the contract does not. And it validates every
+    entry of a list, or strips and matches a text, before it looks at the length.
+    """
     errors: dict[str, Any] = {}
     if not isinstance(serializer, Serializer) or not isinstance(data, dict):
         return errors
     for name, field in serializer.fields.items():
         value = data.get(name)
         if isinstance(field, BaseSerializer):
-            if inner := _wrong_types(field, value):
+            if inner := _refused(field, value):
                 errors[name] = inner
-        elif value is not None and not _is_of_its_type(field, value):
-            errors[name] = [ErrorDetail(str(field.error_messages["invalid"]), code="invalid")]
+        elif value is not None and (error := _error(field, value)):
+            errors[name] = [error]
     return errors
 
 
-def _is_of_its_type(field: Field[Any, Any, Any, Any], value: Any) -> bool:
-    if isinstance(field, CharField):
-        return isinstance(value, str)
-    if isinstance(field, BooleanField):
-        return isinstance(value, bool)
-    if isinstance(field, IntegerField):
-        return not isinstance(value, bool | str)
-    return True
+def _error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | None:
+    match field:
+        case CharField() if not isinstance(value, str):
+            return _said(field, "invalid")
+        case CharField() if _is_longer(field, value):
+            return _said(field, "max_length", max_length=field.max_length)
+        case ChoiceField() if not _may_be_a_choice(field, value):
+            return _said(field, "invalid_choice", input=_excerpt(value))
+        case ListField() if isinstance(value, list) and _has_more(field, value):
+            return _said(field, "max_length", max_length=field.max_length)
+        case BooleanField() if not isinstance(value, bool):
+            return _said(field, "invalid")
+        case IntegerField() if isinstance(value, bool | str):
+            return _said(field, "invalid")
+    return None
+
+
+def _said(field: Field[Any, Any, Any, Any], code: str, **gaps: Any) -> ErrorDetail:
+    return ErrorDetail(str(field.error_messages[code]).format(**gaps), code=code)
+
+
+def _is_longer(field: CharField, text: str) -> bool:
+    """Surrounding blanks do not count where they are trimmed."""
+    if field.max_length is None or len(text) <= field.max_length:
+        return False
+    return len(text.strip() if field.trim_whitespace else text) > field.max_length
+
+
+def _has_more(field: ListField, entries: list[Any]) -> bool:
+    return field.max_length is not None and len(entries) > field.max_length
+
+
+def _may_be_a_choice(field: ChoiceField, value: Any) -> bool:
+    """DRF writes whatever was sent as a text, to look for it, and repeats it in the error."""
+    return isinstance(value, str) and len(value) <= max(map(len, map(str, field.choices)))
+
+
+def _excerpt(value: Any) -> str:
+    return value[:EXCERPT] if isinstance(value, str) else reprlib.repr(value)

@@ -10,6 +10,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from rest_framework import exceptions
 
+from medtrack.common.limits import PersonLimits
+from medtrack.common.person_limits import BEYOND
 from medtrack.common.problems import (
     BAD_REQUEST,
     INTERNAL_ERROR,
@@ -45,6 +47,21 @@ _PROBLEM = {
             **_STRING,
             "format": "date-time",
             "description": "Of IntakeTooSoon and DailyLimitReached: the first instant at which an intake is allowed.",
+        },
+        "limit": {**_STRING, "description": "Of LimitReached and TooManyEdits: which one, as under Limits."},
+        "number": {"type": "integer", "description": "Of LimitReached: how many there can be."},
+        "sessions": {
+            "type": "array",
+            "description": "Of LimitReached at signing in: send the id of one as `end_session` to end it.",
+            "items": {
+                "type": "object",
+                "required": ["id", "device_name", "last_used_at"],
+                "properties": {
+                    "id": {**_STRING, "format": "uuid"},
+                    "device_name": _STRING,
+                    "last_used_at": {**_STRING, "format": "date-time"},
+                },
+            },
         },
         "request_id": {**_STRING, "nullable": True},
     },
@@ -107,7 +124,7 @@ def describe(
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components["schemas"]["ProblemType"] = _STRING | {"enum": [kind.name for kind in types]}
     components["responses"] = {"Unexpected": _answer([BAD_REQUEST, *_anywhere(), INTERNAL_ERROR])}
-    result["info"]["description"] += "\n\n" + _table(types)
+    result["info"]["description"] += "\n\n" + _table(types) + "\n\n" + limits_table()
     for path in result["paths"].values():
         for generated in path.values():
             row = operations.get(generated["operationId"], Operation(""))
@@ -117,7 +134,7 @@ def describe(
             problems = [*_usual_problems(generated), *row.problems]
             _add_problems(
                 generated,
-                problems + list(of_sessions if generated["security"] else ()),
+                dict.fromkeys([*problems, *(of_sessions if generated["security"] else ())]),
                 components["responses"],
             )
             _add_examples(generated, row)
@@ -135,6 +152,17 @@ def _table(types: Iterable[ProblemType]) -> str:
     head = ["| type | status | sentence | when |", "|---|---|---|---|"]
     return "\n".join(
         ["## Problems", "", "Every error has this shape and one of these types.", "", *head, *rows]
+    )
+
+
+def limits_table() -> str:
+    """The usual limits: the description is committed, and an operator's changes are not in it."""
+    usual = PersonLimits()
+    rows = [f"| `{name}` | {getattr(usual, name)} | {beyond} |" for name, beyond in BEYOND.items()]
+    text = "What one person can have and do; the operator of a server may choose other numbers."
+    never = "Answering doses, acknowledging pushes, refreshing and ending sessions, and registering a device have none."
+    return "\n".join(
+        ["## Limits", "", text, "", "| limit | most | beyond it |", "|---|---|---|", *rows, "", never]
     )
 
 

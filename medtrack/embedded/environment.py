@@ -36,10 +36,11 @@ SETTINGS = (
         "FIREBASE_",
         "GOOGLE_",
         "KAKAO_",
+        "LIMITS",
         "LOG_FORMAT",
-        "MEDTRACK_",
     ),
     *(
+        "MEDTRACK_",
         "OUTSIDE_ISSUERS",
         "PORT",
         "PROXY_COUNT",

@@ -114,7 +114,12 @@ BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
         "language": "ja",
         "device_name": "Tablet",
     },
-    "logIn": lambda mine: {"email": mine.user.email, "password": PASSWORD, "device_name": "Tablet"},
+    "logIn": lambda mine: {
+        "email": mine.user.email,
+        "password": PASSWORD,
+        "device_name": "Tablet",
+        "end_session": str(session_of(mine.user).id),
+    },
     "refreshSession": lambda mine: {"refresh": mine.credentials.refresh},
     "logInSocially": lambda mine: {
         "provider": "google",

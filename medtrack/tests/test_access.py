@@ -76,6 +76,8 @@ def foreign_id(operation: Operation, field: str, anas: Belongings) -> str:
             "logIntake": anas.intake,
         }
         return str(made[operation.id].id)
+    if field == "end_session":
+        return str(session_of(anas.user).id)
     return str((body_of(operation, anas) or {})[field])
 
 

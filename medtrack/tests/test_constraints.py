@@ -18,7 +18,7 @@ from medtrack.tests.database_role import OWNER, acting_as
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import Credentials
-from users.models import IdempotencyKey, Identity, Session, User
+from users.models import IdempotencyKey, Identity, RateCounter, Session, User
 
 NOW = timezone.now().replace(microsecond=0)
 OURS = ("users", "medications", "dosing", "notifications")
@@ -76,6 +76,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     ).update(identity=Identity.objects.get(), outside_id="1", refresh_token_hash=None),
     "sessions_have_our_tokens_or_an_outside_issuers": update(Session, refresh_token_hash=None),
     "idempotency_keys_are_unique_by_scope": copy(IdempotencyKey),
+    "rate_counters_are_unique_by_person_and_name": copy(RateCounter),
     "idempotency_keys_scope_is_known": update(IdempotencyKey, scope="chat"),
     "sessions_expire_after_they_begin": update(Session, expires_at=NOW - timedelta(days=1)),
     "medications_have_a_name": update(Medication, name=""),
@@ -186,4 +187,5 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "engine_checks",
         "heartbeats",
         "idempotency_keys",
+        "rate_counters",
     }

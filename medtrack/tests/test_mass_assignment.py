@@ -19,7 +19,7 @@ from users.actions import Credentials
 # The columns that each operation changes, `+` for new rows.
 WRITES = {
     "signUp": "sessions: +; users: +",
-    "logIn": "sessions: +",
+    "logIn": "sessions: + revoked_at",
     "refreshSession": "sessions: expires_at last_used_at previous_token_hash refresh_token_hash",
     "logInSocially": "identities: +; sessions: +; users: +",
     "logOut": "sessions: revoked_at",
@@ -31,27 +31,30 @@ WRITES = {
     "endSession": "sessions: revoked_at",
     "deleteMe": (
         "device_tokens: -; dose_events: -; dose_logs: -; medications: -; notification_logs: -; push_deliveries: -; "
-        "schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
+        "rate_counters: -; schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
         "timezone updated_at"
     ),
     "updateMe": (
-        "users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
+        "rate_counters: +; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
     ),
-    "createMedication": "idempotency_keys: +; medications: +",
-    "updateMedication": "medications: color_tag dosage expires_on form memo name strength unit updated_at",
-    "deleteMedication": (
-        "medications: deleted_at is_active updated_at; schedules: deleted_at is_active updated_at"
+    "createMedication": "idempotency_keys: +; medications: +; rate_counters: times",
+    "updateMedication": (
+        "medications: color_tag dosage expires_on form memo name strength unit updated_at; rate_counters: times"
     ),
-    "pauseMedication": "medications: paused_at updated_at",
-    "resumeMedication": "",
-    "cloneMedication": "idempotency_keys: +; medications: +; schedules: +",
-    "createSchedule": "idempotency_keys: +; schedules: +",
+    "deleteMedication": (
+        "medications: deleted_at is_active updated_at; rate_counters: times; schedules: deleted_at is_active "
+        "updated_at"
+    ),
+    "pauseMedication": "medications: paused_at updated_at; rate_counters: times",
+    "resumeMedication": "rate_counters: times",
+    "cloneMedication": "idempotency_keys: +; medications: +; rate_counters: times; schedules: +",
+    "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
     "updateSchedule": (
-        "schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled scheduled_time "
+        "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled scheduled_time "
         "start_date updated_at version"
     ),
-    "deleteSchedule": "schedules: deleted_at is_active updated_at",
+    "deleteSchedule": "rate_counters: times; schedules: deleted_at is_active updated_at",
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
     "takeDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at taken_quantity",
     "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason status",
@@ -63,7 +66,7 @@ WRITES = {
     "readAllNotifications": "notification_logs: read_at",
     "registerDevice": "device_tokens: +",
     "removeDevice": "device_tokens: revoke_reason revoked_at",
-    "testDevice": "notification_logs: +",
+    "testDevice": "notification_logs: +; rate_counters: +",
     "acknowledgeNotification": "push_deliveries: arrived_at shown_at",
     "replaceNotificationSettings": (
         "users: follow_up_cap follow_up_interval_minutes private_push_text quiet_hours_end_time "

@@ -9,10 +9,12 @@ from unittest.mock import patch
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.db import connection
 from django.test import override_settings
 from django.urls import get_resolver
 from django.utils import timezone, translation
 
+from medtrack.common.exclusive import only_one
 from medtrack.common.limits import Limit
 from medtrack.common.problems import problem_types
 from medtrack.embedded.ports import free_port
@@ -92,6 +94,25 @@ def ask_an_issuer_who_is_away(client: Client, anas: Belongings) -> Any:
         return call(client, OPERATION["logInSocially"], anas)
 
 
+def with_limits(produce: Producer, **changes: Any) -> Producer:
+    def produced(client: Client, anas: Belongings) -> Any:
+        with override_settings(LIMITS=replace(settings.LIMITS, **changes)):
+            return produce(client, anas)
+
+    return produced
+
+
+def flush_while_flushing(client: Client, anas: Belongings) -> Any:
+    with only_one(f"flush {anas.user.id}"):
+        return call(client, OPERATION["recordDoseEvents"], anas)
+
+
+def flush_to_a_standby(client: Client, anas: Belongings) -> Any:
+    with undone(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+        return call(client, OPERATION["recordDoseEvents"], anas)
+
+
 def without_redis(operation: str) -> Producer:
     def produce(client: Client, anas: Belongings) -> Any:
         nowhere = f"redis://127.0.0.1:{free_port()}/0"
@@ -136,6 +157,14 @@ PRODUCERS: dict[str, Producer] = {
     "NotAcceptable": lambda ana, _: ana.get("/api/v1/me", HTTP_ACCEPT="text/html"),
     "IntakeTooSoon": lambda ana, anas: twice(ana, anas, min_gap_minutes=60),
     "DailyLimitReached": lambda ana, anas: twice(ana, anas, max_per_day=1),
+    "LimitReached": with_limits(
+        lambda ana, anas: call(ana, OPERATION["createMedication"], anas), medications=1
+    ),
+    "TooManyEdits": with_limits(
+        lambda ana, anas: call(ana, OPERATION["updateMedication"], anas), edits=Limit(1, 3600)
+    ),
+    "EventsBusy": flush_while_flushing,
+    "EventsUnavailable": flush_to_a_standby,
     "DeviceRevoked": push_to_a_removed_device,
     "TooManyTests": push_six_tests,
     "EmailTaken": lambda ana, anas: post(

@@ -42,7 +42,7 @@ from notifications.queue import Push, Result
 from notifications.tasks import check_engine
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, sign_up
-from users.models import IdempotencyKey, Identity, Session, User
+from users.models import IdempotencyKey, Identity, RateCounter, Session, User
 
 ME = "/api/v1/me"
 ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
@@ -87,6 +87,7 @@ def rows_of(user: User) -> dict[str, int]:
         Session: "user",
         Identity: "user",
         IdempotencyKey: "user",
+        RateCounter: "user",
     }
     counts = {
         model.__name__: model._default_manager.filter(**{path: user}).count() for model, path in paths.items()

@@ -58,8 +58,14 @@ def release_unconfirmed_email(*, email: str, now: datetime) -> None:
         log.info("unconfirmed e-mail released")
 
 
-def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -> Credentials:
-    """A new session. Raises PasswordsBusy; and InvalidCredentials, after the same work if there is no such account."""
+def log_in(
+    *, email: str, password: str, now: datetime, device_name: str = "", end_session: UUID | None = None
+) -> Credentials:
+    """A new session. Raises PasswordsBusy; and InvalidCredentials, after the same work if there is no such account.
+
+    Whoever knows the password is also told which sessions there are, if they are too many (LimitReached), and ends
+    one of them by `end_session`, or learns that it is not theirs (NotFound).
+    """
     user = User.objects.active().with_email(email).first()
     if user is None:
         make_password(password)
@@ -71,7 +77,7 @@ def log_in(*, email: str, password: str, now: datetime, device_name: str = "") -
         still = User.objects.active().filter(id=user.id, password=user.password)
         if still.select_for_update(no_key=True).first() is None:
             raise InvalidCredentials
-        return open_session(user=user, device_name=device_name, now=now)
+        return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
 
 
 def take_turn(user_id: UUID) -> User:

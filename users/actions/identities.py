@@ -5,7 +5,7 @@ Tokens are checked, and an issuer's keys fetched, before any transaction begins.
 
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -17,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from medtrack.common.keys import signing_keys
 from medtrack.common.problems import field_error
 from users.actions.accounts import release_unconfirmed_email, take_turn
-from users.actions.sessions import Credentials, open_session
+from users.actions.sessions import Credentials, make_room, open_session
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, unverified_issuer, verified
 from users.tokens import InvalidToken
@@ -50,27 +50,32 @@ def verified_id_token(*, provider: str, id_token: str, nonce: str = "") -> Claim
     return claims
 
 
-def log_in_socially(*, claims: Claims, now: datetime, device_name: str = "") -> Credentials:
-    """A session for the person of an id token, at first use a new person. Raises InvalidIdToken."""
+def log_in_socially(
+    *, claims: Claims, now: datetime, device_name: str = "", end_session: UUID | None = None
+) -> Credentials:
+    """A session for the person of an id token, at first use a new person.
+
+    Raises InvalidIdToken, LimitReached, and NotFound when `end_session` is not the person's.
+    """
     try:
-        return _open(claims, device_name, now)
+        return _open(claims, device_name, now, end_session)
     except (InvalidToken, Http404, IntegrityError) as error:  # erased before, or at this moment
         raise InvalidIdToken from error
 
 
 @transaction.atomic
-def _open(claims: Claims, device_name: str, now: datetime) -> Credentials:
+def _open(claims: Claims, device_name: str, now: datetime, end_session: UUID | None) -> Credentials:
     _refuse_erased(claims)
     user = take_turn(_identity(claims, now).user_id)
     if not user.is_active:
         raise InvalidIdToken
-    return open_session(user=user, device_name=device_name, now=now)
+    return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
 
 
 def outside_session(token: str, *, now: datetime) -> Session:
     """The session that an outside issuer's own access token belongs to, at first use a new one, with its person.
 
-    Raises InvalidToken and IssuerUnavailable.
+    Raises InvalidToken, IssuerUnavailable and LimitReached.
     """
     issuer = settings.OUTSIDE_ISSUERS.get(unverified_issuer(token)) if settings.OUTSIDE_ISSUERS else None
     if issuer is None:
@@ -78,10 +83,10 @@ def outside_session(token: str, *, now: datetime) -> Session:
     claims = verified(token, issuer)
     try:
         session = _session(claims) or _first_session(claims, now)
-    except IntegrityError as error:  # the person was erased at this moment
+        if not claims.session:
+            session = _without_a_name(session, claims, now)
+    except (IntegrityError, Http404) as error:  # the person was erased at this moment
         raise InvalidToken from error
-    if not claims.session:
-        session = _without_a_name(session, claims, now)
     if session.revoked_at or not session.user.is_active or session.user.deleted_at:
         raise InvalidToken
     if session.last_used_at <= now - _NOTED_EVERY or session.expires_at <= now:
@@ -120,23 +125,25 @@ def _erased_subjects(issuer: str, subject: str) -> list[str]:
     return ["erased " + salted_hmac(salt, value, secret=key).hexdigest() for key in signing_keys()]
 
 
+@transaction.atomic
 def _first_session(claims: Claims, now: datetime) -> Session:
-    """Or that of whoever was faster: the unique index decides. Raises InvalidToken."""
+    """Or that of another request that was faster. Raises InvalidToken, LimitReached and Http404."""
     _refuse_erased(claims)
     identity = _identity(claims, now)
-    session, _created = Session.objects.select_related("user").get_or_create(
+    user = take_turn(identity.user_id)
+    if found := _session(claims):
+        return found
+    make_room(user=user, now=now)
+    return Session.objects.create(
+        user=user,
         identity=identity,
         outside_id=claims.session,
-        defaults={
-            "user": identity.user,
-            "family": uuid4(),
-            "device_name": claims.provider,
-            "created_at": now,
-            "last_used_at": now,
-            "expires_at": now + settings.REFRESH_TOKEN_LIFETIME,
-        },
+        family=uuid4(),
+        device_name=claims.provider,
+        created_at=now,
+        last_used_at=now,
+        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
-    return session
 
 
 def _without_a_name(session: Session, claims: Claims, now: datetime) -> Session:

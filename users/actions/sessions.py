@@ -3,14 +3,18 @@
 A refresh token is replaced by one conditional UPDATE, so one use wins.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotFound
 
+from medtrack.common.person_limits import REACHED_WITHIN, LimitReached
 from users.known_devices import device_secret
 from users.models import Session, User
 from users.querysets import SessionQuerySet
@@ -38,7 +42,16 @@ class Credentials:
     device_secret: str
 
 
-def open_session(*, user: User, device_name: str, now: datetime) -> Credentials:
+def open_session(
+    *, user: User, device_name: str, now: datetime, end_session: UUID | None = None
+) -> Credentials:
+    """A new session, in a transaction that holds the person's row; `end_session` is one that ends instead.
+
+    Raises NotFound when that one is not the person's, and LimitReached.
+    """
+    if end_session and not _end([end_session], user, now):
+        raise NotFound
+    make_room(user=user, now=now)
     token = RefreshToken.new(uuid4())
     session = Session.objects.create(
         user=user,
@@ -50,6 +63,36 @@ def open_session(*, user: User, device_name: str, now: datetime) -> Credentials:
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
     return _credentials(session, token, now)
+
+
+def make_room(*, user: User, now: datetime) -> None:
+    """Ends what is one session too many for another one: the longest unused, first of those without a device that
+    pushes go to, then of those whose device was not reached lately. Raises LimitReached with the list of sessions.
+
+    In the transaction that opens the other one, which holds the person's row.
+    """
+    living = list(Session.objects.visible_to(user, now=now).order_by("last_used_at", "id"))
+    excess = len(living) + 1 - settings.LIMITS.sessions
+    if excess <= 0:
+        return
+    reached_at: Mapping[UUID, datetime] = import_string(settings.LAST_REACHED)(user, now=now)
+    lately = now - REACHED_WITHIN
+    spare = [session.id for session in living if session.id not in reached_at]
+    spare += [
+        session.id for session in living if session.id in reached_at and reached_at[session.id] < lately
+    ]
+    if len(spare) < excess:
+        raise LimitReached("sessions", sessions=[_in_short(session) for session in living])
+    _end(spare[:excess], user, now)
+
+
+def _end(ids: Collection[UUID], user: User, now: datetime) -> int:
+    return Session.objects.visible_to(user, now=now).filter(id__in=ids).update(revoked_at=now)
+
+
+def _in_short(session: Session) -> dict[str, Any]:
+    """Enough for its person to recognise it, and no more than they would see once they are signed in."""
+    return {"id": session.id, "device_name": session.device_name, "last_used_at": session.last_used_at}
 
 
 def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credentials:

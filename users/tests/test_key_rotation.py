@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from users.actions import Credentials, log_in
 from users.actions.emails import verify_email
-from users.actions.identities import log_in_socially
+from users.actions.identities import log_in_socially, verified_id_token
 from users.actions.passwords import reset_password
 from users.actions.sessions import InvalidRefreshToken, refresh_session
 from users.erasing import erase_account
@@ -78,18 +78,23 @@ def test_the_links_of_mails_work_on(ana: Credentials, ben: Credentials, settings
         verify_email(token=gone, now=now)
 
 
+def sign_in(token: str) -> Credentials:
+    claims = verified_id_token(provider="google", id_token=token)
+    return log_in_socially(claims=claims, now=timezone.now())
+
+
 def test_a_person_who_was_erased_is_not_made_anew_by_an_old_token(
     google: LocalIssuer, settings: Settings
 ) -> None:
     """And what stays of an outside login is found under the old key when the person is erased once more."""
     earlier = google.token(iat=timezone.now() - timedelta(minutes=5))
-    user = log_in_socially(provider="google", id_token=google.token(), now=timezone.now()).user
+    user = sign_in(google.token()).user
     erase_account(user=user, now=timezone.now())
     rotate(settings)
     with pytest.raises(Exception, match="could not be confirmed"):
-        log_in_socially(provider="google", id_token=earlier, now=timezone.now())
+        sign_in(earlier)
     later = google.token(iat=timezone.now() + timedelta(seconds=5))
-    again = log_in_socially(provider="google", id_token=later, now=timezone.now()).user
+    again = sign_in(later).user
     erase_account(user=again, now=timezone.now())
     (left,) = Identity.objects.filter(issuer=google.url)
     assert left.subject.startswith("erased ")

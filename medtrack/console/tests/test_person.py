@@ -290,7 +290,7 @@ def test_too_many_test_pushes_are_refused_in_words(
     for _ in range(MAX_TESTS):
         superuser.post(button_of("test-push", ana.user))
     response = superuser.post(button_of("test-push", ana.user), follow=True)
-    assert "had enough test pushes" in told(response)
+    assert "There were enough test pushes" in told(response)
     assert NotificationLog.objects.count() == MAX_TESTS
     assert AccessLog.objects.filter(action="act").latest("id").details["outcome"] == "refused"
 
