@@ -145,7 +145,7 @@ def _handover(request: HttpRequest) -> dict[str, str]:
         return {}
     text = gettext(
         "No mail was sent. Give this link to %(email)s yourself, by a way that nobody else reads: "
-        "whoever opens it becomes staff. It is not shown again."
+        "anyone who opens it becomes staff. It is not shown again."
     )
     return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
 

@@ -11,7 +11,11 @@ from medtrack.celery import app
 ROOT = Path(__file__).resolve().parents[2]
 
 
-MAILS = {"users.tasks.send_password_link", "users.tasks.send_email_link"}
+MAILS = {
+    "users.tasks.send_password_link",
+    "users.tasks.send_email_link",
+    "medtrack.console.tasks.send_invitation",
+}
 SUMS = {"medtrack.console.tasks.refresh_summaries"}
 
 

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
 
+from medtrack.console.invitation_links import link_of
+from medtrack.console.invitations import invite
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import code, say_password, signed_in, staff_member, superuser, with_app
 from users.actions import Credentials
@@ -84,6 +88,19 @@ def test_every_page_of_signing_in_is_strict() -> None:
     assert_strict(client.post("/admin/account/recovery-codes/new/", follow=True))
     client.post("/admin/account/app/remove/")
     assert_strict(client.get("/admin/account/app/", follow=True))
+
+
+def test_every_page_of_an_invitation_is_strict(settings: Settings) -> None:
+    settings.CONSOLE_URL = ""
+    client = Client()
+    fields: dict[str, Any] = {"roles": ["support"], "by": None, "language": "en", "now": timezone.now()}
+    link = link_of(invite(email="sofia@example.com", **fields))
+    assert_strict(client.get(link))
+    assert_strict(client.get("/admin/invitation/"))
+    assert_strict(client.post("/admin/invitation/", {}))
+    invite(email="sofia@example.com", **fields)
+    assert_strict(client.get("/admin/invitation/"))
+    assert_strict(Client().get("/admin/invitation/"))
 
 
 def test_the_documentation_is_strict_but_for_what_it_needs(client: Client) -> None:

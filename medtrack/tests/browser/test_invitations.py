@@ -59,7 +59,7 @@ def test_the_first_administrator_comes_in_and_invites_a_colleague(
     page.get_by_label("clinician").check()
     page.get_by_role("button", name="Invite", exact=True).click()
     link = page.locator("#link").inner_text()
-    expect(page.get_by_role("cell", name=colleague)).to_be_visible()
+    expect(page.get_by_role("cell", name=colleague, exact=True)).to_be_visible()
     watch.look(page, "staff-invited")
     page.get_by_role("button", name=f"Withdraw: {colleague}").click()
     expect(page.get_by_text("No invitation is open.")).to_be_visible()
