@@ -164,8 +164,8 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
                 connection.sendall(request.encode())
             eventually(lambda: doing(house).get("running") == 4)
             assert status(house, "/livez") == 200
-            # Longer than two looks at it, of which one would be enough.
-            time.sleep(15)
+            # Longer than three looks at it, of which two would be enough.
+            time.sleep(25)
             for each in database:
                 each.resume()
             eventually(lambda: house.answers("readyz"))
