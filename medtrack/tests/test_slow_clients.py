@@ -1,5 +1,6 @@
 """Clients that begin a request and never end it: against web alone, and with the proxy before it as deployed."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -14,10 +15,13 @@ from h2.exceptions import ProtocolError
 
 from medtrack.tests.house import House, eventually
 from medtrack.tests.nginx import Nginx
+from medtrack.web.asking import ask_json
 
 # The kernel chooses which of several processes a connection reaches.
 CONNECTIONS = 20
-LIMIT_PER_ADDRESS = 200  # deploy/nginx/nginx.conf.template
+# As in deploy/nginx/nginx.conf.template.
+LIMIT_PER_ADDRESS = 200
+BODY_TIMEOUT = 10
 ANSWERED = (401, "NotAuthenticated")
 UNFINISHED = [
     *((":method", "POST"), (":path", "/api/v1/auth/login"), (":scheme", "http"), (":authority", "localhost")),
@@ -104,14 +108,23 @@ def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
         connection.close()
 
 
+def running(house: House) -> int:
+    """How many requests web works on, in both processes."""
+    places = [house.directory / "sockets" / f"probes-{number}.sock" for number in (1, 2)]
+    return sum((asyncio.run(ask_json(place, "/activity")) or {})["running"] for place in places)
+
+
 def connect_over_tls(nginx: Nginx) -> ssl.SSLSocket:
     plain = socket.create_connection(("127.0.0.1", nginx.https_port))
     return nginx.context.wrap_socket(plain, server_hostname="localhost")
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_behind_the_proxy_slow_clients_delay_no_one(nginx: Nginx, kind: str) -> None:
+def test_behind_the_proxy_slow_clients_delay_no_one(house: House, nginx: Nginx, kind: str) -> None:
     with slow_clients(SLOW[kind], partial(connect_over_tls, nginx)):
+        # By then nginx has read what they sent, and of that nothing reaches web; the watchdog's probes come and go.
+        assert all(nginx.is_ready() for _ in range(8))
+        eventually(lambda: running(house) == 0, within=BODY_TIMEOUT / 2)
         for _ in range(8):
             assert answer_for(nginx, "127.0.0.1") == ANSWERED
 

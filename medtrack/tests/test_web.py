@@ -60,6 +60,12 @@ def status(house: House, path: str) -> int:
     return answer[0] if answer else 0
 
 
+def until_watched(house: House) -> None:
+    """The watchdog has had an answer: beside its own requests there are only ours."""
+    before = doing(house)["finished"]
+    eventually(lambda: doing(house)["finished"] > before)
+
+
 @contextmanager
 def all_threads_busy(house: House) -> Iterator[None]:
     """With bodies that do not end, and no proxy before web."""
@@ -118,8 +124,9 @@ def test_of_a_launcher_that_is_killed_nothing_is_left(house: House) -> None:
 def test_a_paused_worker_is_not_ended(house: House) -> None:
     with web(house, WEB_HANG_SECONDS="1") as process:
         (worker,) = workers(process)
+        until_watched(house)
         worker.suspend()
-        # Longer than it takes to end one that hangs: see the test above.
+        # Longer than two looks at it, of which one would be enough.
         time.sleep(15)
         worker.resume()
         eventually(lambda: house.answers("livez"))
@@ -146,6 +153,7 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
         (worker,) = workers(process)
         person = {"email": "ana@example.com", "password": "a password of Ana's"}
         token = house.api("POST", "auth/signup", person)["access"]
+        until_watched(house)
         database = [services.postgres_process, *services.postgres_process.children(recursive=True)]
         for each in database:
             each.suspend()
@@ -156,7 +164,8 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
                 connection.sendall(request.encode())
             eventually(lambda: doing(house).get("running") == 4)
             assert status(house, "/livez") == 200
-            time.sleep(15)
+            # Longer than three looks at it, of which two would be enough.
+            time.sleep(25)
             for each in database:
                 each.resume()
             eventually(lambda: house.answers("readyz"))
