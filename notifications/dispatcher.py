@@ -15,7 +15,6 @@ from threading import Event
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from firebase_admin import credentials
 from google.auth.exceptions import GoogleAuthError
@@ -29,7 +28,7 @@ from notifications.queue import Marked, Push, Result
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.outcomes import FirebaseNotConfigured, Outcome, Verdict
 
 BATCH = 1_000  # pushes of one claim
 ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim
@@ -269,10 +268,6 @@ def _mark_through_restarts(results: Sequence[Result], lease_end: float) -> Marke
             time.sleep(0.5)
         else:
             return marked
-
-
-class FirebaseNotConfigured(ImproperlyConfigured):
-    """Firebase's settings are missing or cannot be used: nothing is sent, and reminders stay queued."""
 
 
 @lru_cache(maxsize=1)
