@@ -24,6 +24,9 @@ _children: dict[tuple[str | None, str | None, int], Histogram] = {}
 class RequestMetrics:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        _requests.labels(
+            "unmatched", "4xx"
+        )  # so that the process is among those that share before its first request
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         start = time.perf_counter()
