@@ -1,4 +1,7 @@
-"""Liveness and readiness: the process answers; the database answers and is migrated."""
+"""Liveness and readiness: the process answers; the database answers and is migrated.
+
+Neither tells about the engine, which other processes are: `medtrack.metrics` and the dashboard do.
+"""
 
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor

@@ -60,7 +60,7 @@ def _lateness() -> Iterator[Metric]:
         (
             "doses_late",
             "Doses due for 20 seconds or more of which no reminder was handed over, 10,000 at most.",
-            late.count,
+            late.doses,
         ),
         ("oldest_late_dose_seconds", "How long the oldest of them has been due.", late.oldest_seconds),
         ("reminders_queued", "Reminders that wait in the queue.", queue.queued),
@@ -100,7 +100,7 @@ def _of_counters(counters: Counters) -> Iterator[Metric]:
     total, buckets = 0.0, []
     for bound, count in zip((*BOUNDS, float("inf")), counters.lateness, strict=True):
         total += count
-        buckets.append((floatToGoString(bound), total))
+        buckets.append((floatToGoString(bound), total))  # type: ignore[no-untyped-call]
     yield HistogramMetricFamily(
         "medtrack_reminder_lateness_seconds",
         "Time from when a reminder was due until FCM first accepted it.",

@@ -1,6 +1,7 @@
 """Memory, CPU, files and start of the web processes of this machine, and the connections that PostgreSQL has open."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from django.db import connection
 from prometheus_client import Metric, ProcessCollector
@@ -22,7 +23,7 @@ class Processes(Collector):
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
         for pid in sorted(sharing_processes()):
-            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():
+            for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
                 family = families.setdefault(
                     metric.name, Metric(metric.name, metric.documentation, metric.type)
                 )

@@ -16,7 +16,6 @@ from threading import Event
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, connection
 from firebase_admin import credentials
 from google.auth.exceptions import GoogleAuthError
@@ -30,7 +29,7 @@ from notifications.queue import Claim, Marked, Push, Result, Turn
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import TOO_LATE, FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.outcomes import FirebaseNotConfigured, Outcome, Verdict
 
 BATCH = 1_000  # pushes of one claim
 ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim
@@ -321,10 +320,6 @@ def _wait(outcome: Outcome, attempts: int) -> timedelta:
     else:
         wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)
     return wait * random.uniform(1, 1.1)  # noqa: S311
-
-
-class FirebaseNotConfigured(ImproperlyConfigured):
-    """Firebase's settings are missing or cannot be used: nothing is sent, and reminders stay queued."""
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ _NONE = UUID(int=2**128 - 1)
 class LateDoses(NamedTuple):
     """Doses due more than GRACE ago of which no reminder was handed over, and the age of the oldest, in seconds."""
 
-    count: int
+    doses: int
     oldest_seconds: float
 
 

@@ -7,6 +7,7 @@ from medtrack.common.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.erasing import sweep_erased
 from notifications.silence import clear_heard, mark_silent
+from notifications.transports.outcomes import FirebaseNotConfigured
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -26,11 +27,11 @@ def enqueue_follow_ups() -> None:
         log.info("follow-ups enqueued", reminders=enqueued)
 
 
-@shared_task(throws=(dispatcher.FirebaseNotConfigured,))
+@shared_task(throws=(FirebaseNotConfigured,))
 def dispatch_reminders() -> None:
     try:
         transport = dispatcher.transport()
-    except dispatcher.FirebaseNotConfigured as error:
+    except FirebaseNotConfigured as error:
         log.error("nothing is sent", reason=str(error))
         raise
     dispatcher.dispatch(transport=transport, pace=dispatcher.pace(), time_slice=TIME_SLICE)

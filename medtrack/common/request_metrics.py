@@ -24,20 +24,22 @@ _children: dict[tuple[str | None, str | None, int], Histogram] = {}
 class RequestMetrics:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        _requests.labels(
+            "unmatched", "4xx"
+        )  # so that the process is among those that share before its first request
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         start = time.perf_counter()
         response = self.get_response(request)
         seconds = time.perf_counter() - start
         match = request.resolver_match
+        route = match.route if match else None
         # Both the methods and the paths that clients send are without number; those of our routes are few.
         method = request.method if match and request.method in METHODS else "other"
-        key = (method, match and match.route, response.status_code // 100)
+        key = (method, route, response.status_code // 100)
         child = _children.get(key)
         if child is None:
-            child = _children[key] = _requests.labels(
-                _operation(method, match and match.route), f"{key[2]}xx"
-            )
+            child = _children[key] = _requests.labels(_operation(method, route), f"{key[2]}xx")
         child.observe(seconds)
         return response
 
@@ -46,7 +48,7 @@ def request_metrics() -> Collector:
     """The figures of all processes that share a folder, or of this process."""
     if values.ValueClass is values.MutexValue:
         return _requests
-    return MultiProcessCollector(None)
+    return MultiProcessCollector(None)  # type: ignore[no-untyped-call]
 
 
 def _operation(method: str | None, route: str | None) -> str:

@@ -27,7 +27,6 @@ from medtrack.console.figures import (
 )
 from medtrack.console.links import Links
 from medtrack.console.svg import share_bar_svg
-from notifications.dispatcher import FirebaseNotConfigured
 from notifications.judgement import is_in_doubt, last_answers
 from notifications.lateness import late_doses
 from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
@@ -41,6 +40,7 @@ from notifications.standing import (
     suspect_devices,
     task_runs,
 )
+from notifications.transports.outcomes import FirebaseNotConfigured
 from users.models import User
 
 # Longer than a few signs of life that were lost; the alarm is to come within a minute.
@@ -287,7 +287,7 @@ def _queue(links: Links, *, now: datetime) -> Card:
         "The queue is stuck: %(count)s reminders are overdue, the oldest for %(age)s.",
         queue.overdue,
     ) % {"count": _number(queue.overdue), "age": _age(waiting)}
-    notices = [Notice("alarm", _lateness(late.count, since), open_doses)] if is_late else []
+    notices = [Notice("alarm", _lateness(late.doses, since), open_doses)] if is_late else []
     if is_stuck:
         notices.append(Notice("alarm", alarm, overdue))
     return Card(
@@ -295,9 +295,9 @@ def _queue(links: Links, *, now: datetime) -> Card:
         figures=[
             Figure(
                 _("doses late"),
-                _number(late.count),
+                _number(late.doses),
                 "alarm" if is_late else "",
-                note=_age(since) if late.count else "",
+                note=_age(since) if late.doses else "",
             ),
             Figure(_("waiting"), _number(queue.queued), "", links.rows(NotificationLog, **queued)),
             Figure(_("overdue"), _number(queue.overdue), "alarm" if is_stuck else "", overdue),

@@ -7,6 +7,8 @@ from celery import current_app
 from honcho.environ import parse_procfile
 
 from medtrack.celery import app
+from medtrack.console.dashboard import TASKS
+from notifications.standing import OVERDUE_AFTER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,3 +47,8 @@ def test_every_queue_has_its_process() -> None:
     processes: dict[str, str] = parse_procfile((ROOT / "Procfile").read_text()).processes
     assert "--queues" not in processes["worker"]
     assert "--queues mail,console " in processes["mailer"]
+
+
+def test_every_task_that_beat_ticks_has_words_and_a_limit() -> None:
+    ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert set(TASKS) == set(OVERDUE_AFTER) == ticked

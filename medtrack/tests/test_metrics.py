@@ -112,14 +112,13 @@ def test_requests_are_timed_by_operation_and_class_of_status(as_ana: ApiClient) 
     def count(operation: str, status: str) -> float:
         return scrape().get(f"medtrack_request_seconds_count/{operation}/{status}", 0)
 
-    take = ("POST api/v1/doses/<id:dose_id>/take", "4xx")
-    known = [
-        (*take, as_ana.post, f"/api/v1/doses/{uuid4()}/take"),
-        ("GET admin", "3xx", as_ana.get, "/admin/"),
-    ]
-    for operation, status, ask, path in known:
+    for operation, status, path in (
+        ("GET api/v1/doses/<id:dose_id>/trace", "4xx", f"/api/v1/doses/{uuid4()}/trace"),
+        ("GET api/v1/doses", "2xx", "/api/v1/doses"),
+        ("GET admin", "3xx", "/admin/"),
+    ):
         before = count(operation, status)
-        ask(path)
+        as_ana.get(path)
         assert count(operation, status) == before + 1
 
 

@@ -43,7 +43,7 @@ def test_a_dose_without_a_reminder_is_late_since_it_was_due(ana: Credentials) ->
     overdue(ana)
     overdue(ana, seconds=50)
     late = late_doses()
-    assert late.count == 2
+    assert late.doses == 2
     assert 112 <= late.oldest_seconds < 170
 
 
@@ -51,9 +51,9 @@ def test_a_dose_whose_reminder_waits_in_the_queue_is_late(ana: Credentials) -> N
     device_of(ana.user)
     overdue(ana)
     queue.enqueue()
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
     claim()
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
 
 
 def test_a_dose_that_fcm_did_not_take_yet_is_late(ana: Credentials) -> None:
@@ -61,7 +61,7 @@ def test_a_dose_that_fcm_did_not_take_yet_is_late(ana: Credentials) -> None:
     overdue(ana)
     queue.enqueue()
     answer(RETRY, retry_after=timedelta(minutes=10))
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
 
 
 def test_a_dose_that_waits_for_a_suspect_token_is_not_late(ana: Credentials) -> None:
@@ -88,32 +88,32 @@ def test_a_dose_of_a_person_without_a_phone_is_not_late_once_the_engine_looked_a
     queue.enqueue()
     claim()
     assert NotificationLog.objects.get().reason == "no_device"
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_the_engine_is_given_the_time_of_its_own_ticks(ana: Credentials) -> None:
     overdue(ana, seconds=5)
     overdue(ana, seconds=-60)
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_an_answered_dose_is_not_late(ana: Credentials) -> None:
     take_dose(dose_id=overdue(ana).id, by=ana.user, now=timezone.now())
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_a_dose_past_its_answer_window_is_not_late(ana: Credentials) -> None:
     overdue(ana, seconds=4 * 3600 + 10)
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_a_dose_that_was_put_off_is_late_when_that_is_over(ana: Credentials) -> None:
     dose = overdue(ana, seconds=300)
     snooze_dose(dose_id=dose.id, by=ana.user, minutes=10, now=timezone.now())
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
     DoseLog.objects.update(snoozed_until=timezone.now() - timedelta(seconds=60))
     late = late_doses()
-    assert late.count == 1
+    assert late.doses == 1
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_a_dose_that_is_not_wanted_is_not_late(ana: Credentials, change: Any, is
     dose = overdue(ana)
     if is_enqueued:
         queue.enqueue()
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
     change(dose)
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_neither_tests_nor_follow_ups_make_a_dose_late(ana: Credentials) -> None:
@@ -146,7 +146,7 @@ def test_neither_tests_nor_follow_ups_make_a_dose_late(ana: Credentials) -> None
     assert queue.enqueue_follow_ups() == 1
     send_test_push(device=device, now=database_now())
     NotificationLog.objects.filter(status="queued").update(send_at=timezone.now() - timedelta(seconds=100))
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_a_dose_made_after_the_last_complete_run_is_counted_although_it_was_due_before(
@@ -154,14 +154,14 @@ def test_a_dose_made_after_the_last_complete_run_is_counted_although_it_was_due_
 ) -> None:
     record_success(ENQUEUE, seconds=0.1)
     overdue(ana)
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
 
 
 def test_a_dose_due_after_the_last_complete_run_is_counted_whenever_it_was_made(ana: Credentials) -> None:
     overdue(ana)
     record_success(ENQUEUE, seconds=0.1)
     TaskRun.objects.update(finished_at=timezone.now() - timedelta(minutes=5))
-    assert late_doses().count == 1
+    assert late_doses().doses == 1
 
 
 def test_late_doses_are_found_by_index(ana: Credentials) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from django.core.exceptions import ImproperlyConfigured
+
 
 class Verdict(StrEnum):
     ACCEPTED = "accepted"
@@ -27,3 +29,7 @@ class Outcome:
     message_id: str = ""
     retry_after: timedelta | None = None
     pause: timedelta = timedelta(0)
+
+
+class FirebaseNotConfigured(ImproperlyConfigured):
+    """Firebase's settings are missing or cannot be used: nothing is sent, and reminders stay queued."""

@@ -9,7 +9,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from celery import current_app as app
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
@@ -18,7 +17,7 @@ from django.utils import timezone, translation
 
 from dosing.models import DoseLog, Schedule
 from medtrack.common.clock import database_now
-from medtrack.console.dashboard import INVARIANTS, TASKS, Dashboard, Figure, dashboard
+from medtrack.console.dashboard import INVARIANTS, Dashboard, Figure, dashboard
 from medtrack.console.tests.test_figures import random_reminders
 from medtrack.tests.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
 from notifications import queue
@@ -30,7 +29,7 @@ from notifications.models import (
     PushDelivery,
     TaskRun,
 )
-from notifications.standing import OVERDUE_AFTER, record_heartbeat
+from notifications.standing import record_heartbeat
 from notifications.task_runs import record_failure, record_success
 from notifications.violations import INVARIANTS as CHECKED
 from users.models import User
@@ -280,11 +279,6 @@ def test_a_task_that_does_not_end_is_an_alarm_while_its_processes_live(superuser
     Heartbeat.objects.filter(process="beat").update(at=timezone.now() - timedelta(minutes=61))
     (notice,) = notices(superuser)
     assert notice.startswith("beat has been silent")
-
-
-def test_every_task_that_beat_ticks_has_words_and_a_limit() -> None:
-    ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
-    assert set(TASKS) == set(OVERDUE_AFTER) == ticked
 
 
 def test_reminders_without_a_device_are_counted(superuser: User) -> None:

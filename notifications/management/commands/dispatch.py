@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from notifications import dispatcher, queue
 from notifications.transports.fcm import FcmTransport
+from notifications.transports.outcomes import FirebaseNotConfigured
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, forever: bool, **options: Any) -> None:
         try:
             transport = dispatcher.transport()
-        except dispatcher.FirebaseNotConfigured as error:
+        except FirebaseNotConfigured as error:
             raise CommandError(str(error)) from error
         stop = Event()
         for wish in (signal.SIGTERM, signal.SIGINT):
