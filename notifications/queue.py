@@ -16,6 +16,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 
 from dosing.planning import ANSWER_WINDOW
@@ -33,8 +34,8 @@ WITHDRAWAL_MEMORY = timedelta(minutes=5)
 SEPARATOR = "\x1f"  # in the texts that stand for arrays
 # Of one person in one hour; what falls due is never counted out.
 MAX_PUSHES_BESIDES_DUE = 20
-# Of one account that a push goes to, those seen last: no account has more.
-MAX_DEVICES = 20
+# That one push goes to, those seen last: more than an account can have, unless it had them before there was a limit.
+MOST_DEVICES = 100
 
 log = structlog.get_logger(__name__)
 
@@ -219,10 +220,10 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
     params = {"limit": limit, "lease_token": lease_token, "lease": lease, "turn": turn, "project": project}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_BY_KEY)
-        _execute(cursor, _CLAIM, params | {"devices": MAX_DEVICES})
+        _execute(cursor, _CLAIM, params | {"devices": max(MOST_DEVICES, settings.LIMITS.devices)})
         rows = [_Row(*row) for row in cursor.fetchall()]
         # What was tried before is closed as accepted or dead.
-        count_moot(Counter(row.obstacle for row in rows if row.is_moot))
+        count_moot(Counter(row.obstacle for row in rows if row.obstacle and row.is_moot))
     return Claim(len(rows), _pushes(lease_token, rows))
 
 

@@ -70,7 +70,7 @@ def test_a_dose_that_waits_for_a_suspect_token_is_not_late(ana: Credentials) -> 
     overdue(ana)
     queue.enqueue()
     answer(Outcome(Verdict.SUSPECT, "SENDER_ID_MISMATCH"), retry_after=timedelta(minutes=10))
-    assert late_doses().count == 0
+    assert late_doses().doses == 0
 
 
 def test_a_dose_whose_reminder_was_handed_over_is_not_late(ana: Credentials) -> None:

@@ -19,7 +19,7 @@ from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import MAX_DEVICES, Claim, Result, Turn
+from notifications.queue import MOST_DEVICES, Claim, Result, Turn
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, log_in, log_out
 from users.models import User
@@ -388,7 +388,7 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
             cursor.execute("ANALYZE notification_logs")
         cursor.execute(queue._BY_KEY)
         params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
-        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MAX_DEVICES})
+        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MOST_DEVICES})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("notification_logs_queue") == 1
     assert plan.count("using notification_logs_by_tag") == 2
@@ -410,11 +410,11 @@ def test_a_push_goes_to_no_more_devices_than_an_account_has_those_seen_last(
         DeviceToken(
             user=ana.user, session=session, token=f"phone-{n}", platform="ios", last_seen_at=now + n * MINUTE
         )
-        for n in range(1, MAX_DEVICES + 5)
+        for n in range(1, MOST_DEVICES + 5)
     )
     queue.enqueue()
     (push,) = claim().pushes
-    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MAX_DEVICES + 5))
+    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MOST_DEVICES + 5))
 
 
 def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana: Credentials) -> None:

@@ -24,9 +24,8 @@ from users.actions.sessions import refresh_session
 from users.email_addresses import canonical_email, comparable_email
 from users.links import EmailLink, InvalidLink
 from users.models import User
-from users.querysets import CONFIRM_EMAIL_WITHIN
+from users.querysets import CONFIRM_EMAIL_WITHIN, folded
 from users.tests.issuer import LocalIssuer
-from users.views import folded
 
 ZERO_WIDTH, BIDI, KELVIN, DOTLESS, CYRILLIC_A = "\u200b", "\u202e", "\u212a", "\u0131", "\u0430"
 

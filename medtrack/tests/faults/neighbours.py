@@ -75,7 +75,7 @@ def _far_too_much(stage: Stage) -> None:
     eventually(lambda: not stage.rows("SELECT 1 FROM notification_logs WHERE status = 'queued'"))
     dispatcher.terminate()
     stage.finish(dispatcher)
-    # What the nightly task does with devices that an account has too many of.
+    # A push goes to the devices seen last; the account is not to be asked about the others.
     stage.rows(SURPLUS)
 
 
