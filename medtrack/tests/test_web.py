@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,22 @@ def until_watched(house: House) -> None:
     """The watchdog has had an answer: beside its own requests there are only ours."""
     before = doing(house)["finished"]
     eventually(lambda: doing(house)["finished"] > before)
+
+
+def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a connection that was about to end
+            process.send_signal(number)
+
+
+def ask_for_me(house: House, token: str) -> None:
+    house.api("GET", "me", token=token)
+
+
+def backends(house: House) -> int:
+    """Connections to the database, without the one that asks."""
+    sql = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    return len(house.rows(sql))
 
 
 @contextmanager
@@ -154,9 +171,12 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
         person = {"email": "ana@example.com", "password": "a password of Ana's"}
         token = house.api("POST", "auth/signup", person)["access"]
         until_watched(house)
+        with ThreadPoolExecutor(8) as pool:  # until every thread has its connection
+            eventually(
+                lambda: list(pool.map(lambda _: ask_for_me(house, token), range(8))) and backends(house) >= 4
+            )
         database = [services.postgres_process, *services.postgres_process.children(recursive=True)]
-        for each in database:
-            each.suspend()
+        signal_all(database, signal.SIGSTOP)
         with ExitStack() as stack:
             request = f"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
             for _ in range(8):
@@ -166,8 +186,7 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
             assert status(house, "/livez") == 200
             # Longer than three looks at it, of which two would be enough.
             time.sleep(25)
-            for each in database:
-                each.resume()
+            signal_all(database, signal.SIGCONT)
             eventually(lambda: house.answers("readyz"))
         assert workers(process) == [worker]
 
