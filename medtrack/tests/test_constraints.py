@@ -186,6 +186,8 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "push_deliveries",
         "engine_checks",
         "heartbeats",
+        "task_runs",
+        "engine_counters",
         "idempotency_keys",
         "rate_counters",
     }
