@@ -35,12 +35,13 @@ def encryption_keys(text: str) -> list[str]:
 def console_url() -> str:
     """Where staff open the console: as it is set, or the first host that the other settings name."""
     given: str = env.str("CONSOLE_URL", default="")
+    port: str = env.str("PORT", default="8000")
     if given:
         return given.rstrip("/")
     if origins := [origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin]:
         return origins[0].rstrip("/")
     if DEBUG:
-        return f"http://localhost:{env.str('PORT', default='8000')}"
+        return f"http://localhost:{port}"
     hosts = [host for host in ALLOWED_HOSTS if not host.startswith(("*", "."))]
     return f"https://{hosts[0]}" if hosts else ""
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 PREFIXES = ("MEDTRACK_", "FIREBASE_", "FCM_")
 # Read by script/server, docker compose and the web server, and not by the settings.
 ELSEWHERE = {
-    *("POSTGRES_PASSWORD", "MEDTRACK_PROBES", "PROMETHEUS_MULTIPROC_DIR"),
+    *("POSTGRES_PASSWORD", "MEDTRACK_PROBES", "MEDTRACK_SUPERVISOR", "PROMETHEUS_MULTIPROC_DIR"),
     *("WEB_PROCESSES", "WEB_LISTEN", "WEB_SOCKETS", "WEB_HANG_SECONDS"),
 }
 _ALIKE = 0.87

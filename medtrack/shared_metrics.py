@@ -18,7 +18,7 @@ def share(root: Path) -> None:
     """
     if os.environ.get(NAME):
         return
-    folder = root / str(os.getppid())
+    folder = root / str(_supervisor())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for other in root.iterdir():
@@ -34,9 +34,20 @@ def sharing_processes() -> set[int]:
     found = {os.getpid()}
     for file in Path(os.environ.get(NAME) or os.devnull).glob("*.db"):
         pid = file.stem.rpartition("_")[2]
-        if pid.isdigit() and _parent(int(pid)) == os.getppid():
+        if pid.isdigit() and _supervisor() in _ancestors(int(pid)):
             found.add(int(pid))
     return found
+
+
+def _supervisor() -> int:
+    """The launcher of the web processes, whose grandchildren they are; otherwise the parent."""
+    return int(os.environ.get("MEDTRACK_SUPERVISOR") or os.getppid())
+
+
+def _ancestors(pid: int) -> tuple[int | None, int | None]:
+    """The parent and its parent, so that a number that another process has got by now is told apart."""
+    parent = _parent(pid)
+    return parent, _parent(parent) if parent else None
 
 
 def _parent(pid: int) -> int | None:

@@ -77,7 +77,8 @@ class DeviceToken(models.Model):
                 name="device_tokens_revoked_have_a_reason",
             ),
             models.CheckConstraint(
-                condition=Q(suspect_since=None) | Q(probed_at__gte=F("suspect_since")),
+                condition=Q(suspect_since=None)
+                | Q(probed_at__isnull=False, probed_at__gte=F("suspect_since")),
                 name="device_tokens_suspect_were_probed",
             ),
         ]

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import time, timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -24,6 +25,7 @@ from medications.models import Medication
 from medtrack.tests.api import Client
 from medtrack.tests.belongings import undone
 from medtrack.tests.builders import dose_due, medication_of, schedule_at
+from medtrack.tests.database_role import server_url
 from medtrack.tests.house import eventually
 from users.actions import Credentials
 from users.models import IdempotencyKey, User
@@ -362,10 +364,11 @@ def test_a_flush_whose_lock_is_lost_ends_between_two_slices_and_is_sent_again(
 
 
 def end_locks() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    with psycopg.connect(server_url("postgres"), autocommit=True) as server:
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = %s)",
+            [cast(Any, connection).connection.info.backend_pid, connection.settings_dict["NAME"]],
         )
 
 

@@ -15,7 +15,7 @@ from medtrack.tests.builders import PASSWORD
 from medtrack.tests.house import House, eventually
 from medtrack.tests.nginx import Nginx
 
-METRICS = {"Authorization": "Bearer metrics-token"}
+METRICS = {"Authorization": "Bearer the-metrics-token"}
 GUESS = {"email": "cleo@example.com", "password": "a wrong password"}
 
 
@@ -25,7 +25,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
         house.environment |= {
             "WEB_LISTEN": "unix",
             "WEB_PROCESSES": "2",
-            "METRICS_TOKEN": "metrics-token",
+            "METRICS_TOKEN": "the-metrics-token",
             "SECURE_SSL_REDIRECT": "true",
             "THROTTLES": "login=3/600,signup=100/60",
         }

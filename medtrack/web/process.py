@@ -34,7 +34,11 @@ class WebProcess:
             left_behind.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *(*GRANIAN, "--blocking-threads", str(threads), *address.arguments),
-            env={**os.environ, "MEDTRACK_PROBES": str(address.probes)},
+            env={
+                **os.environ,
+                "MEDTRACK_PROBES": str(address.probes),
+                "MEDTRACK_SUPERVISOR": str(os.getpid()),
+            },
             stdin=asyncio.subprocess.DEVNULL,
             preexec_fn=die_with_parent,
         )

@@ -62,7 +62,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="devicetoken",
             constraint=models.CheckConstraint(
-                condition=models.Q(("suspect_since", None), ("probed_at__gte", models.F("suspect_since")), _connector="OR"),
+                condition=models.Q(suspect_since=None)
+                | models.Q(probed_at__isnull=False, probed_at__gte=models.F("suspect_since")),
                 name="device_tokens_suspect_were_probed",
             ),
         ),

@@ -76,7 +76,7 @@ def test_what_cannot_be_understood_is_named(written: Any, complaint: str) -> Non
         ("THROTTLES", "login=often", "write for example login_account=10/900"),
         ("THROTTLES", "logins=1/1", "write for example login_account=10/900"),
         ("ENCRYPTION_KEYS", "short", "give each 50 or more random characters"),
-        ("EMAIL_URL", "carrier-pigeon://loft", "write for example smtp"),
+        ("EMAIL_URL", "carrier-pigeon://loft", "such as smtp"),
         ("EMAIL_URL", "smtp://mail.example.org:port", "write for example smtp"),
     ],
 )

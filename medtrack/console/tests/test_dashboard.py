@@ -42,7 +42,9 @@ SECTIONS = {
     "notifications.view_devicetoken",
     "notifications.view_enginecheck",
 }
-STATEMENTS = 14  # session, person, time, and one for each of the figures; two for the late doses
+STATEMENTS = (
+    17  # session, person, time, and one for each of the figures; two for the late doses and FCM's answers
+)
 
 
 @pytest.fixture
