@@ -19,6 +19,11 @@ PAUSE = 0.05
 
 # Withdrawals and tests name a device only together with a delivery to it. A phone that was somebody else's before
 # stays as what their pushes went to, and says nothing any more.
+# The console's table, which nothing here may import: who was invited to the staff is forgotten with the account.
+_FORGET_INVITATION = """
+    UPDATE staff_invitations SET withdrawn_at = %(now)s, email = NULL
+    WHERE lower(email) = lower(%(email)s) AND accepted_at IS NULL AND withdrawn_at IS NULL
+"""
 _ERASE = """
     SELECT count(*) FROM (
         SELECT FROM notification_logs WHERE user_id = %(user)s FOR UPDATE NOWAIT
@@ -83,6 +88,7 @@ def _erase(user: User, now: datetime) -> None:
     user = lock_for_good(user.id)
     with connection.cursor() as cursor:
         cursor.execute(_ERASE, {"user": user.id, "now": now})
+        cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})
     erase_doses(user=user)
     erase_medications(user=user)
     erase_account(user=user, now=now)

@@ -160,8 +160,9 @@ class ForgotPassword(PublicView):
     )
     def post(self, request: Request) -> Response:
         email = validated(ForgotPasswordInput, request)["email"]
-        if (wait := book_if_possible("mail", f"password {folded(email)}")) is not None:
-            emails.ask_for_password_link(email=email, wait=wait)
+        account = emails.account_of(email)
+        if (wait := book_if_possible("mail", f"password {folded(email)}", account=account)) is not None:
+            emails.ask_for_password_link(account=account, wait=wait)
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -280,4 +281,4 @@ def count_own_guess(request: Request) -> None:
 
 
 def _book_mail(kind: str, user: User) -> float | None:
-    return book_if_possible("mail", f"{kind} {folded(user.email or str(user.id))}")
+    return book_if_possible("mail", f"{kind} {folded(user.email or str(user.id))}", account=str(user.id))

@@ -131,9 +131,10 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
 
 def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:
     with transaction.atomic():
-        count_edits(take_turn(medication.user_id))
+        user = take_turn(medication.user_id)
         medication = get_object_or_404(Medication, id=medication.id, deleted_at=None)
         if (medication.paused_at is None) != (paused_at is None):
+            count_edits(user)
             with replanning(_schedules_of(medication), now=now):
                 medication.paused_at = paused_at
                 medication.save(update_fields=["paused_at", "updated_at"])

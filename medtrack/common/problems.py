@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from psycopg.errors import LockNotAvailable, QueryCanceled
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -215,8 +215,8 @@ def _expected(exc: BaseException | None) -> exceptions.APIException | None:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return RequestTooLarge()
-        # statement_timeout and lock_timeout of the database role
-        case OperationalError(__cause__=QueryCanceled() | LockNotAvailable()):
+        # statement_timeout and lock_timeout of the database role, and the victim of a deadlock
+        case OperationalError(__cause__=QueryCanceled() | LockNotAvailable() | DeadlockDetected()):
             return Busy()
         case exceptions.APIException():
             return exc

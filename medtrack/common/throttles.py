@@ -31,16 +31,16 @@ SECONDS = 0.5
 # Milliseconds of Redis' own clock. Returns how long to wait, and whether this use was counted.
 _COUNT = """
 local limit, window, first_pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local may_book = ARGV[4] == 'book'
+local may_book, booked_by = ARGV[4] == 'book', ARGV[5]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = redis.call('HMGET', KEYS[1], 'paused_until', 'booked_for')
+local found = redis.call('HMGET', KEYS[1], 'paused_until', 'booked_for', 'booked_by')
 local wait = math.max((tonumber(found[1]) or 0) - now, 0)
 if wait > 0 then
-    if not may_book or (tonumber(found[2]) or 0) > now then
+    if not may_book or (tonumber(found[2]) or 0) > now and found[3] == booked_by then
         return {wait, 0}
     end
-    redis.call('HSET', KEYS[1], 'booked_for', string.format('%.0f', now + wait))
+    redis.call('HSET', KEYS[1], 'booked_for', string.format('%.0f', now + wait), 'booked_by', booked_by)
 end
 local uses = redis.call('HINCRBY', KEYS[1], 'uses', 1)
 local rest = redis.call('PTTL', KEYS[1])
@@ -76,25 +76,26 @@ def count_if_possible(scope: str, key: str) -> None:
         count(scope, key)
 
 
-def book_if_possible(scope: str, key: str) -> float | None:
+def book_if_possible(scope: str, key: str, *, account: str) -> float | None:
     """As `count_if_possible`, but instead of refusing, the first use during a pause is booked for the end of the pause.
 
-    Returns how many seconds to wait with this use, or None if an earlier one is booked, which will do for both.
+    Returns how many seconds to wait with this use, or None if an earlier one of the same account is booked, which will
+    do for both. `account` is an id, or empty if nobody has the key.
     """
     try:
-        wait, counted = _count(scope, key, "book")
+        wait, counted = _count(scope, key, "book", account)
     except CountersAway:
         return 0
     return wait if counted else None
 
 
-def _count(scope: str, key: str, mode: str = "") -> tuple[float, bool]:
+def _count(scope: str, key: str, mode: str = "", account: str = "") -> tuple[float, bool]:
     limit = settings.THROTTLES[scope]
     digest = salted_hmac("medtrack.common.throttles", f"{scope} {key}", algorithm="sha256").hexdigest()[:32]
     name = f"{settings.THROTTLE_PREFIX}:{scope}:{digest}"
     numbers = (limit.times, limit.seconds * 1000, limit.pause * 1000)
     try:
-        wait, counted = _redis(settings.REDIS_URL).eval(_COUNT, 1, name, *map(str, numbers), mode)
+        wait, counted = _redis(settings.REDIS_URL).eval(_COUNT, 1, name, *map(str, numbers), mode, account)
     except redis.RedisError as error:
         log.warning("nothing is counted", scope=scope, error=type(error).__name__)
         raise CountersAway from error

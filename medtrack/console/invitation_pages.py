@@ -22,6 +22,7 @@ from medtrack.console.access import record_arrival
 from medtrack.console.invitation_links import invitation_of
 from medtrack.console.invitations import InvitationOver, accept
 from medtrack.console.models import Invitation
+from medtrack.console.refusals import set_retry_after
 from medtrack.console.sign_in import in_the_admins_look
 from medtrack.console.staff import Refused
 from users.models import User
@@ -83,8 +84,13 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         return _page(request, invitation, form)
     except InvitationOver:
         return _over(request, Invitation.objects.filter(id=invitation.id).first())
-    except (Refused, APIException) as error:
+    except Refused as error:
         return _page(request, invitation, form, refusal=error.detail)
+    except APIException as error:
+        response = _page(request, invitation, form, refusal=error.detail)
+        response.status_code = error.status_code
+        set_retry_after(response, error)
+        return response
     return _sign_in(request, user)
 
 

@@ -25,6 +25,7 @@ from users.models import User
 from users.password_rules import refuse_weak
 
 LIFETIME = timedelta(days=3)
+KEPT = timedelta(days=30)  # after it expired, so that it can be sent again
 
 
 class AlreadyStaff(Refused):
@@ -61,6 +62,8 @@ def invite(
     """
     email = canonical_email(email)
     groups = roles_named(roles)
+    # No address is kept for long after its invitation expired.
+    Invitation.objects.open().filter(expires_at__lte=now - KEPT).update(withdrawn_at=now, email=None)
     Invitation.objects.open().with_email(email).update(withdrawn_at=now, email=None)
     account = _account(email, is_superuser=is_superuser, now=now)
     try:

@@ -67,7 +67,8 @@ def as_web(handle: Callable[P, R]) -> Callable[P, R]:
 @contextmanager
 def acting_as(role: str) -> Iterator[None]:
     """The tests' connection has the privileges of this role instead, also within the transaction of a test."""
-    connection.ensure_connection()
+    if connection.connection is None:
+        connection.ensure_connection()
     session = connection.connection
     # Past Django, so that it is not among the queries that a test counts.
     session.execute(f"SET ROLE {role}".encode())

@@ -33,10 +33,15 @@ class NothingToVerify(Conflict):
     default_detail = _("There is no e-mail address that waits to be confirmed.")
 
 
-def ask_for_password_link(*, email: str, wait: float = 0) -> None:
-    """A mail in `wait` seconds if the person exists, and the same work if not. Raises MailUnavailable."""
+def account_of(email: str) -> str:
+    """The id of the account with this address, or nothing."""
     found = User.objects.active().with_email(email).values_list("id", flat=True).first()
-    queue_mail(tasks.send_password_link, str(found or uuid7_text()), wait)
+    return str(found or "")
+
+
+def ask_for_password_link(*, account: str, wait: float = 0) -> None:
+    """A mail in `wait` seconds if there is an account, and the same work if not. Raises MailUnavailable."""
+    queue_mail(tasks.send_password_link, account or uuid7_text(), wait)
 
 
 def refuse_verified(user: User) -> None:

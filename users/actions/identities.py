@@ -85,13 +85,27 @@ def outside_session(token: str, *, now: datetime) -> Session:
         session = _session(claims) or _first_session(claims, now)
         if not claims.session:
             session = _without_a_name(session, claims, now)
+        if session.expires_at <= now and not session.revoked_at:
+            session = _begin_again(session, now)
     except (IntegrityError, Http404) as error:  # the person was erased at this moment
         raise InvalidToken from error
     if session.revoked_at or not session.user.is_active or session.user.deleted_at:
         raise InvalidToken
-    if session.last_used_at <= now - _NOTED_EVERY or session.expires_at <= now:
+    if session.last_used_at <= now - _NOTED_EVERY:
         lasting = {"last_used_at": now, "expires_at": now + settings.REFRESH_TOKEN_LIFETIME}
         Session.objects.filter(id=session.id, revoked_at=None).update(**lasting)
+    return session
+
+
+@transaction.atomic
+def _begin_again(expired: Session, now: datetime) -> Session:
+    """An expired session counts as a new one. Raises LimitReached and Http404."""
+    user = take_turn(expired.user_id)
+    session = Session.objects.select_related("user").get(id=expired.id)
+    if session.expires_at <= now and not session.revoked_at:
+        make_room(user=user, now=now)
+        session.last_used_at, session.expires_at = now, now + settings.REFRESH_TOKEN_LIFETIME
+        session.save(update_fields=["last_used_at", "expires_at"])
     return session
 
 

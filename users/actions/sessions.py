@@ -47,11 +47,14 @@ def open_session(
 ) -> Credentials:
     """A new session, in a transaction that holds the person's row; `end_session` is one that ends instead.
 
+    One for one is always possible, also for an account that has more sessions than the limit by now.
+
     Raises NotFound when that one is not the person's, and LimitReached.
     """
-    if end_session and not _end([end_session], user, now):
+    if not end_session:
+        make_room(user=user, now=now)
+    elif not _end([end_session], user, now):
         raise NotFound
-    make_room(user=user, now=now)
     token = RefreshToken.new(uuid4())
     session = Session.objects.create(
         user=user,
