@@ -267,11 +267,13 @@ class _Dispatch:
         self, flights: Sequence[_Flight], lease_end: float
     ) -> tuple[Sequence[Result], Marked]:
         """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
+        marked: Marked | None = None
         while True:
             try:
-                self._judge.judge(flights)
-                results = [_result(flight) for flight in flights]
-                marked = queue.mark(results)
+                if marked is None:
+                    self._judge.judge(flights)
+                    results = [_result(flight) for flight in flights]
+                    marked = queue.mark(results)
                 self._judge.settle(results)
             except (OperationalError, InterfaceError):
                 if time.monotonic() > lease_end:
@@ -303,11 +305,14 @@ class _Dispatch:
 
 
 def _result(flight: _Flight) -> Result:
+    outcomes = flight.outcomes.values()
     waits = [
         _wait(outcome, flight.push.attempts)
-        for outcome in flight.outcomes.values()
-        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.SUSPECT, Verdict.UNSENT)
+        for outcome in outcomes
+        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.UNSENT)
     ]
+    # A suspect token waits longer, but not the person's other devices with it.
+    waits = waits or [_wait(o, flight.push.attempts) for o in outcomes if o.verdict is Verdict.SUSPECT]
     return Result(flight.push, flight.outcomes, max(waits) if waits else None)
 
 

@@ -6,9 +6,12 @@ test pushes not at all:
 
 - The project is **in doubt** while FCM's last answer to at least `SHARE` of the people reminded lately, and to at least
   `PEOPLE` of them, was a refusal. Then dispatchers go on at a trickle (`pacing.TRICKLE`) and no token is revoked.
-- A **mismatch** makes a token suspect: it gets one push an hour, or one as soon as another person's push was accepted.
-  Refused once more after that, it is revoked. So a project that never had an accepted push revokes nothing.
-- **UNREGISTERED** revokes the token at once, unless the project is in doubt: then it becomes suspect.
+- A **mismatch** makes a token suspect: it gets one push an hour, or one as soon as another person's push was accepted;
+  and one a minute as long as nothing was accepted since, so that a mended key is noticed. If such a probe is refused
+  after another person's push was accepted, the token is revoked. So a project that never had an accepted push revokes
+  nothing.
+- **UNREGISTERED** revokes the token at once, unless the project is in doubt, or `RECENT_SHARE` of the `RECENT_PEOPLE`
+  reminded last were refused, as when a working project has just become the wrong one: then it becomes suspect.
 
 An accepted push, or registering again, clears a suspect token.
 """
@@ -32,6 +35,8 @@ from notifications.transports.outcomes import Outcome, Verdict
 
 PEOPLE = 10
 SHARE = 0.9
+RECENT_PEOPLE = 10
+RECENT_SHARE = 0.3
 MISMATCH = "SENDER_ID_MISMATCH"
 UNREGISTERED = "UNREGISTERED"
 REFUSALS = (MISMATCH, UNREGISTERED, "HTTP_401", "HTTP_403", "HTTP_404")
@@ -68,6 +73,12 @@ def is_in_doubt(refused: Mapping[str, bool]) -> bool:
     return len(refused) >= PEOPLE and sum(refused.values()) >= SHARE * len(refused)
 
 
+def is_turning(refused: Mapping[str, bool]) -> bool:
+    """Whether many of those reminded last were refused; the people in the order in which they were answered."""
+    recent = list(refused.values())[-RECENT_PEOPLE:]
+    return len(recent) >= RECENT_PEOPLE and sum(recent) >= RECENT_SHARE * len(recent)
+
+
 def judged(outcome: Outcome, *, in_doubt: bool, proven_wrong: bool) -> Outcome:
     """The outcome as it counts. `proven_wrong`: another person's push was accepted since the token became suspect."""
     if outcome.verdict is not Verdict.REVOKE or outcome.code not in (MISMATCH, UNREGISTERED):
@@ -88,19 +99,22 @@ class Judge:
     def judge(self, answered: Sequence[Answered]) -> None:
         """Changes the outcomes to what they count as. Reads the database only where FCM refused something."""
         refused = [
-            (outcomes.outcomes, device_id, outcome)
-            for outcomes in answered
-            for device_id, outcome in outcomes.outcomes.items()
+            (one, device_id, outcome)
+            for one in answered
+            for device_id, outcome in one.outcomes.items()
             if outcome.code in REFUSALS
         ]
         if not refused and not self.in_doubt:
             return
-        self.in_doubt = is_in_doubt(last_answers(answered))
+        people = last_answers(answered)
+        self.in_doubt = is_in_doubt(people)
+        is_unsure = self.in_doubt or is_turning(people)
+        # Only a probe proves something: other answers may be to pushes from before the acceptance.
         wrong = self._proven_wrong(
-            [device_id for _, device_id, outcome in refused if outcome.code == MISMATCH]
+            [device_id for one, device_id, _ in refused if device_id in one.push.probed]
         )
-        for outcomes, device_id, outcome in refused:
-            outcomes[device_id] = judged(outcome, in_doubt=self.in_doubt, proven_wrong=device_id in wrong)
+        for one, device_id, outcome in refused:
+            one.outcomes[device_id] = judged(outcome, in_doubt=is_unsure, proven_wrong=device_id in wrong)
 
     def settle(self, results: Sequence[Result]) -> None:
         """Writes down what the answers say of the tokens, and that the project's pushes are accepted."""
@@ -147,7 +161,7 @@ def _token_verdict(push: Push, device_id: str, outcome: Outcome) -> str | None:
 
 
 def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
-    """For each person reminded lately whether FCM's last answer was a refusal, the answers given among them."""
+    """For each person reminded lately whether FCM's last answer was a refusal, those answered last at the end."""
     params = {
         "since": first_id(database_now() - LATELY),
         "deliveries": MOST_DELIVERIES,
@@ -156,10 +170,11 @@ def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
     }
     with connection.cursor() as cursor:
         cursor.execute(_LAST_ANSWERS, params)  # type: ignore[arg-type]
-        refused = dict(cursor.fetchall())
+        refused = dict(reversed(cursor.fetchall()))
     for one in answered:
         codes = {outcome.code for outcome in one.outcomes.values()}
         is_accepted = any(outcome.verdict is Verdict.ACCEPTED for outcome in one.outcomes.values())
         if one.push.kind not in NOT_REMINDERS and (is_accepted or codes & set(REFUSALS)):
+            refused.pop(one.push.user_id, None)
             refused[one.push.user_id] = not is_accepted
     return refused

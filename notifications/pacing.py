@@ -38,12 +38,16 @@ class Bucket:
     def take(self, wanted: int, *, now: float) -> int:
         """How many of `wanted` may be sent at the instant `now`."""
         if now - self.at > LULL or self.at == 0:
-            self.since, self.tokens = now, self.speed(now) * BURST
-        self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self.speed(now) * BURST)
+            self.since, self.tokens = now, self._burst(now)
+        self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self._burst(now))
         self.at = max(now, self.at)
         granted = min(wanted, int(self.tokens))
         self.tokens -= granted
         return granted
+
+    def _burst(self, now: float) -> float:
+        """At least one message, however low the rate is."""
+        return max(self.speed(now) * BURST, 1.0)
 
     def speed(self, now: float) -> float:
         """Messages per second at the instant `now`."""

@@ -99,6 +99,7 @@ class _Row(NamedTuple):
     timezone: str | None
     quiet_from: time | None
     quiet_to: time | None
+    device_id: str | None
 
     @property
     def is_moot(self) -> bool:
@@ -230,12 +231,12 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
 def _pushes(lease_token: str, rows: Sequence["_Row"]) -> list[Push]:
     """The rows that are to be sent, one per reminder, gathered into messages."""
     # Also by a row that has become moot: the other doses of its push may still be waiting.
-    first = {(row.tag, row.kind, row.step): row for row in rows if row.device_ids}
-    pushes: dict[tuple[str, str, int], Push] = {}
+    first = {(row.tag, row.kind, row.step, row.device_id): row for row in rows if row.device_ids}
+    pushes: dict[tuple[str, str, int, str | None], Push] = {}
     for row in rows:
         if row.obstacle is not None:
             continue
-        key = (row.tag, row.kind, row.step)
+        key = (row.tag, row.kind, row.step, row.device_id)
         push = pushes.get(key)
         if push is None:
             push = pushes[key] = Push(
@@ -290,7 +291,10 @@ def hold(pushes: Sequence[Push]) -> None:
 
 def mark(results: Sequence[Result]) -> Marked:
     """Records FCM's answers to those reminders whose lease still holds."""
-    reminders = [(id, result) for result in results for id in result.push.notification_ids]
+    # A dispatcher that was paused may have claimed its own push again: the later lease counts.
+    by_claim = sorted(results, key=lambda result: result.push.claimed_at)
+    answered = [(id, result) for result in by_claim for id in result.push.notification_ids]
+    reminders = list(dict(answered).items())
     deliveries = [
         (id, device_id, outcome)
         for id, result in reminders
@@ -323,7 +327,7 @@ def mark(results: Sequence[Result]) -> Marked:
             sum(row[5] for row in held),
         )
     return Marked(
-        lost=len(reminders) - sum(row[3] for row in held),
+        lost=len(answered) - sum(row[3] for row in held),
         slowest=max((row[4] for row in held if row[4] is not None), default=None),
     )
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -26,10 +26,11 @@ from medtrack.common.schema import limits_table
 from medtrack.tests.api import SCHEMA, Client
 from medtrack.tests.builders import PASSWORD, device_of, medication_of, person, schedule_at, session_of
 from medtrack.tests.workers import closing
+from notifications import actions as notifications_actions
 from notifications.actions import TooManyTests, register_device, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.reached import last_reached
-from users.actions import Credentials, log_out, take_turn
+from users.actions import Credentials, log_in, log_out, take_turn
 from users.actions.identities import outside_session
 from users.actions.sessions import open_session
 from users.issuers import Issuer
@@ -480,3 +481,73 @@ def test_every_limit_is_told_in_the_persons_language(limit: str, language: str) 
     with translation.override(language):
         assert number in str(LimitReached(limit).detail) != english
     assert number in english
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_swap_phones_at_their_limit_meet_no_defect(
+    limits: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds the row that the other wants to retire: the victim of the deadlock is told to try again."""
+    limits(devices=2)
+    people = {"a": person("Ana"), "b": person("Ben")}
+    for letter, who in people.items():
+        for number in range(2):
+            unseen(phone(who.user, f"{letter}{number}"), timedelta(days=90 - number))
+    both_registered, retire = Barrier(2), notifications_actions._retire_others
+
+    def retire_together(new: DeviceToken, now: datetime) -> None:
+        both_registered.wait(20)
+        retire(new, now)
+
+    monkeypatch.setattr(notifications_actions, "_retire_others", retire_together)
+
+    def register(who: Credentials, token: str) -> int:
+        body = {"token": token, "platform": "android"}
+        return int(Client(who).post("/api/v1/devices", body, format="json").status_code)
+
+    with ThreadPoolExecutor(2) as pool:
+        swaps = [
+            pool.submit(closing(register), people["a"], "b0"),
+            pool.submit(closing(register), people["b"], "a0"),
+        ]
+        assert {swap.result() for swap in swaps} <= {200, 503}
+
+
+@pytest.mark.django_db
+def test_end_session_lets_its_owner_in_although_there_are_more_than_the_limit(
+    limits: Callable[..., None],
+) -> None:
+    ana = person("Ana").user
+    for number in range(5):
+        session = sign_in(ana, str(number))
+        register_device(by=ana, session=session, token=f"t{number}", platform="ios", now=timezone.now())
+    limits(sessions=3)
+    oldest = Session.objects.visible_to(ana, now=timezone.now()).order_by("last_used_at").first()
+    assert oldest is not None
+    log_in(email="ana@example.com", password=PASSWORD, now=timezone.now(), end_session=oldest.id)
+    assert not Session.objects.visible_to(ana, now=timezone.now()).filter(id=oldest.id).exists()
+
+
+@pytest.mark.django_db
+def test_an_expired_outside_session_counts_as_a_new_one(
+    outside: LocalIssuer, limits: Callable[..., None]
+) -> None:
+    limits(sessions=2)
+    now = timezone.now()
+
+    def token(name: str) -> str:
+        return outside.token(aud="our-app", session_id=name, sub="kim")
+
+    old = outside_session(token("old"), now=now)
+    long_ago = {"created_at": now - timedelta(days=90), "last_used_at": now - timedelta(days=61)}
+    Session.objects.filter(id=old.id).update(expires_at=now - timedelta(days=1), **long_ago)
+    for name in ("one", "two", "old"):
+        outside_session(token(name), now=timezone.now())
+    assert Session.objects.visible_to(old.user, now=timezone.now()).count() == 2
+
+
+def test_pausing_what_is_paused_is_no_edit(ana: Credentials, limits: Callable[..., None]) -> None:
+    medication = medication_of(ana.user)
+    limits(edits=Limit(2, 3600))
+    for _ in range(3):
+        pause_medication(medication=medication, now=timezone.now())

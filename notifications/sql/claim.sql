@@ -4,7 +4,8 @@
 -- statistics come from quiet hours, when the queue is empty, and at the full hour every other index holds everything.
 -- A sign-in is looked up in a subquery of its own so that it cannot be joined the other way round.
 -- Each claim takes one `turn`: a push that outran its lease twice goes alone, test pushes go when no dose is left.
--- The devices are read once per push, by its first row, and they are no more than one account may have.
+-- The devices are read once per push, by its first row, and they are no more than one account may have. A withdrawal
+-- is for one device, so that two of one tag and step are two pushes.
 
 WITH first AS MATERIALIZED (
     SELECT n.id, n.tag, n.kind, n.step, n.user_id, n.device_id, n.attempts
@@ -21,13 +22,13 @@ WITH first AS MATERIALIZED (
       AND NOT EXISTS (
           SELECT FROM notification_logs e
           WHERE e.tag = n.tag AND e.kind || '' = n.kind AND e.step + 0 = n.step AND e.status || '' = 'queued'
-            AND e.id::text < n.id::text
+            AND e.device_id IS NOT DISTINCT FROM n.device_id AND e.id::text < n.id::text
       )
     ORDER BY n.expires_at, n.id
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
 ), pushes AS MATERIALIZED (
-    SELECT f.id, f.tag, f.kind, f.step, t.device_ids, t.tokens, t.probed, t.is_in_doubt
+    SELECT f.id, f.tag, f.kind, f.step, f.device_id, t.device_ids, t.tokens, t.probed, t.is_in_doubt
     FROM first f
     CROSS JOIN LATERAL (
         SELECT array_agg(t.id::text) FILTER (WHERE t.may_be_sent_to) AS device_ids,
@@ -36,7 +37,13 @@ WITH first AS MATERIALIZED (
                bool_or(NOT t.may_be_sent_to) AS is_in_doubt
         FROM (
             SELECT t.id, t.token, t.suspect_since IS NOT NULL AS is_suspect, CASE
-                WHEN t.suspect_since IS NULL OR t.probed_at <= statement_timestamp() - interval '1 hour' THEN true
+                -- While nothing was accepted since, the project may be the wrong one: its mending must be noticed.
+                WHEN t.suspect_since IS NULL OR t.probed_at <= statement_timestamp() - CASE
+                    WHEN EXISTS (
+                        SELECT FROM firebase_projects p WHERE p.id = %(project)s AND p.accepted_at > t.suspect_since
+                    ) THEN interval '1 hour'
+                    ELSE interval '1 minute'
+                END THEN true
                 -- Another person's push was accepted since the last probe: time for the next.
                 ELSE EXISTS (
                     SELECT FROM firebase_projects p
@@ -84,6 +91,7 @@ WITH first AS MATERIALIZED (
         END AS obstacle
     FROM pushes f
     JOIN notification_logs n ON n.tag = f.tag AND n.kind || '' = f.kind AND n.step + 0 = f.step
+        AND n.device_id IS NOT DISTINCT FROM f.device_id
     LEFT JOIN users u ON u.id = n.user_id
     LEFT JOIN dose_logs d ON d.id = n.dose_id
     LEFT JOIN medications m ON m.id = d.medication_id
@@ -113,10 +121,10 @@ WITH first AS MATERIALIZED (
     WHERE n.id = x.id
     RETURNING n.id, n.user_id, n.tag, n.kind, n.step, n.dose_id, n.expires_at, n.attempts, x.language,
               x.private_push_text, x.medicine, x.obstacle, x.device_ids, x.tokens, x.probed, x.answer_by::text,
-              x.timezone, x.quiet_from, x.quiet_to
+              x.timezone, x.quiet_from, x.quiet_to, n.device_id
 )
 SELECT extract(epoch FROM statement_timestamp())::float8, id::text, user_id::text, tag::text, kind, step, dose_id::text,
        extract(epoch FROM expires_at)::float8, attempts, language, private_push_text, medicine, obstacle, device_ids,
-       tokens, probed, answer_by, timezone, quiet_from, quiet_to
+       tokens, probed, answer_by, timezone, quiet_from, quiet_to, device_id::text
 FROM claimed
 ORDER BY expires_at, id

@@ -1,6 +1,10 @@
 -- What an answer says about a token: `revoked` ends it, `suspect` leaves it one push an hour, `good` clears it of a
--- suspicion. A token that registered again after the claim is good whatever FCM said about it before.
+-- suspicion. A token that registered again after the claim is good whatever FCM said about it before. The rows are
+-- locked in one order, so that two dispatchers wait for each other and never in a circle.
 
+WITH locked AS MATERIALIZED (
+    SELECT id FROM device_tokens WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+)
 UPDATE device_tokens t
 SET revoked_at = CASE WHEN r.verdict = 'revoked' THEN statement_timestamp() END,
     revoke_reason = CASE WHEN r.verdict = 'revoked' THEN r.reason ELSE '' END,
@@ -8,4 +12,5 @@ SET revoked_at = CASE WHEN r.verdict = 'revoked' THEN statement_timestamp() END,
     probed_at = CASE WHEN r.verdict = 'revoked' THEN t.probed_at ELSE statement_timestamp() END
 FROM unnest(%(ids)s::uuid[], %(verdicts)s::text[], %(reasons)s::text[], %(claimed_ats)s::float8[])
     AS r (id, verdict, reason, claimed_at)
-WHERE t.id = r.id AND t.revoked_at IS NULL AND t.last_seen_at <= to_timestamp(r.claimed_at)
+WHERE t.id = r.id AND t.id IN (SELECT id FROM locked) AND t.revoked_at IS NULL
+  AND t.last_seen_at <= to_timestamp(r.claimed_at)

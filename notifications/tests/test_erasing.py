@@ -426,3 +426,14 @@ def test_an_erasure_that_fails_changes_nothing(ana: Credentials, monkeypatch: py
 def test_guesses_of_the_password_are_counted(as_ana: Client) -> None:
     answers = [as_ana.delete("/api/v1/me", {"password": "wrong"}, format="json") for _ in range(11)]
     assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+
+
+def test_an_invitation_to_the_staff_is_forgotten_with_the_account(ana: Credentials) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO staff_invitations (id, email, roles, is_superuser, language, expires_at) VALUES"
+            " (gen_random_uuid(), 'ANA@example.com', '{support}', false, 'en', now() + interval '3 days')"
+        )
+        erase_person(user=ana.user, now=database_now())
+        cursor.execute("SELECT email, withdrawn_at IS NOT NULL FROM staff_invitations")
+        assert cursor.fetchall() == [(None, True)]

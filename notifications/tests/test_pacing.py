@@ -95,6 +95,10 @@ def test_a_rate_below_the_floor_is_kept() -> None:
     assert served(Bucket(10, RAMP), 10, now=START) <= 10 * 10 * (1 + BURST)
 
 
+def test_the_lowest_rate_still_sends() -> None:
+    assert 20 <= served(Bucket(2.5, 0), 10, now=START) <= 27
+
+
 def test_a_clock_that_goes_back_gives_nothing_away() -> None:
     bucket = Bucket(RATE, 0)
     served(bucket, 2, now=START)

@@ -33,6 +33,7 @@ from medtrack.console.tests.staff import (
 )
 from medtrack.tests.builders import PASSWORD, confirmed, person
 from users.actions import Credentials
+from users.hashing import SLOT
 from users.models import Session, User
 from users.querysets import CONFIRM_EMAIL_WITHIN
 
@@ -202,6 +203,30 @@ def test_what_is_over_keeps_no_address() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_address_is_not_kept_for_long_after_its_invitation_expired() -> None:
+    invite(
+        email="old@example.com",
+        roles=["support"],
+        by=None,
+        language="en",
+        now=timezone.now() - timedelta(days=40),
+    )
+    invitation_to()
+    assert set(Invitation.objects.values_list("email", flat=True)) == {None, "sofia@example.com"}
+
+
+def test_while_passwords_are_hashed_the_page_asks_to_try_again(settings: Settings) -> None:
+    settings.PASSWORD_HASHES_WAITING = 0
+    browser = opened(invitation_to())
+    with SLOT:
+        answer = browser.post(
+            "/admin/invitation/",
+            {"name": "Sofia", "password": "another horse battery", "repeated": "another horse battery"},
+        )
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+
+
 def test_of_two_uses_of_an_invitation_at_once_one_wins() -> None:
     # A test with transactions leaves no roles to the next one.
     invitation, start = invitation_to(roles=[], is_superuser=True), Barrier(2)
