@@ -34,13 +34,17 @@ local limit, window, first_pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumbe
 local may_book, booked_by = ARGV[4] == 'book', ARGV[5]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = redis.call('HMGET', KEYS[1], 'paused_until', 'booked_for', 'booked_by')
+local found = redis.call('HMGET', KEYS[1], 'paused_until', 'booked_for', 'booked_by', 'rebooked_for')
 local wait = math.max((tonumber(found[1]) or 0) - now, 0)
 if wait > 0 then
-    if not may_book or (tonumber(found[2]) or 0) > now and found[3] == booked_by then
+    local is_booked = (tonumber(found[2]) or 0) > now
+    if not may_book or is_booked and (found[3] == booked_by or found[4] == found[2]) then
         return {wait, 0}
     end
-    redis.call('HSET', KEYS[1], 'booked_for', string.format('%.0f', now + wait), 'booked_by', booked_by)
+    local booked_for = string.format('%.0f', now + wait)
+    redis.call('HSET', KEYS[1], 'booked_for', booked_for, 'booked_by', booked_by)
+    -- Once in a pause for another account, so that ever new accounts do not flood a mailbox.
+    redis.call('HSET', KEYS[1], 'rebooked_for', is_booked and booked_for or '')
 end
 local uses = redis.call('HINCRBY', KEYS[1], 'uses', 1)
 local rest = redis.call('PTTL', KEYS[1])
@@ -80,7 +84,7 @@ def book_if_possible(scope: str, key: str, *, account: str) -> float | None:
     """As `count_if_possible`, but instead of refusing, the first use during a pause is booked for the end of the pause.
 
     Returns how many seconds to wait with this use, or None if an earlier one of the same account is booked, which will
-    do for both. `account` is an id, or empty if nobody has the key.
+    do for both; the first use of another account meanwhile is booked as well. `account` is an id, or empty if nobody has the key.
     """
     try:
         wait, counted = _count(scope, key, "book", account)

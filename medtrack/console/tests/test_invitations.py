@@ -202,7 +202,6 @@ def test_what_is_over_keeps_no_address() -> None:
     assert list(Invitation.objects.values_list("email", flat=True)) == [None, None]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_an_address_is_not_kept_for_long_after_its_invitation_expired() -> None:
     invite(
         email="old@example.com",
@@ -227,6 +226,7 @@ def test_while_passwords_are_hashed_the_page_asks_to_try_again(settings: Setting
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_two_uses_of_an_invitation_at_once_one_wins() -> None:
     # A test with transactions leaves no roles to the next one.
     invitation, start = invitation_to(roles=[], is_superuser=True), Barrier(2)
