@@ -47,7 +47,7 @@ WRITES = {
         "updated_at"
     ),
     "pauseMedication": "medications: paused_at updated_at; rate_counters: times",
-    "resumeMedication": "rate_counters: times",
+    "resumeMedication": "",
     "cloneMedication": "idempotency_keys: +; medications: +; rate_counters: times; schedules: +",
     "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
     "updateSchedule": (
