@@ -24,7 +24,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import structlog
 from django.db import connection
 
 from medtrack.common.clock import database_now
@@ -46,8 +45,6 @@ MOST_PEOPLE = 1_000
 MOST_DELIVERIES = 5_000
 NOTED_EVERY = 1.0  # seconds
 NOT_REMINDERS = ("test", "withdraw")
-
-log = structlog.get_logger(__name__)
 
 
 class Answered(Protocol):
