@@ -22,7 +22,7 @@ from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.database.statements import Statement
 from medtrack.http.problems import Conflict
-from users.actions import take_turn
+from users.actions import lock_user
 from users.models import User
 
 # So many intakes in a row are passed, one by one, in search of the first instant that is allowed.
@@ -126,7 +126,7 @@ def check_limits(
     The limits are those of the schedule, or the strictest of the medicine's as-needed schedules. Two intakes at
     once take turns: the second one sees the first.
     """
-    zone = take_turn(medication.user_id).zone
+    zone = lock_user(medication.user_id).zone
     limits = _limits_of(schedule) if schedule else _strictest(medication)
     intakes = Intakes(medication.id, limits, zone, besides.id if besides else None)
     if (found := intakes.obstacle(at)) is None:

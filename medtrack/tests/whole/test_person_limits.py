@@ -37,7 +37,7 @@ from notifications import actions as notifications_actions
 from notifications.actions import TooManyTests, register_device, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.reached import last_reached
-from users.actions import Credentials, log_in, log_out, take_turn
+from users.actions import Credentials, lock_user, log_in, log_out
 from users.actions.identities import outside_session
 from users.actions.sessions import open_session
 from users.issuers import Issuer
@@ -88,7 +88,7 @@ def outcomes(job: Callable[[int], object], times: int = AT_ONCE) -> Counter[str]
 def sign_in(user: User, name: str = "", **fields: Any) -> Session:
     with transaction.atomic():
         now = fields.pop("now", timezone.now())
-        open_session(user=take_turn(user.id), device_name=name, now=now, **fields)
+        open_session(user=lock_user(user.id), device_name=name, now=now, **fields)
     return session_of(user)
 
 
