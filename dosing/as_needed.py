@@ -32,7 +32,7 @@ _OTHERS = """
     WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'
       AND id IS DISTINCT FROM %(besides)s::uuid
 """
-_IN_THE_WAY = Statement(f"""
+_IN_THE_WAY_SQL = f"""
     WITH others AS NOT MATERIALIZED ({_OTHERS})
     SELECT
         (SELECT count(*) FROM (
@@ -40,8 +40,9 @@ _IN_THE_WAY = Statement(f"""
         ) of_day),
         (SELECT taken_at FROM others WHERE taken_at > %(after)s AND taken_at < %(before)s
          ORDER BY taken_at DESC LIMIT 1)
-""")  # noqa: S608 - our own text
-_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1")
+"""  # noqa: S608 - our own text
+_IN_THE_WAY = Statement(_IN_THE_WAY_SQL, prepared=True)
+_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1", prepared=True)
 
 
 class IntakeTooSoon(Conflict):
