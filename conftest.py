@@ -15,11 +15,11 @@ from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 
 from medtrack.celery import app
-from medtrack.postgresql.owner import connected_as
-from medtrack.tests.api import Client
-from medtrack.tests.builders import person
-from medtrack.tests.database_role import OWNER, TESTS, as_web, create_tests_role, past_triggers
-from notifications.fcm_standin.process import FcmStandin
+from medtrack.database.owner import connected_as
+from medtrack.development.fcm.process import FcmStandin
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import person
+from medtrack.tests.support.database_role import OWNER, TESTS, as_web, create_tests_role, past_triggers
 from users.actions import Credentials
 
 

@@ -2,7 +2,7 @@
 import sys
 
 if __name__ == "__main__":
-    from medtrack.start import load_settings, print_settings
+    from medtrack.configuration.start import load_settings, print_settings
 
     if sys.argv[1:] == ["check_settings"]:
         sys.exit(print_settings())

@@ -1,6 +1,6 @@
 """The API that a phone waits for: MedTrack against two FastAPI peers, on the same tables, with the same answers.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/api.py [--operations day take]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/api.py [--operations day take]
         [--connections 1 16 64] [--seconds 5] [--rounds 3] [--only medtrack]
 
 MedTrack runs as in the Procfile in two web processes, as compose runs it; the peers in two uvicorn processes: bench/peers/conventional.py is what a good team
@@ -42,8 +42,8 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from medtrack.embedded.ports import HOST, free_port  # noqa: E402
-from notifications.fcm_standin.process import die_with_parent  # noqa: E402
+from medtrack.development.fcm.process import die_with_parent  # noqa: E402
+from medtrack.development.services.ports import HOST, free_port  # noqa: E402
 
 SCRIPT = ROOT / "bench" / "api.lua"
 UVICORN = ROOT / "var" / "api-peers" / "bin" / "uvicorn"

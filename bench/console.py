@@ -1,6 +1,6 @@
 """How long the database works for a page of the console, section by section, on a large database.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/console.py [PAGE ...] [--explain]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/console.py [PAGE ...] [--explain]
 
 10,000 patients in many zones with 1,000,000 doses of the last 60 days, and the reminders and deliveries of the last three.
 A page is a function from the present to its sections: what each asks the database. Prints milliseconds of database time
@@ -30,9 +30,10 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from medtrack.common.clock import database_now  # noqa: E402
-from medtrack.console import figures, summaries  # noqa: E402
-from medtrack.console.patients import Wish  # noqa: E402
+from medtrack.console.dashboard import figures  # noqa: E402
+from medtrack.console.patients import summaries  # noqa: E402
+from medtrack.console.patients.search import Wish  # noqa: E402
+from medtrack.database.clock import database_now  # noqa: E402
 from notifications import standing  # noqa: E402
 from users.models import User  # noqa: E402
 
@@ -261,7 +262,7 @@ def main() -> None:
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.STAFF_SECOND_FACTOR = False
     settings.MIDDLEWARE.remove(
-        "medtrack.common.request_log.RequestLog"
+        "medtrack.observability.request_log.RequestLog"
     )  # its lines would stand among the figures
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     call_command("migrate", verbosity=0)

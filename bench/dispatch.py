@@ -1,6 +1,6 @@
 """Reminders due in the same minute, from `queued` rows to `accepted` rows, database included, against a naive worker.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/dispatch.py [--reminders 100000] [--spread]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/dispatch.py [--reminders 100000] [--spread]
 
 `manage.py dispatch --forever` in 1 and in 2 processes, against nginx that answers after 100 ms (bench/nginx.py says what
 to install); then the worker that one would write first, on the same kind of rows. All are due at one instant, or with
@@ -34,8 +34,8 @@ from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from nginx import PROJECT, Nginx, nginx  # noqa: E402
 
+from medtrack.development.fcm.process import FcmStandin, die_with_parent  # noqa: E402
 from notifications import queue  # noqa: E402
-from notifications.fcm_standin.process import FcmStandin, die_with_parent  # noqa: E402
 from notifications.messages import bodies  # noqa: E402
 from notifications.models import DeviceToken, NotificationLog, PushDelivery  # noqa: E402
 from notifications.queue import Push  # noqa: E402

@@ -1,6 +1,6 @@
 """What one offline flush costs the web process, and what a list that is far too long does.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/flush.py
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/flush.py
 
 One person with 10,000 as-needed intakes of the last eight days sends 500 more in one `POST /doses/events`, and then
 a list of a million zeros. Prints wall and CPU seconds of this process and of PostgreSQL's statements.

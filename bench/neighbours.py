@@ -1,6 +1,6 @@
 """What one account or address at its worst costs somebody else: the neighbour reads a day, takes a dose and is reminded.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/neighbours.py [--scene flushes logins]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/neighbours.py [--scene flushes logins]
         [--seconds 15] [--through nginx]
 
 Real processes as deployed, and the FCM stand-in. Each scene measures the neighbour for so many seconds in quiet and then
@@ -34,7 +34,7 @@ django.setup()
 
 from neighbours_attacks import ATTACKS, Front, attacking  # noqa: E402
 
-from medtrack.tests.house import House, eventually  # noqa: E402
+from medtrack.tests.support.house import House, eventually  # noqa: E402
 
 LEAD = 14.0  # seconds from writing the doses until the first is due: beat enqueues every ten
 PAUSE = 0.05  # seconds between two rounds of the neighbour
@@ -67,7 +67,7 @@ def front(house: House, through: str) -> Iterator[Front]:
         yield Front(house.port)
         return
     house.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
-    nginx: Any = import_module("medtrack.tests.nginx").Nginx
+    nginx: Any = import_module("medtrack.tests.support.nginx").Nginx
     with nginx(house.directory / "nginx", sockets=house.directory / "sockets", processes=2) as proxy:
         eventually(proxy.is_ready)
         yield Front(proxy.https_port, str(proxy.certificate))

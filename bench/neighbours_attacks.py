@@ -13,8 +13,8 @@ from threading import Thread
 from typing import Any
 from uuid import uuid4
 
-from medtrack.embedded.ports import HOST
-from medtrack.tests.builders import PASSWORD
+from medtrack.development.services.ports import HOST
+from medtrack.tests.support.builders import PASSWORD
 
 SLOW_BODIES = 16
 FLUSHERS = 4

@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from notifications.fcm_standin.identity import CERTIFICATE, PRIVATE_KEY, ensure_certificate
-from notifications.fcm_standin.process import die_with_parent
+from medtrack.development.fcm.identity import CERTIFICATE, PRIVATE_KEY, ensure_certificate
+from medtrack.development.fcm.process import die_with_parent
 
 PROJECT = "bench"
 START_SECONDS = 10

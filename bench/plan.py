@@ -1,6 +1,6 @@
 """Planning doses: ours against a loop through the ORM, and against the least that PostgreSQL has to do for it.
 
-    .venv/bin/python -m medtrack.embedded run -- .venv/bin/python bench/plan.py [SCHEDULES]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/plan.py [SCHEDULES]
 
 So many schedules are due, of every cycle and in many zones. The floor inserts the very rows that we planned,
 prepared beforehand, and moves the same `next_due_at`, in batches of our size. Prints doses per second through

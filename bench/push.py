@@ -28,7 +28,7 @@ import requests
 from firebase_admin import credentials
 from nginx import PROJECT, nginx
 
-from notifications.fcm_standin.process import FcmStandin, die_with_parent
+from medtrack.development.fcm.process import FcmStandin, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "var" / "peers"

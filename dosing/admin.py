@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.querysets import DoseLogQuerySet
-from medtrack.common.admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
+from users.read_only_admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
 
 
 @admin.register(Schedule)

@@ -20,8 +20,8 @@ from dosing.models import DoseLog, Schedule
 from dosing.querysets import ScheduleQuerySet
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.common.problems import Conflict
-from medtrack.common.statements import Statement
+from medtrack.database.statements import Statement
+from medtrack.http.problems import Conflict
 from users.actions import take_turn
 from users.models import User
 

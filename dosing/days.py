@@ -14,8 +14,8 @@ from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
 from dosing.actions.doses import CLOCK_SKEW, MEMORY, payload_of
-from medtrack.common.ids import uuid7
-from medtrack.common.statements import Statement
+from medtrack.database.ids import uuid7
+from medtrack.database.statements import Statement
 from users.authentication import SessionEnded
 from users.tokens import AccessClaims
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from dosing.querysets import DoseLogQuerySet, ScheduleQuerySet
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
-from medtrack.common.ids import uuid7
+from medtrack.database.ids import uuid7
 from users.models import Session, User
 
 

@@ -33,11 +33,11 @@ from dosing.serializers import (
     TakeInput,
     UndoInput,
 )
-from medtrack.common.clock import database_now
-from medtrack.common.exclusive import only_one
-from medtrack.common.fields import IdField
-from medtrack.common.problems import TooMany, Unavailable, body_of, internal_error
-from medtrack.common.requests import checked
+from medtrack.database.clock import database_now
+from medtrack.database.exclusive_lock import only_one
+from medtrack.http.fields import IdField
+from medtrack.http.problems import TooMany, Unavailable, body_of, internal_error
+from medtrack.http.requests import checked
 from users.models import Session, User
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from dosing.cycle_values import parse_cycle
 from dosing.cycles import Cycle, Occurrence, Rule, occurrences
 from dosing.models import Schedule
 from dosing.status import DoseStatus
-from medtrack.common.ids import uuid7_text
+from medtrack.database.ids import uuid7_text
 
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)

@@ -13,8 +13,8 @@ from django_stubs_ext import WithAnnotations
 
 from dosing.adherence import ON_TIME
 from dosing.status import DoseStatus
-from medtrack.common.zones import zones_by_date
 from users.models import User
+from users.zones import zones_by_date
 
 if TYPE_CHECKING:
     from dosing.models import DoseLog, Schedule

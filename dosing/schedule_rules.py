@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.cycle_values import InvalidCycle, parse_cycle
 from dosing.models import Schedule
-from medtrack.common.problems import field_error
+from medtrack.http.problems import field_error
 
 CYCLE_ERRORS = {
     "not_supported": _("There is no such cycle."),

@@ -8,7 +8,7 @@ from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.common.fields import (
+from medtrack.http.fields import (
     CalendarDateField,
     IdField,
     InstantField,

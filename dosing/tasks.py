@@ -3,7 +3,7 @@ from celery import shared_task
 
 from dosing.planning import plan_due
 from dosing.settling import settle
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
 
 log = structlog.get_logger(__name__)
 

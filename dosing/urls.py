@@ -1,7 +1,7 @@
 from django.urls import path
 
 from dosing.views import adherence, doses, plans
-from medtrack.common import converters  # noqa: F401 - registers <id:…>
+from medtrack.http import converters  # noqa: F401 - registers <id:…>
 
 urlpatterns = [
     path("doses", doses.Doses.as_view()),

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from medications.models import Medication
-from medtrack.common.admin import READ_NOTES, ReadOnlyAdmin
+from users.read_only_admin import READ_NOTES, ReadOnlyAdmin
 
 
 @admin.register(Medication)

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from medications.querysets import MedicationQuerySet
-from medtrack.common.ids import uuid7
+from medtrack.database.ids import uuid7
 from users.models import User
 
 COLOR_TAG_PATTERN = r"^#[0-9A-Fa-f]{6}$"

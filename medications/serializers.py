@@ -4,7 +4,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from medications.models import COLOR_TAG_PATTERN, Medication
-from medtrack.common.fields import CalendarDateField, IdField
+from medtrack.http.fields import CalendarDateField, IdField
 
 
 class MedicationInput(serializers.Serializer[Any]):

@@ -11,11 +11,11 @@ from medications import actions
 from medications.models import Medication
 from medications.querysets import MedicationQuerySet
 from medications.serializers import MedicationInput, MedicationOutput, MedicationsQuery, NewMedicationInput
-from medtrack.common.answers import shown
-from medtrack.common.creation import CREATED_ONCE
-from medtrack.common.lists import ListView
-from medtrack.common.pagination import Pagination
-from medtrack.common.requests import queried, validated
+from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.lists import ListView
+from medtrack.http.pagination import Pagination
+from medtrack.http.requests import queried, validated
+from medtrack.http.responses import shown
 from users.authentication import caller
 
 

@@ -11,7 +11,7 @@ from django.dispatch import receiver
 from django_structlog.celery.signals import modify_context_before_task_publish
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
-from medtrack.start import load_settings
+from medtrack.configuration.start import load_settings
 
 load_settings()
 

@@ -9,11 +9,11 @@ import django_stubs_ext
 import structlog
 from django.utils.translation import gettext_lazy as _
 
-from medtrack import error_reports
-from medtrack.common.limits import Limit, PersonLimits, with_changes
-from medtrack.common.proxies import LOOPBACK, parse_networks
-from medtrack.logs import logging_config
-from medtrack.settings_reader import Reader
+from medtrack.configuration.reader import Reader
+from medtrack.http.limits import Limit, PersonLimits, with_changes
+from medtrack.http.proxies import LOOPBACK, parse_networks
+from medtrack.observability import error_reports
+from medtrack.observability.logs import logging_config
 from users.issuers import Issuer, parse_issuers
 
 django_stubs_ext.monkeypatch()
@@ -60,9 +60,10 @@ CONSOLE_URL = console_url()
 VAR_DIR = Path(env.str("MEDTRACK_VAR", default="var"))
 
 INSTALLED_APPS = [
+    "medtrack.apps.MedTrackConfig",
     "medtrack.console.apps.ConsoleConfig",  # before the admin, whose templates it overrides
     "medtrack.console.apps.SiteConfig",
-    "medtrack.postgresql",
+    "medtrack.database",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",
@@ -81,27 +82,28 @@ INSTALLED_APPS = [
     "medications",
     "dosing",
     "notifications",
-    "medtrack.demo",
 ]
+if DEBUG:
+    INSTALLED_APPS.append("medtrack.development.demo")
 
 MIDDLEWARE = [
-    "medtrack.probes.Probes",
-    "medtrack.common.request_metrics.RequestMetrics",
-    "medtrack.common.proxies.TrustedProxies",
-    "medtrack.common.request_log.RequestLog",
+    "medtrack.probes.middleware.Probes",
+    "medtrack.observability.request_metrics.RequestMetrics",
+    "medtrack.http.proxies.TrustedProxies",
+    "medtrack.observability.request_log.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "medtrack.common.pages.PageSessions",
-    "medtrack.common.language.Language",
+    "medtrack.http.page_middleware.PageSessions",
+    "medtrack.http.language.Language",
     "django.middleware.common.CommonMiddleware",
-    "medtrack.common.pages.PageCsrf",
-    "medtrack.common.pages.PageAuthentication",
-    "medtrack.common.pages.PageMessages",
-    "medtrack.common.pages.PageFrames",
-    "medtrack.common.pages.PageContents",
-    "medtrack.common.pages.PageAccounts",
-    "medtrack.console.refusals.PageRefusals",
-    "medtrack.common.revalidation.Revalidation",
+    "medtrack.http.page_middleware.PageCsrf",
+    "medtrack.http.page_middleware.PageAuthentication",
+    "medtrack.http.page_middleware.PageMessages",
+    "medtrack.http.page_middleware.PageFrames",
+    "medtrack.http.page_middleware.PageContents",
+    "medtrack.http.page_middleware.PageAccounts",
+    "medtrack.console.sign_in.refusals.PageRefusals",
+    "medtrack.http.etags.Revalidation",
 ]
 
 ROOT_URLCONF = "medtrack.urls"
@@ -125,7 +127,7 @@ TEMPLATES = [
 # Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
 env.required("DATABASE_URL", "point it at PostgreSQL 15-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL", default="postgresql:///medtrack")
-_database["ENGINE"] = "medtrack.postgresql"
+_database["ENGINE"] = "medtrack.database.backend"
 # A database that restarted leaves dead connections behind; nobody's request is to find out.
 _database["CONN_HEALTH_CHECKS"] = True
 _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
@@ -149,7 +151,7 @@ AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.E003",  # e-mail is unique by an index on lower(email), which the check overlooks
     "auth.W004",
-    "security.W002",  # these two middlewares are there, but for pages alone: medtrack.common.pages
+    "security.W002",  # these two middlewares are there, but for pages alone: medtrack.http.page_middleware
     "security.W003",
     "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
     "security.W021",
@@ -169,25 +171,25 @@ AUTH_PASSWORD_VALIDATORS = [
 # The longest life of a link in a mail; each kind has its own.
 PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
 # Staff sign in to the admin by django-allauth, with a second factor; nobody signs up there or is sent a mail.
-AUTHENTICATION_BACKENDS = ["medtrack.console.backends.StaffBackend"]
+AUTHENTICATION_BACKENDS = ["medtrack.console.sign_in.backends.StaffBackend"]
 STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "admin:index"
 LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_ADAPTER = "medtrack.console.adapters.AccountAdapter"
+ACCOUNT_ADAPTER = "medtrack.console.sign_in.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_RATE_LIMITS = False  # ours are exact and shared by all processes: medtrack.common.throttles
+ACCOUNT_RATE_LIMITS = False  # ours are exact and shared by all processes: medtrack.http.throttles
 ACCOUNT_SESSION_REMEMBER = False
-MFA_ADAPTER = "medtrack.console.adapters.SecondFactorAdapter"
+MFA_ADAPTER = "medtrack.console.sign_in.adapters.SecondFactorAdapter"
 MFA_FORMS = {
-    "authenticate": "medtrack.console.forms.CodeForm",
-    "reauthenticate": "medtrack.console.forms.CodeAgainForm",
-    "add_webauthn": "medtrack.console.forms.PasskeyForm",
-    "authenticate_webauthn": "medtrack.console.forms.UsePasskeyForm",
-    "reauthenticate_webauthn": "medtrack.console.forms.UsePasskeyAgainForm",
+    "authenticate": "medtrack.console.sign_in.forms.CodeForm",
+    "reauthenticate": "medtrack.console.sign_in.forms.CodeAgainForm",
+    "add_webauthn": "medtrack.console.sign_in.forms.PasskeyForm",
+    "authenticate_webauthn": "medtrack.console.sign_in.forms.UsePasskeyForm",
+    "reauthenticate_webauthn": "medtrack.console.sign_in.forms.UsePasskeyAgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "MedTrack"
@@ -261,12 +263,12 @@ TIME_ZONE = "UTC"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["medtrack.common.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "medtrack.common.negotiation.ContentNegotiation",
-    "DEFAULT_PARSER_CLASSES": ["medtrack.common.requests.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "medtrack.common.schema.Schema",
+    "DEFAULT_RENDERER_CLASSES": ["medtrack.http.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "medtrack.http.negotiation.ContentNegotiation",
+    "DEFAULT_PARSER_CLASSES": ["medtrack.http.requests.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "medtrack.http.openapi.Schema",
     "DEFAULT_METADATA_CLASS": None,
-    "EXCEPTION_HANDLER": "medtrack.common.problems.exception_handler",
+    "EXCEPTION_HANDLER": "medtrack.http.problems.exception_handler",
     "DATETIME_FORMAT": "iso-8601",
     "COERCE_DECIMAL_TO_STRING": True,
 }
@@ -295,8 +297,8 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "medtrack.common.schema.add_revalidation",
-        "medtrack.operations.describe_operations",
+        "medtrack.http.openapi.add_revalidation",
+        "medtrack.api.operations.describe_operations",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

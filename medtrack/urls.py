@@ -1,5 +1,6 @@
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import include, path
@@ -8,15 +9,14 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from medtrack import celery, docs  # noqa: F401 - requests queue mails through the Celery application
-from medtrack.common.problems import not_found
+from medtrack.api import documentation as docs
 from medtrack.console.site import favicon
-from medtrack.demo import views as demo
+from medtrack.http.problems import not_found
 
-handler400 = "medtrack.common.problems.bad_request"
-handler403 = "medtrack.common.problems.forbidden"
-handler404 = "medtrack.common.problems.not_found"
-handler500 = "medtrack.common.problems.server_error"
+handler400 = "medtrack.http.problems.bad_request"
+handler403 = "medtrack.http.problems.forbidden"
+handler404 = "medtrack.http.problems.not_found"
+handler500 = "medtrack.http.problems.server_error"
 
 # Roles come from a migration; who has a second factor is on the staff's own pages.
 admin.site.unregister([Group, EmailAddress, Authenticator])
@@ -40,7 +40,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("language/", set_language, name="set_language"),
     path("favicon.ico", favicon),
-    path("demo/phone/", demo.phone),
     path("api/schema/", docs.schema, name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema")),
 ]
+if apps.is_installed("medtrack.development.demo"):
+    urlpatterns.append(path("demo/", include("medtrack.development.demo.urls")))

@@ -12,8 +12,8 @@ from django.core.signals import request_finished
 from django.core.wsgi import get_wsgi_application
 from rest_framework.response import Response
 
-from medtrack import shared_metrics
-from medtrack.start import load_settings
+from medtrack.configuration.start import load_settings
+from medtrack.observability import shared_metrics
 from medtrack.web.activity import activity
 from medtrack.web.lifeline import die_with_parent
 
@@ -30,8 +30,8 @@ _django = get_wsgi_application()
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
 
-from medtrack.probes import PROBES  # noqa: E402 - the views need the applications to be loaded
-from medtrack.web import probe_server  # noqa: E402
+from medtrack.probes import server as probe_server  # noqa: E402
+from medtrack.probes.middleware import PROBES  # noqa: E402 - the views need the applications to be loaded
 
 request_finished.connect(activity.end)
 if "MEDTRACK_PROBES" in os.environ:  # set by medtrack.web, whose child this is

@@ -19,9 +19,9 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.actions.doses import refuse_future
 from dosing.actions.schedules import update_profile
-from medtrack.common.ids import uuid7
-from medtrack.common.person_limits import REACHED_WITHIN, LimitReached
-from medtrack.common.problems import Conflict, TooMany
+from medtrack.database.ids import uuid7
+from medtrack.http.person_limits import REACHED_WITHIN, LimitReached
+from medtrack.http.problems import Conflict, TooMany
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import take_turn
 from users.models import Session, User

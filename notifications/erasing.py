@@ -9,7 +9,7 @@ from psycopg.errors import LockNotAvailable
 
 from dosing.actions.erasing import erase_doses
 from medications.actions import erase_medications
-from medtrack.common.problems import Conflict
+from medtrack.http.problems import Conflict
 from users.erasing import erase_account, lock_for_good
 from users.models import User
 

@@ -26,8 +26,8 @@ from typing import Protocol
 
 from django.db import connection
 
-from medtrack.common.clock import database_now
-from medtrack.common.ids import first_id
+from medtrack.database.clock import database_now
+from medtrack.database.ids import first_id
 from notifications.queue import Push, Result
 from notifications.transports.answers import QUOTA_PAUSE
 from notifications.transports.outcomes import Outcome, Verdict

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from dosing.planning import ANSWER_WINDOW
-from medtrack.common.ids import first_id
+from medtrack.database.ids import first_id
 from notifications.task_runs import last_enqueued_at
 
 # Twice what the engine's own ticks, enqueue every 10 s and dispatch every 2 s, need at most.

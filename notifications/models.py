@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from dosing.models import DoseLog, Schedule
-from medtrack.common.ids import uuid7
+from medtrack.database.ids import uuid7
 from notifications.querysets import DeviceTokenQuerySet, NotificationLogQuerySet
 from users.models import Session, User
 

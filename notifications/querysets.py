@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, F, FilteredRelation, Max, OuterRef, 
 from django.db.models.functions import Greatest
 from django_stubs_ext import WithAnnotations
 
-from medtrack.common.ids import first_id
+from medtrack.database.ids import first_id
 from notifications.explanations import Reason
 from users.models import User
 

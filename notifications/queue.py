@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from dosing.planning import ANSWER_WINDOW
-from medtrack.common.ids import uuid7_text
+from medtrack.database.ids import uuid7_text
 from notifications.counters import BOUNDS, count_answers, count_moot
 from notifications.explanations import Reason
 from notifications.quiet_hours import quiet_until

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from medtrack.common.person_limits import REACHED_WITHIN
+from medtrack.http.person_limits import REACHED_WITHIN
 from notifications.models import DeviceToken
 from users.models import User
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from medtrack.common.fields import InstantField, WallTimeField
+from medtrack.http.fields import InstantField, WallTimeField
 from notifications.actions import PushState
 from notifications.explanations import Code, VerdictCode
 from notifications.inbox import KINDS

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-from medtrack.common.ids import first_id
+from medtrack.database.ids import first_id
 
 PUSHES = 10
 # Only phones that were pushed to lately are looked at: longer than between two ticks, so that losing one costs nothing.

@@ -3,7 +3,7 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.erasing import sweep_erased
 from notifications.silence import clear_heard, mark_silent

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from medtrack.common import converters  # noqa: F401 - registers <id:…>
+from medtrack.http import converters  # noqa: F401 - registers <id:…>
 from notifications import views
 
 urlpatterns = [

@@ -9,12 +9,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dosing.views import plans
-from medtrack.common.answers import shown
-from medtrack.common.clock import database_now
-from medtrack.common.lists import ListView
-from medtrack.common.pagination import Key, Pagination, instant
-from medtrack.common.requests import queried, validated
-from medtrack.common.schema import DeletionWithBody
+from medtrack.database.clock import database_now
+from medtrack.http.lists import ListView
+from medtrack.http.openapi import DeletionWithBody
+from medtrack.http.pagination import Key, Pagination, instant
+from medtrack.http.requests import queried, validated
+from medtrack.http.responses import shown
 from notifications import actions
 from notifications.actions import PushState
 from notifications.erasing import erase_person

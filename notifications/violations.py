@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from django.db import connection, transaction
 
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
 from notifications.models import EngineCheck
 
 INVARIANTS = ("I1", "I2", "I3", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "I15", "references")

@@ -3,8 +3,8 @@ from uuid import UUID
 
 from django.contrib import admin
 
-from medtrack.common.admin import SUPERUSERS, ReadOnlyAdmin
 from users.models import Identity, Session, User
+from users.read_only_admin import SUPERUSERS, ReadOnlyAdmin
 
 
 @admin.register(User)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import PermissionDenied
 
-from medtrack.common.problems import field_error
+from medtrack.http.problems import field_error
 from users.actions.identities import forget_identities
 from users.models import IdempotencyKey, RateCounter, Session, User
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.problems import Unavailable
+from medtrack.http.problems import Unavailable
 
 WAIT_SECONDS = 2.0
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
-from medtrack.common.problems import IdConflict
+from medtrack.http.problems import IdConflict
 from users.models import IdempotencyKey, User
 
 M = TypeVar("M", bound=Model)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
 
-from medtrack.common.statements import Statement
+from medtrack.database.statements import Statement
 from users.models import Session, User
 from users.tokens import AccessClaims
 

@@ -13,10 +13,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.ids import uuid7
-from medtrack.common.zones import ZONES
+from medtrack.database.ids import uuid7
 from users.email_addresses import canonical_email
 from users.querysets import SessionQuerySet, UserQuerySet
+from users.zones import ZONES
 
 
 def validate_zone(name: str) -> None:

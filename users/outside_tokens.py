@@ -16,7 +16,7 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.problems import Unavailable
+from medtrack.http.problems import Unavailable
 from users.email_addresses import canonical_email
 from users.issuers import Issuer
 from users.tokens import InvalidToken

@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.ids import uuid7
-from medtrack.common.limits import Limit
-from medtrack.common.problems import TooMany
+from medtrack.database.ids import uuid7
+from medtrack.http.limits import Limit
+from medtrack.http.problems import TooMany
 from users.models import User
 
 # A window begins with the first use and ends with its time.

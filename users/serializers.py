@@ -2,12 +2,29 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from medtrack.common.fields import IdField, ZoneField
+from medtrack.http.fields import IdField
 from users.email_addresses import canonical_email
 from users.models import Session, User
 from users.password_rules import refuse_weak
+from users.zones import ZONES
+
+
+class ZoneField(serializers.CharField):
+    """An IANA time zone name."""
+
+    default_error_messages = {"unknown_zone": _("This is not a time zone of the IANA database.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        name: str = super().to_internal_value(data)
+        if name not in ZONES:
+            self.fail("unknown_zone")
+        return name
 
 
 class EmailField(serializers.EmailField):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
 from users import mails
 from users.models import User
 

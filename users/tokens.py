@@ -16,7 +16,7 @@ import jwt
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from medtrack.common.keys import signing_keys
+from users.signing_keys import signing_keys
 
 ALGORITHM = "HS256"
 ISSUER = "medtrack"

@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from medtrack.common.answers import shown
-from medtrack.common.clock import database_now
-from medtrack.common.lists import ListView
-from medtrack.common.pagination import Pagination
-from medtrack.common.problems import Unavailable
-from medtrack.common.requests import validated
-from medtrack.common.throttles import (
+from medtrack.database.clock import database_now
+from medtrack.http.lists import ListView
+from medtrack.http.pagination import Pagination
+from medtrack.http.problems import Unavailable
+from medtrack.http.requests import validated
+from medtrack.http.responses import shown
+from medtrack.http.throttles import (
     AddressThrottle,
     CountersAway,
     address,

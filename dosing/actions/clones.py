@@ -11,9 +11,9 @@ from django.shortcuts import get_object_or_404
 from dosing.models import Schedule
 from dosing.replanning import replan
 from medications.models import Medication
-from medtrack.common.creation import taken_ids_are_conflicts
-from medtrack.common.ids import uuid7
-from medtrack.common.person_limits import refuse_more
+from medtrack.database.ids import uuid7
+from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.http.person_limits import refuse_more
 from users.actions import take_turn
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User

@@ -18,8 +18,8 @@ from dosing.as_needed import check_limits, is_over_limit
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
 from medications.models import Medication
-from medtrack.common.creation import taken_ids_are_conflicts
-from medtrack.common.problems import Conflict, IdConflict, field_error
+from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.http.problems import Conflict, IdConflict, field_error
 from users.idempotency import fingerprint
 from users.models import IdempotencyKey, Session, User
 

@@ -14,9 +14,9 @@ from dosing.as_needed import as_needed_schedules
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
-from medtrack.common.creation import taken_ids_are_conflicts
-from medtrack.common.ids import uuid7
-from medtrack.common.problems import IdConflict, field_error
+from medtrack.database.ids import uuid7
+from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.http.problems import IdConflict, field_error
 from users.actions import take_turn
 from users.idempotency import repeated
 from users.models import IdempotencyKey, Session, User

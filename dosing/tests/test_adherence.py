@@ -16,9 +16,9 @@ from dosing.adherence import Figures, GroupBy, PeriodLength, period_around, peri
 from dosing.models import DoseLog, Schedule
 from dosing.tests.test_cycles import falls_on, first_instant_by_walk
 from medications.models import Medication
-from medtrack.common.ids import uuid7
-from medtrack.tests.api import Client
-from medtrack.tests.builders import medication_of, person
+from medtrack.database.ids import uuid7
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import medication_of, person
 from users.actions import Credentials
 from users.models import User
 

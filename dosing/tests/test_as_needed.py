@@ -14,11 +14,11 @@ from dosing.as_needed import HOPS, Intakes, IntakeTooSoon, _strictest
 from dosing.cycles import AsNeeded
 from dosing.models import DoseLog
 from medications.models import Medication
-from medtrack.common.ids import uuid7
-from medtrack.common.problems import Conflict
-from medtrack.common.zones import ZONES
-from medtrack.tests.builders import medication_of, schedule_at, utc
+from medtrack.database.ids import uuid7
+from medtrack.http.problems import Conflict
+from medtrack.tests.support.builders import medication_of, schedule_at, utc
 from users.actions import Credentials
+from users.zones import ZONES
 
 BEGIN = utc(2026, 3, 7)
 UTC_ZONE = ZoneInfo("UTC")

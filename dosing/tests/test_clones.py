@@ -12,9 +12,9 @@ from dosing.actions.clones import clone_medication
 from dosing.actions.schedules import delete_medication, delete_schedule, pause_medication
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.api import Client
-from medtrack.tests.builders import medication_of, person, schedule_at, utc
-from medtrack.tests.workers import closing
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)

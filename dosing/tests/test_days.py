@@ -27,9 +27,9 @@ from dosing.models import DoseEvent, DoseLog
 from dosing.serializers import DoseOutput
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
-from medtrack.common.renderers import JSONRenderer
-from medtrack.tests.api import Client
-from medtrack.tests.builders import dose_due, medication_of, person, session_of
+from medtrack.http.renderers import JSONRenderer
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import dose_due, medication_of, person, session_of
 from users.actions import Credentials, log_out
 from users.authentication import SessionEnded
 from users.models import Session, User

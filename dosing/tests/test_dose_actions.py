@@ -23,9 +23,9 @@ from dosing.actions.schedules import pause_medication
 from dosing.models import DoseEvent, DoseLog
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
-from medtrack.common.problems import IdConflict
-from medtrack.tests.builders import dose_due, person, utc
-from medtrack.tests.workers import closing
+from medtrack.http.problems import IdConflict
+from medtrack.tests.support.builders import dose_due, person, utc
+from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)

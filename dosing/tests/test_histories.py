@@ -12,9 +12,9 @@ from pytest_django import DjangoAssertNumQueries
 from dosing.actions.doses import skip_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
 from dosing.models import DoseLog
-from medtrack.tests.api import Client
-from medtrack.tests.builders import dose_due, medication_of, utc
-from medtrack.tests.database_role import OWNER, acting_as
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import dose_due, medication_of, utc
+from medtrack.tests.support.database_role import OWNER, acting_as
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)

@@ -17,9 +17,9 @@ from dosing.actions.schedules import delete_schedule
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import Medication
-from medtrack.common.problems import IdConflict
-from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
-from medtrack.tests.workers import closing
+from medtrack.http.problems import IdConflict
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)

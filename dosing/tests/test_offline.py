@@ -22,11 +22,11 @@ from dosing import offline
 from dosing.actions.doses import take_dose, undo_dose
 from dosing.models import DoseEvent, DoseLog
 from medications.models import Medication
-from medtrack.tests.api import Client
-from medtrack.tests.belongings import undone
-from medtrack.tests.builders import dose_due, medication_of, schedule_at
-from medtrack.tests.database_role import server_url
-from medtrack.tests.house import eventually
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.belongings import undone
+from medtrack.tests.support.builders import dose_due, medication_of, schedule_at
+from medtrack.tests.support.database_role import server_url
+from medtrack.tests.support.house import eventually
 from users.actions import Credentials
 from users.models import IdempotencyKey, User
 
@@ -294,7 +294,7 @@ def test_a_defect_of_ours_is_one_events_problem(
 def flushing(user: User) -> Iterator[subprocess.Popen[bytes]]:
     """Another process in the middle of recording events of this person."""
     script = (
-        "import django; django.setup(); from medtrack.common.exclusive import only_one; import sys, time\n"
+        "import django; django.setup(); from medtrack.database.exclusive_lock import only_one; import sys, time\n"
         f"with only_one('flush {user.id}'): print(); sys.stdout.flush(); time.sleep(600)"
     )
     environment = os.environ | {

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from dosing.actions.schedules import update_schedule
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
-from medtrack.tests.builders import medication_of, person, schedule_at, utc
-from medtrack.tests.database_role import OWNER, acting_as
-from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.support.database_role import OWNER, acting_as
+from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from users.actions import Credentials
 from users.models import User
 

@@ -14,9 +14,9 @@ from dosing.actions.schedules import update_profile
 from dosing.cycles import due_instant
 from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_due
-from medtrack.common.zones import ZONES
-from medtrack.tests.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
 from users.models import User
+from users.zones import ZONES
 
 BEGIN = utc(2025, 1, 1)
 SEOUL, NEW_YORK = "Asia/Seoul", "America/New_York"

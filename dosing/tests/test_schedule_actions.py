@@ -27,8 +27,8 @@ from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_due
 from dosing.settling import settle
 from medications.models import Medication
-from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
-from medtrack.tests.workers import closing
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 from users.models import User
 

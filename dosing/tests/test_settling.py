@@ -8,9 +8,9 @@ from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from dosing.settling import _SETTLE, settle
 from dosing.tasks import settle_doses
-from medtrack.common.clock import database_now
-from medtrack.tests.builders import dose_due, medication_of, person, schedule_at, utc
-from medtrack.tests.workers import in_another_worker
+from medtrack.database.clock import database_now
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.support.workers import in_another_worker
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)

@@ -9,8 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.api import Client
-from medtrack.tests.builders import dose_due, medication_of, person, schedule_at
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at
 from users.actions import Credentials
 from users.models import User
 

@@ -15,8 +15,8 @@ from dosing.serializers import (
     CurrentAdherenceQuery,
 )
 from dosing.views.spans import check_span
-from medtrack.common.answers import shown
-from medtrack.common.requests import queried
+from medtrack.http.requests import queried
+from medtrack.http.responses import shown
 from users.authentication import caller
 
 

@@ -32,12 +32,12 @@ from dosing.serializers import (
     TakeInput,
     UndoInput,
 )
-from medtrack.common.answers import shown
-from medtrack.common.clock import database_now
-from medtrack.common.creation import CREATED_ONCE
-from medtrack.common.pagination import Key, Pagination, instant, local_date
-from medtrack.common.problems import field_error
-from medtrack.common.requests import LooseJSONParser, queried, validated
+from medtrack.database.clock import database_now
+from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.pagination import Key, Pagination, instant, local_date
+from medtrack.http.problems import field_error
+from medtrack.http.requests import LooseJSONParser, queried, validated
+from medtrack.http.responses import shown
 from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 
 

@@ -29,12 +29,12 @@ from dosing.views.spans import check_span
 from medications import views as medication_views
 from medications.serializers import CloneInput, MedicationOutput
 from medications.views import visible_medication
-from medtrack.common.answers import shown
-from medtrack.common.clock import database_now
-from medtrack.common.creation import CREATED_ONCE
-from medtrack.common.lists import ListView
-from medtrack.common.pagination import Pagination
-from medtrack.common.requests import queried, validated
+from medtrack.database.clock import database_now
+from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.lists import ListView
+from medtrack.http.pagination import Pagination
+from medtrack.http.requests import queried, validated
+from medtrack.http.responses import shown
 from users import views as user_views
 from users.authentication import caller
 from users.serializers import ProfileInput, UserOutput

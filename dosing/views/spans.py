@@ -4,7 +4,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from medtrack.common.problems import field_error
+from medtrack.http.problems import field_error
 
 MAX_DAYS = 400
 

@@ -10,9 +10,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from medications.actions import create_medication
 from medications.models import Medication
-from medtrack.tests.api import Client
-from medtrack.tests.builders import medication_of, person
-from medtrack.tests.workers import closing
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import medication_of, person
+from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
 PATH = "/api/v1/medications"

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from medtrack.common.throttles import address
 from medtrack.console.models import AccessLog
+from medtrack.http.throttles import address
 
 # Without a proxy in front, the client itself says where it is.
 _MAX_ADDRESS = 50

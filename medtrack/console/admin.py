@@ -6,12 +6,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.admin import ReadOnlyAdmin
-from medtrack.console import device_page, trace_page
 from medtrack.console.models import AccessLog, Patient
-from medtrack.console.patient_list import PatientList
-from medtrack.console.person import PatientPage
+from medtrack.console.patient import device as device_page
+from medtrack.console.patient import trace as trace_page
+from medtrack.console.patient.page import PatientPage
+from medtrack.console.patients.page import PatientList
 from users.models import User
+from users.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Patient)

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.ids import uuid7
+from medtrack.database.ids import uuid7
 from users.models import User
 
 

@@ -8,9 +8,9 @@ from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.clock import database_now
-from medtrack.console.dashboard import dashboard
-from medtrack.console.guard import GuardedSite
+from medtrack.console.dashboard.page import dashboard
+from medtrack.console.sign_in.guard import GuardedSite
+from medtrack.database.clock import database_now
 from users.models import User
 
 

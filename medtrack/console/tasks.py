@@ -3,9 +3,10 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
-from medtrack.common.clock import database_now
-from medtrack.console import mails, summaries
 from medtrack.console.models import Invitation
+from medtrack.console.patients import summaries
+from medtrack.console.staff import mails
+from medtrack.database.clock import database_now
 from users.tasks import PATIENCE
 
 log = structlog.get_logger(__name__)

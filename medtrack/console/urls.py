@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.urls import path
 from django.views.decorators.http import require_POST
 
-from medtrack.console import sign_in
-from medtrack.console.invitation_pages import invitation_page
+from medtrack.console.sign_in import views as sign_in
+from medtrack.console.staff.invitation_pages import invitation_page
 
 urlpatterns = [
     path("login/", sign_in.log_in, name="account_login"),

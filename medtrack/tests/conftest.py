@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from pytest_django import Settings
 
-from medtrack.tests.calls import ISSUER
+from medtrack.tests.support.calls import ISSUER
 from users.tests.issuer import LocalIssuer
 
 

@@ -1,5 +1,5 @@
-"""The web process: granian with one worker, or several of them, each watched and started anew when it hangs.
+"""The web server: granian with one worker, or several of them, each watched and restarted when it hangs.
 
-The launcher, `python -m medtrack.web`, knows no Django. `activity` and `probe_server` are its other half, inside
-the worker.
+The launcher, `python -m medtrack.web`, does not load Django. `activity` counts requests inside the worker, where
+`medtrack.probes.server` answers the launcher's probes.
 """

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from medtrack.logs import line_logger
+from medtrack.observability.logs import line_logger
 from medtrack.web.asking import ask
 from medtrack.web.configuration import Configuration, ConfigurationError
 from medtrack.web.launcher import Launcher

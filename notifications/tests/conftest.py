@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from firebase_admin import credentials
 
-from notifications.fcm_standin.process import FcmStandin
+from medtrack.development.fcm.process import FcmStandin
 from notifications.transports.fcm import FcmTransport
 from notifications.violations import violations
 

@@ -12,7 +12,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, StreamEnded
 from h2.exceptions import ProtocolError
 
-from notifications.fcm_standin.identity import CERTIFICATE, PRIVATE_KEY, ensure_certificate
+from medtrack.development.fcm.identity import CERTIFICATE, PRIVATE_KEY, ensure_certificate
 
 # Is given the connection, the stream and the body; False hangs up.
 Script = Callable[[H2Connection, int, bytes], bool]

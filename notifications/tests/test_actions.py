@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
-from medtrack.common.clock import database_now
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of, utc
-from medtrack.tests.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.database.clock import database_now
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of, utc
+from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery

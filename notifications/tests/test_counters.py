@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from dosing.actions.doses import take_dose
-from medtrack.tests.builders import device_of, dose_due
+from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
 from notifications.counters import BOUNDS, read_counters
 from notifications.models import NotificationLog

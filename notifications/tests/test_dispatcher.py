@@ -12,10 +12,10 @@ from django.test import override_settings
 from django.utils import timezone
 from firebase_admin import credentials
 
-from medtrack.tests.builders import device_of, dose_due, person
+from medtrack.development.fcm.process import FcmStandin
+from medtrack.tests.support.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
-from notifications.fcm_standin.process import FcmStandin
 from notifications.judgement import PEOPLE
 from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery

@@ -20,9 +20,9 @@ from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
-from medtrack.common.clock import database_now
-from medtrack.tests.api import Client
-from medtrack.tests.builders import (
+from medtrack.database.clock import database_now
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import (
     PASSWORD,
     claim_all,
     device_of,
@@ -31,8 +31,8 @@ from medtrack.tests.builders import (
     person,
     session_of,
 )
-from medtrack.tests.database_role import OWNER, acting_as
-from medtrack.tests.workers import closing, wait_until_somebody_waits_for_us
+from medtrack.tests.support.database_role import OWNER, acting_as
+from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
 from notifications import erasing, queue
 from notifications.actions import register_device, send_test_push
 from notifications.erasing import ErasureBlocked, erase_person

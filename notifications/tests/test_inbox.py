@@ -11,11 +11,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
-from medtrack.common.clock import database_now
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
-from medtrack.tests.passing import pass_by
-from medtrack.tests.workers import in_another_worker
+from medtrack.database.clock import database_now
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
+from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import read_all_notifications, read_notification, send_test_push
 from notifications.models import NotificationLog

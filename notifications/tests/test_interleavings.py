@@ -9,10 +9,10 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from dosing.actions.doses import take_dose
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.passing import pass_by
+from medtrack.development.fcm.process import FcmStandin
+from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.support.passing import pass_by
 from notifications import dispatcher, queue
-from notifications.fcm_standin.process import FcmStandin
 from notifications.judgement import MISMATCH, Judge
 from notifications.models import NotificationLog
 from notifications.queue import Result

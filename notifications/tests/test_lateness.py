@@ -10,8 +10,8 @@ from django.utils import timezone
 from dosing.actions.doses import snooze_dose, take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.common.clock import database_now
-from medtrack.tests.builders import device_of, dose_due
+from medtrack.database.clock import database_now
+from medtrack.tests.support.builders import device_of, dose_due
 from notifications import lateness, queue
 from notifications.actions import send_test_push
 from notifications.lateness import LateDoses, late_doses

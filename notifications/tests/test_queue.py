@@ -11,10 +11,10 @@ from django.utils import timezone
 from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.database_role import OWNER, acting_as
-from medtrack.tests.passing import pass_by
-from medtrack.tests.workers import closing, in_another_worker
+from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.support.database_role import OWNER, acting_as
+from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge

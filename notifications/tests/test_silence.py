@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose
 from dosing.models import DoseLog
-from medtrack.common.clock import database_now
-from medtrack.common.ids import first_id
-from medtrack.tests.api import Client
-from medtrack.tests.builders import claim_all, device_of, dose_due
+from medtrack.database.clock import database_now
+from medtrack.database.ids import first_id
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import claim_all, device_of, dose_due
 from notifications import queue, silence
 from notifications.actions import PushState, acknowledge, revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery

@@ -18,10 +18,10 @@ from dosing.actions.schedules import pause_medication, resume_medication, update
 from dosing.models import DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
-from medtrack.common.clock import database_now
-from medtrack.tests.api import Client
-from medtrack.tests.builders import claim_all, device_of, dose_due, medication_of, session_of
-from medtrack.tests.passing import pass_by
+from medtrack.database.clock import database_now
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import claim_all, device_of, dose_due, medication_of, session_of
+from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
 from notifications.explanations import REASONS, Code, Reason, VerdictCode, explain

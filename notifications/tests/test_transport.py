@@ -18,9 +18,9 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 from structlog.testing import capture_logs
 
-from notifications.fcm_standin.faults import KINDS
-from notifications.fcm_standin.identity import CERTIFICATE, ensure_certificate
-from notifications.fcm_standin.process import FcmStandin
+from medtrack.development.fcm.faults import KINDS
+from medtrack.development.fcm.identity import CERTIFICATE, ensure_certificate
+from medtrack.development.fcm.process import FcmStandin
 from notifications.tests.http2_server import Http2Server, accept
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport

@@ -6,9 +6,9 @@ import pytest
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
-from medtrack.tests.workers import in_another_worker
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
+from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import replace_settings
 from notifications.models import DeviceToken

@@ -23,7 +23,7 @@ from dosing.cycles import Rule, occurrence_on
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
-from medtrack.tests.builders import (
+from medtrack.tests.support.builders import (
     PASSWORD,
     claim_all,
     device_of,
@@ -33,8 +33,8 @@ from medtrack.tests.builders import (
     schedule_at,
     session_of,
 )
-from medtrack.tests.database_role import OWNER, acting_as
-from medtrack.tests.passing import pass_by
+from medtrack.tests.support.database_role import OWNER, acting_as
+from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
 from notifications.judgement import Judge

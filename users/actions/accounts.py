@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
-from medtrack.common.problems import Conflict
+from medtrack.http.problems import Conflict
 from users.actions.sessions import Credentials, open_session
 from users.models import User
 

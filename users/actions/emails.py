@@ -8,8 +8,8 @@ from celery import current_app
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from medtrack.common.ids import uuid7_text
-from medtrack.common.problems import Conflict, Unavailable
+from medtrack.database.ids import uuid7_text
+from medtrack.http.problems import Conflict, Unavailable
 from users import tasks
 from users.links import EmailLink, InvalidLink
 from users.models import User

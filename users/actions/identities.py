@@ -14,12 +14,12 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
-from medtrack.common.keys import signing_keys
-from medtrack.common.problems import field_error
+from medtrack.http.problems import field_error
 from users.actions.accounts import release_unconfirmed_email, take_turn
 from users.actions.sessions import Credentials, make_room, open_session
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, unverified_issuer, verified
+from users.signing_keys import signing_keys
 from users.tokens import InvalidToken
 
 # How often a session of an outside issuer is noted down as used.

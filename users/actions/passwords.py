@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.common.problems import field_error
+from medtrack.http.problems import field_error
 from users.actions.accounts import take_turn
 from users.actions.sessions import end_sessions
 from users.links import InvalidLink, PasswordLink

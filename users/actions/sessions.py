@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed, NotFound
 
-from medtrack.common.person_limits import REACHED_WITHIN, LimitReached
+from medtrack.http.person_limits import REACHED_WITHIN, LimitReached
 from users.known_devices import device_secret
 from users.models import Session, User
 from users.querysets import SessionQuerySet

@@ -5,8 +5,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from medtrack.tests.builders import PASSWORD, person, session_of
-from medtrack.tests.house import eventually
+from medtrack.tests.support.builders import PASSWORD, person, session_of
+from medtrack.tests.support.house import eventually
 from users.actions import Credentials, log_in
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.passwords import change_password, reset_password

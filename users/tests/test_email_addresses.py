@@ -15,8 +15,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, confirmed, person
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, confirmed, person
 from users.actions import Credentials, log_in, sign_up
 from users.actions.accounts import EmailTaken
 from users.actions.emails import verify_email

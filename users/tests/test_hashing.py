@@ -11,10 +11,10 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from medtrack.common.limits import Limit
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, person, session_of
-from medtrack.tests.house import eventually
+from medtrack.http.limits import Limit
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, person, session_of
+from medtrack.tests.support.house import eventually
 from users import hashing
 from users.actions import Credentials, log_in
 from users.actions.accounts import InvalidCredentials

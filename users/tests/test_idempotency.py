@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from medtrack.common.problems import IdConflict
+from medtrack.http.problems import IdConflict
 from users.actions import Credentials
 from users.idempotency import fingerprint, repeated
 from users.models import IdempotencyKey, User

@@ -10,8 +10,8 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from medtrack.tests.api import Client
-from medtrack.tests.builders import person
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import person
 from users.actions import Credentials, identities, log_out
 from users.actions.identities import InvalidIdToken, outside_session
 from users.erasing import erase_account

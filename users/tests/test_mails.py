@@ -23,9 +23,9 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.exceptions import ValidationError
 
-from medtrack.embedded.ports import free_port
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, person
+from medtrack.development.services.ports import free_port
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, person
 from users import tasks
 from users.actions import Credentials, log_in
 from users.actions.accounts import InvalidCredentials

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from medtrack.tests.builders import PASSWORD, person, session_of
+from medtrack.tests.support.builders import PASSWORD, person, session_of
 from users.actions import Credentials, log_in, log_out
 from users.actions.sessions import InvalidRefreshToken, end_sessions, refresh_session
 from users.models import Session

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.utils import timezone
 
-from medtrack.tests.api import Client
-from medtrack.tests.builders import PASSWORD, session_of
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import PASSWORD, session_of
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 from users.tests.issuer import LocalIssuer

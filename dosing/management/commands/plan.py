@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from dosing.models import Schedule
 from dosing.planning import plan_due
-from medtrack.common.clock import database_now
+from medtrack.database.clock import database_now
 
 
 class Command(BaseCommand):

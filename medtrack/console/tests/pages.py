@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from medtrack.console.models import AccessLog
-from medtrack.tests.belongings import Belongings, belongings_of
-from medtrack.tests.builders import session_of
+from medtrack.tests.support.belongings import Belongings, belongings_of
+from medtrack.tests.support.builders import session_of
 from notifications.models import EngineCheck, PushDelivery
 from users.actions import Credentials
 from users.models import Identity, User

@@ -13,8 +13,8 @@ from fido2.cose import ES256
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData, CollectedClientData
 
-from medtrack.console.staff import appoint_staff
-from medtrack.tests.builders import PASSWORD, confirmed, person
+from medtrack.console.staff.actions import appoint_staff
+from medtrack.tests.support.builders import PASSWORD, confirmed, person
 from users.models import User
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

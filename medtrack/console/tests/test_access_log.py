@@ -11,7 +11,7 @@ from medtrack.console.models import AccessLog
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import signed_in, staff_member, superuser
 from medtrack.console.tests.test_roles import PAGES
-from medtrack.tests.database_role import OWNER, acting_as
+from medtrack.tests.support.database_role import OWNER, acting_as
 from users.actions import Credentials
 from users.models import User
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medtrack.console.charts import bars, share_bar, sparkline
-from medtrack.console.svg import share_bar_svg, sparkline_svg
+from medtrack.console.dashboard.charts import bars, share_bar, sparkline
+from medtrack.console.dashboard.svg import share_bar_svg, sparkline_svg
 
 WIDTH, HEIGHT = 720.0, 180.0
 ROUNDING = 0.011

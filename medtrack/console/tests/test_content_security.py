@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from medtrack.console.invitation_links import link_of
-from medtrack.console.invitations import invite
+from medtrack.console.staff.invitation_links import link_of
+from medtrack.console.staff.invitations import invite
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import code, say_password, signed_in, staff_member, superuser, with_app
 from users.actions import Credentials

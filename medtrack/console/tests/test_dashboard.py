@@ -16,10 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from dosing.models import DoseLog, Schedule
-from medtrack.common.clock import database_now
-from medtrack.console.dashboard import INVARIANTS, Dashboard, Figure, dashboard
+from medtrack.console.dashboard.page import INVARIANTS, Dashboard, Figure, dashboard
 from medtrack.console.tests.test_figures import random_reminders
-from medtrack.tests.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
+from medtrack.database.clock import database_now
+from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
 from notifications import queue
 from notifications.models import (
     DeviceToken,

@@ -14,9 +14,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from medtrack.console import exports
 from medtrack.console.models import AccessLog, Patient, PatientSummary
-from medtrack.console.patients import Wish
+from medtrack.console.patients import export as exports
+from medtrack.console.patients.search import Wish
 from users.models import User
 
 LIST = "/admin/console/patient/"

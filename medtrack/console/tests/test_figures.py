@@ -16,9 +16,7 @@ from django.utils import timezone
 from dosing.cycles import due_instant
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
-from medtrack.common.ids import first_id
-from medtrack.common.zones import ZONES, zones_by_date
-from medtrack.console.figures import (
+from medtrack.console.dashboard.figures import (
     Doses,
     Hour,
     doses_today,
@@ -27,11 +25,13 @@ from medtrack.console.figures import (
     reminders_by_hour,
     schedules_set_aside,
 )
-from medtrack.tests.builders import device_of, medication_of, person, schedule_at, utc
+from medtrack.database.ids import first_id
+from medtrack.tests.support.builders import device_of, medication_of, person, schedule_at, utc
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.standing import silent_devices
 from users.actions import Credentials
 from users.models import User
+from users.zones import ZONES, zones_by_date
 
 HOMES = ("Asia/Seoul", "America/New_York", "Pacific/Apia", "Pacific/Pago_Pago", "UTC")
 # Around the midnights of those places; at 10:30 UTC it is three dates at once.

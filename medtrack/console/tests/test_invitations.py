@@ -14,11 +14,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from medtrack.console.invitation_links import invitation_of, link_of
-from medtrack.console.invitations import LIFETIME, InvitationOver, accept, invite, withdraw
 from medtrack.console.models import AccessLog, Invitation, PatientSummary
-from medtrack.console.patients import living
-from medtrack.console.staff import Refused
+from medtrack.console.patients.search import living
+from medtrack.console.staff.actions import Refused
+from medtrack.console.staff.invitation_links import invitation_of, link_of
+from medtrack.console.staff.invitations import LIFETIME, InvitationOver, accept, invite, withdraw
 from medtrack.console.tests.staff import (
     CODE,
     CODES,
@@ -31,7 +31,7 @@ from medtrack.console.tests.staff import (
     superuser,
     with_app,
 )
-from medtrack.tests.builders import PASSWORD, confirmed, person
+from medtrack.tests.support.builders import PASSWORD, confirmed, person
 from users.actions import Credentials
 from users.hashing import SLOT
 from users.models import Session, User

@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
-from medtrack.common.encryption import Undecryptable, decrypt, encrypt
 from medtrack.console.models import AccessLog
+from medtrack.console.sign_in.encryption import Undecryptable, decrypt, encrypt
 from medtrack.console.tests.staff import (
     CODE,
     CODES,

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from medtrack.console.models import AccessLog, PatientSummary
-from medtrack.console.rows import Change, Freshness, since
-from medtrack.console.summaries import refresh
+from medtrack.console.patients.rows import Change, Freshness, since
+from medtrack.console.patients.summaries import refresh
 from users.actions import Credentials
 from users.models import User
 

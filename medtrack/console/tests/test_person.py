@@ -16,9 +16,9 @@ from dosing.actions.doses import skip_dose, take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.common.ids import uuid7
 from medtrack.console.models import AccessLog
-from medtrack.tests.builders import (
+from medtrack.database.ids import uuid7
+from medtrack.tests.support.builders import (
     PASSWORD,
     claim_all,
     device_of,
@@ -131,7 +131,7 @@ def test_a_look_that_cannot_be_written_down_is_refused(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("medtrack.console.person.record_access", fail)
+    monkeypatch.setattr("medtrack.console.patient.page.record_access", fail)
     with pytest.raises(OSError):  # noqa: PT011 - it is ours
         agent(*SEES).get(page_of(ana.user))
 
@@ -262,7 +262,7 @@ def test_what_is_not_written_down_is_not_done(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("medtrack.console.buttons.record_access", fail)
+    monkeypatch.setattr("medtrack.console.patient.actions.record_access", fail)
     before = state()
     for name in BUTTONS:
         with pytest.raises(OSError):  # noqa: PT011 - it is ours

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from medtrack.console.models import AccessLog
-from medtrack.console.staff import appoint_staff
+from medtrack.console.staff.actions import appoint_staff
 from medtrack.console.tests.pages import CANARIES, House, address, house_of, names
 from medtrack.console.tests.staff import (
     ROLES,
@@ -18,7 +18,7 @@ from medtrack.console.tests.staff import (
     with_app,
     without_a_role,
 )
-from medtrack.tests.builders import confirmed, person
+from medtrack.tests.support.builders import confirmed, person
 from users.actions import Credentials
 from users.models import User
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dosing.cycle_values import WEEKDAYS, parse_cycle
-from medtrack.console.schedule_words import amount, in_words, span
+from medtrack.console.patient.schedule_words import amount, in_words, span
 
 EIGHT, TWENTY = time(8), time(20)
 TAPER = {"steps": [{"days": 5, "quantity": "2"}, {"days": 1, "quantity": "0.5"}]}

@@ -17,9 +17,8 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from medtrack.common.limits import Limit
-from medtrack.console.sign_in import DEVICE_COOKIE
-from medtrack.console.staff import forget_factors
+from medtrack.console.sign_in.views import DEVICE_COOKIE
+from medtrack.console.staff.actions import forget_factors
 from medtrack.console.tests.staff import (
     CODE,
     CODES,
@@ -36,8 +35,9 @@ from medtrack.console.tests.staff import (
     with_app,
     without_a_role,
 )
-from medtrack.embedded.ports import free_port
-from medtrack.tests.builders import PASSWORD, person
+from medtrack.development.services.ports import free_port
+from medtrack.http.limits import Limit
+from medtrack.tests.support.builders import PASSWORD, person
 from users import hashing
 from users.models import Session, User
 

@@ -22,9 +22,16 @@ from dosing.reports import report
 from dosing.settling import settle
 from medications.models import Medication
 from medtrack.console.models import PatientSummary
-from medtrack.console.summaries import refresh, refreshed_at
+from medtrack.console.patients.summaries import refresh, refreshed_at
 from medtrack.console.tasks import refresh_summaries
-from medtrack.tests.builders import device_of, dose_due, medication_of, person, schedule_at, session_of
+from medtrack.tests.support.builders import (
+    device_of,
+    dose_due,
+    medication_of,
+    person,
+    schedule_at,
+    session_of,
+)
 from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
 from users.models import User

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from medtrack.demo.people import ADMIN_EMAIL, CAREGIVER, MAYA, SEOYEON
-from medtrack.demo.people import PASSWORD as DEMO_PASSWORD
+from medtrack.development.demo.people import ADMIN_EMAIL, CAREGIVER, MAYA, SEOYEON
+from medtrack.development.demo.people import PASSWORD as DEMO_PASSWORD
 from medtrack.tests.browser.browsing import Watch
 from medtrack.tests.browser.demo_house import DemoHouse
-from medtrack.tests.house import eventually
+from medtrack.tests.support.house import eventually
 
 STEP_SECONDS = 30
 

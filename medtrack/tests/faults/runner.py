@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medtrack.tests.faults.registry import FAULTS
 from medtrack.tests.faults.stage import Stage
-from medtrack.tests.ledger import compare
+from medtrack.tests.support.ledger import compare
 
 ENDS = """
     SELECT n.status, n.reason, count(*) FROM notification_logs n WHERE n.status <> 'accepted' GROUP BY 1, 2

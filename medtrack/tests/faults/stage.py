@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import redis
 
-from medtrack.tests.builders import PASSWORD
-from medtrack.tests.house import House, eventually
-from medtrack.tests.own_services import OwnServices
+from medtrack.tests.support.builders import PASSWORD
+from medtrack.tests.support.house import House, eventually
+from medtrack.tests.support.own_services import OwnServices
 
 # Which process has a lease, known by the name of its database session.
 LEASES = """

@@ -6,7 +6,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from medtrack.console.access import record_command
-from medtrack.console.staff import NotAPerson, SuperuserStays, UnknownRole, UnverifiedEmail, appoint_staff
+from medtrack.console.staff.actions import (
+    NotAPerson,
+    SuperuserStays,
+    UnknownRole,
+    UnverifiedEmail,
+    appoint_staff,
+)
 
 
 class Command(BaseCommand):

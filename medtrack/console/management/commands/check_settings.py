@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from medtrack.start import print_settings
+from medtrack.configuration.start import print_settings
 
 
 class Command(BaseCommand):

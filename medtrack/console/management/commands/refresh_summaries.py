@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from medtrack.common.clock import database_now
-from medtrack.console.summaries import refresh
+from medtrack.console.patients.summaries import refresh
+from medtrack.database.clock import database_now
 
 
 class Command(BaseCommand):

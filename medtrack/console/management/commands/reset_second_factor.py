@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from medtrack.console.access import record_command
-from medtrack.console.staff import forget_factors
+from medtrack.console.staff.actions import forget_factors
 from users.models import User
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from medtrack.console.stored_secrets import Outcome, rotate_secrets
+from medtrack.console.sign_in.stored_secrets import Outcome, rotate_secrets
 
 STEP = 100
 

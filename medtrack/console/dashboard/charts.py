@@ -1,0 +1,166 @@
+"""Charts as geometry: numbers in, coordinates out, as the text that SVG attributes hold.
+
+Pure: no Django, no clock, no words. What a colour means is a class's business and stands in console.css; templates and
+`medtrack.console.dashboard.svg` draw. Everything fits into the given width and height, whose origin is at the top left.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+# A tick every so many, whatever the power of ten.
+_NICE = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of one kind, and how many it stands for."""
+
+    kind: str
+    count: float
+    x: str
+    y: str
+    width: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Everything of one label, its boxes from the bottom to the top; `x` and `width` are the whole column's."""
+
+    label: str
+    total: float
+    x: str
+    middle: str
+    width: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    value: int
+    y: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    width: str
+    height: str
+    columns: tuple[Column, ...]
+    ticks: tuple[Tick, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(column.total for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """`runs` are the points of each unbroken stretch, as `polyline` wants them; `last` is where the line ends."""
+
+    width: str
+    height: str
+    runs: tuple[str, ...]
+    last: tuple[str, str] | None
+
+
+def bars(
+    labels: Sequence[str],
+    series: Sequence[tuple[str, Sequence[int]]],
+    *,
+    width: float,
+    height: float,
+    gap: float = 0.25,
+) -> Bars:
+    """Stacked columns: each series is a kind and its counts, one for each label; the first kind is at the bottom.
+
+    `gap` is the share of a column's room that stays empty.
+    """
+    for kind, counts in series:
+        if len(counts) != len(labels):
+            raise ValueError(f"{kind} has {len(counts)} counts for {len(labels)} labels")
+    totals = [sum(counts[n] for _kind, counts in series) for n in range(len(labels))]
+    ticks = _ticks(max(totals, default=0))
+    top = max(ticks)
+    room = width / max(len(labels), 1)
+    columns = []
+    for n, label in enumerate(labels):
+        x, below = n * room, 0.0
+        boxes = []
+        for kind, counts in series:
+            tall = counts[n] / top * height
+            if counts[n]:
+                y = height - below - tall
+                boxes.append(
+                    Box(kind, counts[n], *map(_text, (x + room * gap / 2, max(y, 0), room * (1 - gap), tall)))
+                )
+            below += tall
+        columns.append(Column(label, totals[n], _text(x), _text(x + room / 2), _text(room), tuple(boxes)))
+    return Bars(
+        _text(width),
+        _text(height),
+        tuple(columns),
+        tuple(Tick(tick, _text(height - tick / top * height)) for tick in ticks),
+    )
+
+
+def share_bar(parts: Iterable[tuple[str, float]], *, width: float, height: float) -> tuple[Box, ...]:
+    """One bar of the whole width, divided by the parts' sizes, in order; none when there is nothing to divide."""
+    sized = [(kind, size) for kind, size in parts if isfinite(size) and size > 0]
+    whole = sum(size for _kind, size in sized)
+    boxes, x = [], 0.0
+    for kind, size in sized:
+        wide = size / whole * width
+        boxes.append(Box(kind, size, _text(x), "0", _text(wide), _text(height)))
+        x += wide
+    return tuple(boxes)
+
+
+def sparkline(
+    values: Sequence[float | None],
+    *,
+    width: float,
+    height: float,
+    low: float | None = None,
+    high: float | None = None,
+    margin: float = 2,
+) -> Sparkline:
+    """A small line through the values, from `low` to `high` or else from the least to the greatest of them.
+
+    None is a gap. A single value, or values that are all the same, lie in the middle unless the range says otherwise.
+    """
+    known = [value for value in values if value is not None and isfinite(value)]
+    least = min(known, default=0.0) if low is None else low
+    most = max(known, default=0.0) if high is None else high
+    step = (width - 2 * margin) / max(len(values) - 1, 1)
+    runs: list[list[tuple[str, str]]] = [[]]
+    for n, value in enumerate(values):
+        if value is None or not isfinite(value):
+            runs.append([])
+            continue
+        share = min(max((value - least) / (most - least), 0), 1) if most > least else 0.5
+        runs[-1].append((_text(margin + n * step), _text(height - margin - share * (height - 2 * margin))))
+    unbroken = [run for run in runs if run]
+    return Sparkline(
+        _text(width),
+        _text(height),
+        tuple(" ".join(",".join(point) for point in run) for run in unbroken),
+        unbroken[-1][-1] if unbroken else None,
+    )
+
+
+def _ticks(greatest: int) -> tuple[int, ...]:
+    """From 0 to at least the greatest, at most five steps of a number that people count in."""
+    power = 1
+    while True:
+        for nice in _NICE:
+            step = nice * power
+            if step * 5 >= greatest:
+                steps = max(-(-greatest // step), 1)
+                return tuple(step * n for n in range(steps + 1))
+        power *= 10
+
+
+def _text(number: float) -> str:
+    """Hundredths are finer than any screen; without the point where there is nothing behind it."""
+    return f"{number:.2f}".rstrip("0").rstrip(".") if number else "0"

@@ -1,0 +1,182 @@
+"""A person's adherence as two pictures: a calendar of days and a line of weeks. Pure: geometry and words for
+templates, which draw them with classes alone. Lengths are in the SVG's own units."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.utils.dates import MONTHS_3
+from django.utils.translation import gettext as _
+
+from dosing.adherence import Figures, GroupBy, Line, Period, periods
+from medtrack.console.patient.schedule_words import day_in_words, weekday
+
+DAYS = 90
+WEEKS = 13
+CELL = 16
+STEP = 20
+LEFT, TOP = 34, 18
+LINE_WIDTH, LINE_HEIGHT = 324, 158
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One day; `level` is a class: `none` without doses, otherwise from 0 (nothing taken) to 4 (everything)."""
+
+    x: int
+    y: int
+    level: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Label:
+    x: int
+    y: int
+    text: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    width: int
+    height: int
+    cells: list[Cell]
+    weekdays: list[Label]
+    months: list[Label]
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
+    title: str
+
+
+@dataclass(frozen=True)
+class WeeklyLine:
+    """`strokes` are the points of unbroken lines: a week without doses interrupts them."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    strokes: list[str]
+    points: list[Point]
+    scale: list[Label]
+    dates: list[Label]
+
+
+def heat_map(days: Mapping[date, Figures], *, first: date, last: date, week_start: int) -> HeatMap:
+    """Weeks as columns and weekdays as rows, from the ISO weekday `week_start` on."""
+    start = _week_of(first, week_start)
+    cells = [
+        Cell(*_place(day, start), _level(days.get(day, Figures())), _title(day, days.get(day, Figures())))
+        for day in _dates(first, last)
+    ]
+    columns = (last - start).days // 7 + 1
+    rows = [
+        Label(LEFT - 6, TOP + row * STEP + 12, weekday((week_start - 1 + row) % 7)) for row in (0, 2, 4, 6)
+    ]
+    return HeatMap(
+        LEFT + columns * STEP, TOP + 7 * STEP, cells, rows, list(_months(first, last, start, columns))
+    )
+
+
+def weeks(days: Mapping[date, Figures], *, first: date, last: date, week_start: int) -> list[Line]:
+    """The last thirteen weeks, the one that runs included."""
+    spans = list(periods(GroupBy.WEEK, first, last, week_start=week_start))[-WEEKS:]
+    return [Line(total(days, span.start, span.end), span) for span in spans]
+
+
+def total(days: Mapping[date, Figures], first: date, last: date) -> Figures:
+    return sum((days.get(day, Figures()) for day in _dates(first, last)), Figures())
+
+
+def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
+    left, right, top, bottom = LEFT + 4, LINE_WIDTH - 18, 12, LINE_HEIGHT - 28
+    step = (right - left) / max(len(lines) - 1, 1)
+    xs = [round(left + number * step) for number in range(len(lines))]
+    points: list[Point] = []
+    strokes: list[list[str]] = [[]]
+    for x, line in zip(xs, lines, strict=True):
+        rate = line.figures.rate
+        if rate is None:
+            strokes.append([])
+            continue
+        y = round(bottom - rate * (bottom - top))
+        points.append(Point(x, y, _of_week(line)))
+        strokes[-1].append(f"{x},{y}")
+    scale = [
+        Label(left - 6, round(bottom - share * (bottom - top)), f"{share:.0%}") for share in (0, 0.5, 1.0)
+    ]
+    dates = [
+        Label(x, LINE_HEIGHT - 5, _short(line.period.start))
+        for number, (x, line) in enumerate(zip(xs, lines, strict=True))
+        if line.period and number % 4 == 0
+    ]
+    joined = [" ".join(stroke) for stroke in strokes if len(stroke) > 1]
+    return WeeklyLine(LINE_WIDTH, LINE_HEIGHT, left, right, joined, points, scale, dates)
+
+
+def percent(figures: Figures) -> str:
+    """Rounded down, so that only everything is 100 %."""
+    return f"{figures.taken * 100 // figures.due} %" if figures.due else "–"
+
+
+def taken_of_due(figures: Figures) -> str:
+    if not figures.due:
+        return _("no doses")
+    return _("%(taken)s of %(due)s taken") % {"taken": figures.taken, "due": figures.due}
+
+
+def _in_full(figures: Figures) -> str:
+    return f"{taken_of_due(figures)} ({percent(figures)})" if figures.due else taken_of_due(figures)
+
+
+def span_in_words(period: Period) -> str:
+    return f"{day_in_words(period.start)} – {day_in_words(period.end)}"
+
+
+def _title(day: date, figures: Figures) -> str:
+    return f"{weekday(day.weekday())} {day_in_words(day)}: {_in_full(figures)}"
+
+
+def _of_week(line: Line) -> str:
+    return f"{span_in_words(line.period) if line.period else ''}: {_in_full(line.figures)}"
+
+
+def _level(figures: Figures) -> str:
+    if not figures.due:
+        return "none"
+    if not figures.taken:
+        return "0"
+    share = figures.taken / figures.due
+    return "4" if share == 1 else "3" if share >= 0.8 else "2" if share >= 0.5 else "1"
+
+
+def _place(day: date, start: date) -> tuple[int, int]:
+    column, row = divmod((day - start).days, 7)
+    return LEFT + column * STEP, TOP + row * STEP
+
+
+def _months(first: date, last: date, start: date, columns: int) -> Iterator[Label]:
+    """Above the column in which the month begins; the first one's name only where there is room before the next."""
+    begins = [first] + [day for day in _dates(first, last) if day.day == 1 and day != first]
+    found = [((day - start).days // 7, day) for day in begins]
+    for number, (column, day) in enumerate(found):
+        following = found[number + 1][0] if number + 1 < len(found) else columns
+        if following - column >= 2:
+            yield Label(LEFT + column * STEP, TOP - 6, str(MONTHS_3[day.month]).capitalize())
+
+
+def _week_of(day: date, week_start: int) -> date:
+    return day - timedelta(days=(day.isoweekday() - week_start) % 7)
+
+
+def _short(day: date) -> str:
+    return f"{day.month}/{day.day}"
+
+
+def _dates(first: date, last: date) -> Iterator[date]:
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))

@@ -1,0 +1,57 @@
+"""Secrets at rest: encrypted under the first of several keys, readable under all of them."""
+
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from users.signing_keys import signing_keys
+
+# Part of what the keys are derived by: another value would make every secret unreadable.
+_SALT, _PURPOSE = "medtrack.console.adapters", "second factors"
+
+
+class Undecryptable(Exception):
+    """The secret was encrypted under a key that is none of ours any more."""
+
+
+def encrypt(text: str) -> str:
+    return _keyring(_keys()).encrypt(text.encode()).decode()
+
+
+def decrypt(encrypted: str) -> str:
+    """Raises Undecryptable."""
+    return _decrypted(encrypted, _keys())
+
+
+def rotated(encrypted: str) -> str:
+    """The same secret under the first key; itself when it is there already. Raises Undecryptable."""
+    keys = _keys()
+    try:
+        _decrypted(encrypted, keys[:1])
+    except Undecryptable:
+        return encrypt(_decrypted(encrypted, keys))
+    return encrypted
+
+
+def _decrypted(encrypted: str, keys: tuple[str, ...]) -> str:
+    try:
+        return _keyring(keys).decrypt(encrypted.encode()).decode()
+    except InvalidToken as error:
+        raise Undecryptable from error
+
+
+def _keys() -> tuple[str, ...]:
+    """Those that are set, then those that were used before any was set."""
+    return (*settings.ENCRYPTION_KEYS, *signing_keys())
+
+
+@lru_cache(maxsize=8)
+def _keyring(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(_derived(key)) for key in keys])
+
+
+def _derived(key: str) -> bytes:
+    return urlsafe_b64encode(salted_hmac(_SALT, _PURPOSE, key, algorithm="sha256").digest())

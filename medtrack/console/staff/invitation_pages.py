@@ -1,0 +1,130 @@
+"""Where the link of an invitation leads: a name and a password, and from there to the second factor."""
+
+from typing import Any, cast
+
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
+from django import forms
+from django.contrib.auth import logout
+from django.contrib.auth.password_validation import password_validators_help_texts
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+from rest_framework.exceptions import APIException, ValidationError
+
+from medtrack.console.access import record_arrival
+from medtrack.console.models import Invitation
+from medtrack.console.sign_in.refusals import set_retry_after
+from medtrack.console.sign_in.views import in_the_admins_look
+from medtrack.console.staff.actions import Refused
+from medtrack.console.staff.invitation_links import invitation_of
+from medtrack.console.staff.invitations import InvitationOver, accept
+from medtrack.database.clock import database_now
+from users.models import User
+
+_TOKEN = "invitation"  # noqa: S105 - where the session keeps the link's token
+
+
+class AcceptForm(forms.Form):
+    name = forms.CharField(label=_("name"), max_length=100)
+    password = forms.CharField(label=_("password"), max_length=128, strip=False)
+    repeated = forms.CharField(label=_("password, once more"), max_length=128, strip=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if "password" in cleaned and "repeated" in cleaned and cleaned["password"] != cleaned["repeated"]:
+            self.add_error("repeated", _("The two passwords are not the same."))
+        return cleaned
+
+
+@in_the_admins_look
+@sensitive_post_parameters("password", "repeated")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation_page(request: HttpRequest) -> HttpResponse:
+    """The token goes from the address into the session, so that nothing on the page passes it on."""
+    if token := request.GET.get("token"):
+        invitation = invitation_of(token)
+        if invitation is None:
+            return _over(request, None)
+        request.session[_TOKEN] = token
+        return HttpResponseRedirect(request.path)
+    invitation = invitation_of(request.session.get(_TOKEN, ""))
+    if invitation is None or not _is_acceptable(invitation):
+        return _over(request, invitation)
+    if request.method != "POST":
+        return _page(request, invitation, AcceptForm(initial={"name": _known_name(invitation)}))
+    return _accept(request, invitation)
+
+
+def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    form = AcceptForm(request.POST)
+    if not form.is_valid():
+        return _page(request, invitation, form)
+    chosen = {name: form.cleaned_data[name] for name in ("name", "password")}
+    try:
+        with transaction.atomic():
+            user = accept(invitation=invitation, now=database_now(), **chosen)
+            record_arrival(
+                request,
+                staff_id=user.pk,
+                object_id=invitation.pk,
+                accepted=True,
+                roles=invitation.roles,
+                superuser=invitation.is_superuser,
+            )
+    except ValidationError as error:
+        for name, reasons in cast("dict[str, list[str]]", error.detail).items():
+            for reason in reasons:
+                form.add_error(name, str(reason))
+        return _page(request, invitation, form)
+    except InvitationOver:
+        return _over(request, Invitation.objects.filter(id=invitation.id).first())
+    except Refused as error:
+        return _page(request, invitation, form, refusal=error.detail)
+    except APIException as error:
+        response = _page(request, invitation, form, refusal=error.detail)
+        response.status_code = error.status_code
+        set_retry_after(response, error)
+        return response
+    return _sign_in(request, user)
+
+
+def _sign_in(request: HttpRequest, user: User) -> HttpResponse:
+    """By the password just chosen; allauth asks for the second factor of an account that has one."""
+    logout(request)
+    login = Login(user=user, redirect_url=resolve_url("admin:index"))
+    return cast(HttpResponse, perform_password_login(request, {"email": user.email}, login))
+
+
+def _is_acceptable(invitation: Invitation) -> bool:
+    return Invitation.objects.acceptable(now=database_now()).filter(id=invitation.id).exists()
+
+
+def _known_name(invitation: Invitation) -> str:
+    known = User.objects.active().with_email(invitation.email or "").exclude(email_verified_at=None)
+    return known.values_list("name", flat=True).first() or ""
+
+
+def _page(request: HttpRequest, invitation: Invitation, form: AcceptForm, refusal: Any = "") -> HttpResponse:
+    until = f"{invitation.expires_at:%Y-%m-%d %H:%M}"
+    context = {
+        "form": form,
+        "refusal": refusal,
+        "invitation": invitation,
+        "validity": gettext("This invitation works once, until %(until)s UTC.") % {"until": until},
+        "password_rules": password_validators_help_texts(),
+    }
+    return TemplateResponse(request, "console/invitation.html", context)
+
+
+def _over(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
+    """A link that does not work says why, and what to do now."""
+    status = 410 if invitation else 404
+    return TemplateResponse(
+        request, "console/invitation_over.html", {"invitation": invitation}, status=status
+    )

@@ -1,0 +1,193 @@
+"""Superusers' pages about the staff: who is, as what, with which second factor, and who is invited."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Prefetch, Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import get_language, gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from medtrack.console.access import record_access
+from medtrack.console.models import AccessLog, Invitation
+from medtrack.console.staff.actions import Refused, change_roles, forget_factors
+from medtrack.console.staff.invitation_links import link_of
+from medtrack.console.staff.invitations import invite, invite_again, mail_invitation, withdraw
+from medtrack.database.clock import database_now
+from users.models import User
+
+# Where the session keeps which invitation's link is to be shown once.
+_HANDOVER = "invitation_to_hand_over"
+ROLE_NAMES = {"support": _("support"), "clinician": _("clinician"), "operator": _("operator")}
+
+
+class RolesForm(forms.Form):
+    roles = forms.MultipleChoiceField(
+        label=_("roles"), required=False, widget=forms.CheckboxSelectMultiple, choices=()
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = Group.objects.order_by("name").values_list("name", flat=True)
+        self.fields["roles"].choices = [(name, ROLE_NAMES.get(name, name)) for name in names]  # type: ignore[attr-defined]
+
+
+class InviteForm(RolesForm):
+    email = forms.EmailField(label=_("e-mail"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    field_order = ("email", "roles")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["roles"].required = True
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def staff_list(request: HttpRequest) -> HttpResponse:
+    _superusers_only(request)
+    if request.method == "POST" and "again" in request.POST:
+        return _invite_again(request, _open_invitation(request.POST["again"]))
+    if request.method == "POST" and "withdraw" in request.POST:
+        return _withdraw(request, _open_invitation(request.POST["withdraw"]))
+    form = InviteForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            return _invite(request, **form.cleaned_data)
+        except Refused as error:
+            form.add_error("email", str(error.detail))
+        except ValidationError as error:
+            form.add_error("email", error)
+    return _staff_page(request, form)
+
+
+def _invite(request: HttpRequest, *, email: str, roles: list[str]) -> HttpResponse:
+    """Raises Refused, and ValidationError for an address that we do not take."""
+    language = get_language() or settings.LANGUAGE_CODE
+    with transaction.atomic():
+        invitation = invite(
+            email=email, roles=roles, by=cast(User, request.user), language=language, now=database_now()
+        )
+        _record(request, invitation.pk, invited=invitation.email, roles=invitation.roles)
+    return _send(request, invitation)
+
+
+def _invite_again(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            newer = invite_again(invitation=invitation, by=cast(User, request.user), now=database_now())
+            _record(request, newer.pk, invited=newer.email, roles=newer.roles, again=True)
+    except Refused as error:
+        messages.error(request, str(error.detail))
+        return HttpResponseRedirect(reverse("admin:staff"))
+    return _send(request, newer)
+
+
+def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    """By mail; where that is not possible, the next page shows the link, once."""
+    if mail_invitation(invitation):
+        return _back(request, _("The invitation was sent."))
+    request.session[_HANDOVER] = str(invitation.pk)
+    return HttpResponseRedirect(reverse("admin:staff"))
+
+
+def _withdraw(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    email = invitation.email
+    try:
+        with transaction.atomic():
+            withdraw(invitation=invitation, now=database_now())
+            _record(request, invitation.pk, withdrawn=email)
+    except Refused as error:
+        messages.error(request, str(error.detail))
+        return HttpResponseRedirect(reverse("admin:staff"))
+    return _back(request, _("The invitation was withdrawn; its link does not work any more."))
+
+
+def _open_invitation(pk: str) -> Invitation:
+    try:
+        return get_object_or_404(Invitation.objects.open(), pk=UUID(pk))
+    except ValueError as error:
+        raise Http404 from error
+
+
+def _staff_page(request: HttpRequest, form: InviteForm) -> HttpResponse:
+    factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
+    staff = (
+        User.objects.filter(Q(is_staff=True) | Q(is_superuser=True))
+        .prefetch_related("groups", Prefetch("authenticator_set", factors))
+        .order_by("email")
+    )
+    return _page(
+        request,
+        "console/staff_list.html",
+        title=_("Staff"),
+        form=form,
+        staff=staff,
+        invitations=Invitation.objects.open().order_by("email"),
+        now=database_now(),
+        handover=_handover(request),
+    )
+
+
+def _handover(request: HttpRequest) -> dict[str, str]:
+    pk = request.session.pop(_HANDOVER, None)
+    invitation = Invitation.objects.open().filter(pk=pk).first() if pk else None
+    if invitation is None:
+        return {}
+    text = gettext(
+        "No mail was sent. Give this link to %(email)s yourself, by a way that nobody else reads: "
+        "anyone who opens it becomes staff. It is not shown again."
+    )
+    return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    _superusers_only(request)
+    user = get_object_or_404(User, Q(is_staff=True) | Q(is_superuser=True), pk=user_id)
+    if request.method == "POST" and "forget" in request.POST:
+        with transaction.atomic():
+            forgotten = forget_factors(user=user)
+            _record(request, user.pk, forgotten_factors=forgotten.factors, ended_sessions=forgotten.sessions)
+        return _back(request, _("The second factor is forgotten; the next sign-in asks for another."))
+    held = sorted(user.groups.values_list("name", flat=True))
+    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": held})
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                change_roles(user=user, **form.cleaned_data)
+                _record(request, user.pk, roles=form.cleaned_data["roles"], before=held)
+            return _back(request, _("The roles were saved."))
+        except Refused as error:
+            form.add_error(None, str(error.detail))
+    factors = Authenticator.objects.filter(user=user).order_by("id")
+    return _page(
+        request, "console/staff_member.html", title=str(user), form=form, member=user, factors=factors
+    )
+
+
+def _superusers_only(request: HttpRequest) -> None:
+    if not (request.user.is_active and getattr(request.user, "is_superuser", False)):
+        raise PermissionDenied
+
+
+def _record(request: HttpRequest, object_id: UUID, **details: Any) -> None:
+    record_access(request, AccessLog.Action.ACT, object_id=object_id, **details)
+
+
+def _back(request: HttpRequest, message: Any) -> HttpResponse:
+    messages.success(request, message)
+    return HttpResponseRedirect(reverse("admin:staff"))
+
+
+def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    return TemplateResponse(request, template, admin.site.each_context(request) | context)

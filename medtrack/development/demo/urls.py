@@ -1,0 +1,5 @@
+from django.urls import path
+
+from medtrack.development.demo.views import phone
+
+urlpatterns = [path("phone/", phone)]

@@ -1,0 +1,83 @@
+"""The faults that can be armed for the next send requests, and the order in which they strike."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from enum import Enum, auto
+
+from medtrack.development.fcm import errors
+from medtrack.development.fcm.exchanges import Answer
+
+
+class Ending(Enum):
+    ANSWER = auto()
+    CLOSE = auto()
+    HANG = auto()
+
+
+@dataclass(slots=True, frozen=True)
+class Kind:
+    """`accepts`: FCM took the message, whatever the client gets to see of it."""
+
+    accepts: bool
+    ending: Ending
+    answer: Callable[[], Answer] | None = None
+
+
+KINDS = {
+    "429": Kind(False, Ending.ANSWER, errors.quota_exceeded),
+    "429-project": Kind(False, Ending.ANSWER, errors.project_quota_exceeded),
+    "500": Kind(False, Ending.ANSWER, errors.internal),
+    "503": Kind(False, Ending.ANSWER, errors.unavailable),
+    "404": Kind(False, Ending.ANSWER, errors.unregistered),
+    "401": Kind(False, Ending.ANSWER, errors.third_party_auth),
+    "close": Kind(False, Ending.CLOSE),
+    "hang": Kind(False, Ending.HANG),
+    "accept-then-503": Kind(True, Ending.ANSWER, errors.unavailable),
+    "accept-then-close": Kind(True, Ending.CLOSE),
+    "accept-then-hang": Kind(True, Ending.HANG),
+}
+
+
+@dataclass(slots=True)
+class Fault:
+    fault: str
+    times: int = 1
+    retry_after: float | None = None
+    token: str | None = None
+    seconds: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.fault]
+
+    def answer(self) -> Answer | None:
+        if self.kind.answer is None:
+            return None
+        answer = self.kind.answer()
+        if self.retry_after is None:
+            return answer
+        return replace(answer, headers=(*answer.headers, ("retry-after", f"{self.retry_after:g}")))
+
+
+class FaultQueue:
+    def __init__(self) -> None:
+        self._armed: list[Fault] = []
+
+    def arm(self, fault: Fault) -> None:
+        self._armed.append(fault)
+
+    def clear(self) -> None:
+        self._armed.clear()
+
+    def remaining(self) -> list[dict[str, object]]:
+        return [asdict(fault) for fault in self._armed]
+
+    def take(self, device: str | None, *, acceptable: bool) -> Fault | None:
+        """The first armed fault that fits. One that accepts waits for a message FCM would accept."""
+        for fault in self._armed:
+            if fault.token in (None, device) and (acceptable or not fault.kind.accepts):
+                fault.times -= 1
+                if fault.times == 0:
+                    self._armed.remove(fault)
+                return fault
+        return None

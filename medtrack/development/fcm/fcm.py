@@ -1,0 +1,187 @@
+"""What FCM accepts: one messages:send body in, either a refusal in FCM's words or none out.
+Pure functions; who is asking and which faults are armed is decided elsewhere."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medtrack.development.fcm import errors, schema
+from medtrack.development.fcm.errors import Violation
+from medtrack.development.fcm.exchanges import Answer
+
+Message = Mapping[str, Any]
+
+MAX_PAYLOAD_BYTES = 4096
+MAX_TOPIC_PAYLOAD_BYTES = 2048
+MAX_TTL_SECONDS = 2_419_200
+MAX_TOKEN_LENGTH = 4096
+MAX_COLLAPSE_ID_BYTES = 64
+
+_RESERVED_KEYS = ("from", "message_type", "gcm")
+_RESERVED_PREFIXES = ("google.", "gcm.")
+_TARGETS = ("token", "fid", "topic", "condition")
+_TOPIC = re.compile(r"(/topics/)?[a-zA-Z0-9\-_.~%]{1,900}")
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+@dataclass(slots=True, frozen=True)
+class Submission:
+    """A request body as FCM reads it. `text` is the message as JSON, or null when it cannot be read."""
+
+    message: Message
+    text: bytes
+    validate_only: bool
+    refusal: Answer | None
+
+    @property
+    def device(self) -> str | None:
+        device = self.message.get("token") or self.message.get("fid")
+        return device if isinstance(device, str) else None
+
+
+def read(body: bytes) -> Submission:
+    try:
+        content = _DECODE(body.decode())
+        message = content.get("message") if isinstance(content, dict) else None
+        # Encoding also refuses half a surrogate pair, which JSON can spell and UTF-8 cannot.
+        text = _ENCODE(message if isinstance(message, dict) else None).encode()
+    except (ValueError, RecursionError):
+        refusal = errors.unreadable([Violation("", "Invalid JSON payload received. Unexpected token.")])
+        return Submission({}, b"null", False, refusal)
+    if not isinstance(content, dict):
+        reason = 'Invalid JSON payload received. Unknown name "": Root element must be a message.'
+        return Submission({}, b"null", False, errors.unreadable([Violation("", reason)]))
+    readable = message if isinstance(message, dict) else {}
+    validate_only = content.get("validate_only", content.get("validateOnly")) in (True, "true")
+    return Submission(readable, text, validate_only, _refusal(content, len(body)))
+
+
+def _refusal(content: Message, body_bytes: int) -> Answer | None:
+    problems: list[Violation] = []
+    schema.SEND_REQUEST(content, "", problems)
+    if problems:
+        return errors.unreadable(problems)
+    message = content.get("message")
+    if not message:
+        return errors.invalid_argument(Violation("message", "The message is not set."))
+    for rule in _RULES:
+        if refusal := rule(message):
+            return refusal
+    # Keys and values cannot be larger than the body they came in.
+    return _oversized(message) if body_bytes > MAX_TOPIC_PAYLOAD_BYTES else None
+
+
+def _target(message: Message) -> Answer | None:
+    targets = [name for name in _TARGETS if message.get(name) is not None]
+    if len(targets) == 1:
+        return None
+    if not targets:
+        return errors.invalid_argument(Violation("message", "Recipient of the message is not set."))
+    reason = (
+        f"Invalid value at 'message' (oneof), oneof field 'target' is already set. Cannot set '{targets[1]}'"
+    )
+    return errors.unreadable([Violation("message", reason)])
+
+
+def _topic(message: Message) -> Answer | None:
+    topic, condition = message.get("topic"), message.get("condition")
+    if topic is not None and not _TOPIC.fullmatch(topic):
+        return errors.invalid_argument(Violation("message.topic", f"Invalid topic name: {topic}"))
+    if condition is not None and not condition.strip():
+        return errors.invalid_argument(
+            Violation("message.condition", "Invalid condition expression provided.")
+        )
+    return None
+
+
+def _data(message: Message) -> Answer | None:
+    for path, holder in (("message", message), ("message.android", message.get("android") or {})):
+        for key in holder.get("data") or ():
+            if key in _RESERVED_KEYS or key.startswith(_RESERVED_PREFIXES):
+                return errors.invalid_argument(Violation(f"{path}.data", f"Invalid data payload key: {key}"))
+    return None
+
+
+def _ttl(message: Message) -> Answer | None:
+    ttl = (message.get("android") or {}).get("ttl")
+    if ttl is None or 0 <= schema.duration_seconds(ttl) <= MAX_TTL_SECONDS:
+        return None
+    reason = f"Invalid time to live: {ttl}. It must be between 0 and {MAX_TTL_SECONDS} seconds."
+    return errors.invalid_argument(Violation("message.android.ttl", reason))
+
+
+def _apns_headers(message: Message) -> Answer | None:
+    headers = (message.get("apns") or {}).get("headers") or {}
+    for name, (is_good, reason) in _APNS_HEADERS.items():
+        if name in headers and not is_good(headers[name]):
+            violation = Violation(f"message.apns.headers.{name}", f"Invalid {name}: {headers[name]}")
+            return errors.invalid_argument(violation, errors.apns_error(reason))
+    return None
+
+
+_APNS_HEADERS: dict[str, tuple[Callable[[str], object], str]] = {
+    "apns-collapse-id": (lambda value: len(value.encode()) <= MAX_COLLAPSE_ID_BYTES, "BadCollapseId"),
+    "apns-expiration": (re.compile(r"\d{1,12}").fullmatch, "BadExpirationDate"),
+    "apns-priority": (("1", "5", "10").__contains__, "BadPriority"),
+}
+
+
+def _device(message: Message) -> Answer | None:
+    field = "token" if message.get("token") is not None else "fid"
+    device = message.get(field)
+    if device is None:
+        return None
+    if not 0 < len(device) <= MAX_TOKEN_LENGTH or device.startswith("invalid-"):
+        return errors.invalid_argument(Violation(f"message.{field}", errors.INVALID_TOKEN))
+    for prefix, refusal in _DEVICES.items():
+        if device.startswith(prefix):
+            return refusal()
+    return None
+
+
+_DEVICES = {
+    "unregistered-": errors.unregistered,
+    "sender-mismatch-": errors.sender_mismatch,
+    "malformed-": errors.malformed_token,
+}
+
+_RULES = (_target, _topic, _data, _ttl, _apns_headers, _device)
+
+
+def _oversized(message: Message) -> Answer | None:
+    is_topic = message.get("topic") is not None or message.get("condition") is not None
+    limit = MAX_TOPIC_PAYLOAD_BYTES if is_topic else MAX_PAYLOAD_BYTES
+    for platform, size in _payload_sizes(message):
+        if size > limit:
+            return errors.invalid_argument(Violation("message", f"{platform} message is too big"))
+    return None
+
+
+def _payload_sizes(message: Message) -> list[tuple[str, int]]:
+    data, shown = message.get("data") or {}, message.get("notification") or {}
+    android, apns = message.get("android") or {}, message.get("apns") or {}
+    webpush = message.get("webpush") or {}
+    merged = {**shown, **(android.get("notification") or {})}
+    return [
+        ("Android", _bytes(android.get("data") or data) + _bytes(merged)),
+        ("APNs", _bytes(data) + _bytes(apns.get("payload") or shown)),
+        ("Web push", _bytes(webpush.get("data") or data) + _bytes(webpush.get("notification") or shown)),
+    ]
+
+
+def _bytes(value: object) -> int:
+    """Keys and values, without the JSON around them."""
+    if isinstance(value, Mapping):
+        return sum(len(key.encode()) + _bytes(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(map(_bytes, value))
+    return len(str(value).encode())

@@ -1,0 +1,206 @@
+"""HTTP/2: many requests at a time on a connection, flow control in both directions."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+from hpack import hpack
+from hpack.huffman_table import decode_huffman
+
+from medtrack.development.fcm.exchanges import Answer, Exchange, Request
+
+Handle = Callable[[Request, Exchange], None]
+
+MAX_CONCURRENT_STREAMS = 100
+_WINDOW_BYTES = 1 << 20
+# Header rules are for proxies; a client that breaks them here gets a 404 or a 401.
+_CONFIGURATION = H2Configuration(
+    client_side=False,
+    header_encoding=None,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+)
+
+# Most clients send the kilobyte of access token literally with every request, and decoding it in
+# Python takes longer than everything else together.
+_decode_huffman = functools.lru_cache(256)(decode_huffman)
+vars(hpack)["decode_huffman"] = lambda data: _decode_huffman(bytes(data))
+
+
+class Http2Session:
+    def __init__(self, transport: asyncio.Transport, handle: Handle) -> None:
+        self._connection = _Connection(_CONFIGURATION)
+        self._transport = transport
+        self._handle = handle
+        self._exchanges: dict[int, _Http2Exchange] = {}
+        self._unsent: dict[int, bytes] = {}
+        self._flush_is_due = False
+        self._connection.initiate_connection()
+        self._connection.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES})
+        self._connection.increment_flow_control_window(16 * _WINDOW_BYTES)
+        self._flush()
+
+    def receive(self, data: bytes) -> None:
+        try:
+            for event in self._connection.receive_data(data):
+                self._react(event)
+        except ProtocolError:
+            self.shut_down()
+        self._flush()
+
+    def _react(self, event: Event) -> None:
+        match event:
+            case RequestReceived():
+                self._open(event)
+            case DataReceived():
+                self._take_data(event)
+            case StreamEnded():
+                self._dispatch(event.stream_id)
+            case StreamReset():
+                self._forget(event.stream_id)
+            case WindowUpdated() | RemoteSettingsChanged():
+                self._send_unsent()
+            case ConnectionTerminated():
+                self.shut_down()
+
+    def _open(self, event: RequestReceived) -> None:
+        stream_id = event.stream_id
+        if len(self._exchanges) >= MAX_CONCURRENT_STREAMS:
+            self._connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        self._exchanges[stream_id] = _Http2Exchange(self, stream_id, dict(event.headers))
+
+    def _take_data(self, event: DataReceived) -> None:
+        self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        if (exchange := self._exchanges.get(event.stream_id)) and event.data:
+            exchange.body.append(event.data)
+
+    def _dispatch(self, stream_id: int) -> None:
+        if exchange := self._exchanges.get(stream_id):
+            self._handle(exchange.request(), exchange)
+
+    def _forget(self, stream_id: int) -> None:
+        self._unsent.pop(stream_id, None)
+        if exchange := self._exchanges.pop(stream_id, None):
+            exchange.gone = True
+
+    def write_answer(self, stream_id: int, answer: Answer) -> bool:
+        headers = [
+            (":status", str(answer.status)),
+            ("content-type", "application/json; charset=UTF-8"),
+            *answer.headers,
+        ]
+        try:
+            self._connection.send_headers(stream_id, headers)
+            self._send_body(stream_id, answer.body)
+        except ProtocolError:
+            return False
+        finally:
+            self._schedule_flush()
+        return True
+
+    def _send_body(self, stream_id: int, body: bytes) -> None:
+        """Sends as much as the client's window allows and keeps the rest until it opens further."""
+        while True:
+            window = self._connection.local_flow_control_window(stream_id)
+            size = min(len(body), window, self._connection.max_outbound_frame_size)
+            is_last = size == len(body)
+            if size <= 0 and not is_last:
+                self._unsent[stream_id] = body
+                return
+            self._connection.send_data(stream_id, body[:size], end_stream=is_last)
+            if is_last:
+                self._exchanges.pop(stream_id, None)
+                return
+            body = body[size:]
+
+    def _send_unsent(self) -> None:
+        waiting, self._unsent = self._unsent, {}
+        for stream_id, body in waiting.items():
+            self._send_body(stream_id, body)
+
+    def reset(self, stream_id: int) -> None:
+        self._forget(stream_id)
+        self._connection.reset_stream(stream_id, ErrorCodes.CANCEL)
+        self._schedule_flush()
+
+    def lost(self) -> None:
+        for stream_id in list(self._exchanges):
+            self._forget(stream_id)
+
+    def shut_down(self) -> None:
+        if not self._transport.is_closing():
+            self.lost()
+            self._connection.close_connection()
+            self._flush()
+            self._transport.close()
+
+    def _schedule_flush(self) -> None:
+        """Answers given in one turn of the loop leave in one TLS record."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        data = self._connection.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+
+class _Connection(H2Connection):
+    @property
+    def open_inbound_streams(self) -> int:
+        """Zero, because h2 ends the whole connection when there are too many, where FCM refuses the
+        stream: the session does that. Counting is kept for what it does aside, dropping old streams."""
+        if len(self.streams) > 4 * MAX_CONCURRENT_STREAMS:
+            self._open_streams(1)
+        return 0
+
+
+class _Http2Exchange(Exchange):
+    def __init__(self, session: Http2Session, stream_id: int, headers: dict[bytes, bytes]) -> None:
+        self.gone = False
+        self.body: list[bytes] = []
+        self._session = session
+        self._stream_id = stream_id
+        self._headers = headers
+
+    def request(self) -> Request:
+        return Request(
+            method=self._headers.get(b":method", b"").decode("latin-1"),
+            path=self._headers.get(b":path", b"").decode("latin-1"),
+            authorization=self._headers.get(b"authorization", b"").decode("latin-1"),
+            body=b"".join(self.body),
+        )
+
+    def answer(self, answer: Answer) -> bool:
+        if self.gone:
+            return False
+        self.gone = True
+        return self._session.write_answer(self._stream_id, answer)
+
+    def drop(self) -> None:
+        if not self.gone:
+            self._session.reset(self._stream_id)
+
+    def close_connection(self) -> None:
+        if not self.gone:
+            self._session.shut_down()

@@ -1,0 +1,210 @@
+"""What the stand-in is to pages: a browser's push service, which keeps what comes while nobody listens."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
+
+import pytest
+
+from medtrack.development.fcm import browsers
+from medtrack.development.fcm.browsers import Mailboxes
+from medtrack.development.fcm.process import FcmStandin
+from medtrack.development.fcm.tests.test_fcm_standin import access_token
+from medtrack.development.fcm.tests.test_fcm_standin import send as send_message
+
+ORIGIN = "http://localhost:8000"
+NOW = 1_000_000.0
+
+
+def push(text: str, *, token: str = "web-ana", ttl: str = "600") -> dict[str, Any]:
+    return {
+        "token": token,
+        "notification": {"title": text, "body": "One dose is waiting for you."},
+        "data": {"kind": "due", "notification_id": "n1"},
+        "webpush": {"headers": {"TTL": ttl}, "notification": {"tag": "t1", "renotify": True}},
+    }
+
+
+class Page:
+    """Hears what a page would."""
+
+    def __init__(self) -> None:
+        self.events: list[bytes] = []
+
+    def __call__(self, event: bytes) -> None:
+        self.events.append(event)
+
+    @property
+    def ids(self) -> list[int]:
+        return [int(event.split(b"\n")[0].removeprefix(b"id: ")) for event in self.events]
+
+    @property
+    def titles(self) -> list[str]:
+        said = [json.loads(event.split(b"\ndata: ")[1]) for event in self.events]
+        return [message["notification"]["title"] for message in said]
+
+
+@pytest.fixture
+def mailboxes() -> Mailboxes:
+    mailboxes = Mailboxes()
+    mailboxes.listen("web-ana", (page := Page()), after=0, now=NOW)
+    mailboxes.stop_listening("web-ana", page)
+    return mailboxes
+
+
+def heard(mailboxes: Mailboxes, *, after: int = 0, now: float = NOW) -> Page:
+    page = Page()
+    mailboxes.listen("web-ana", page, after=after, now=now)
+    mailboxes.stop_listening("web-ana", page)
+    return page
+
+
+def test_a_page_hears_what_comes_while_it_listens_and_what_came_before(mailboxes):
+    page = Page()
+    mailboxes.put(push("before"), now=NOW)
+    mailboxes.listen("web-ana", page, after=0, now=NOW)
+    mailboxes.put(push("while"), now=NOW)
+    mailboxes.put(push("for another", token="web-ben"), now=NOW)
+    assert page.titles == ["before", "while"]
+    assert page.ids == sorted(set(page.ids))
+
+
+def test_what_a_page_had_is_not_kept(mailboxes):
+    mailboxes.put(push("first"), now=NOW)
+    mailboxes.put(push("second"), now=NOW)
+    (first, _second) = heard(mailboxes).ids
+    assert heard(mailboxes, after=first).titles == ["second"]
+    assert heard(mailboxes).titles == ["second"]
+
+
+def test_what_is_out_of_date_is_not_kept(mailboxes):
+    mailboxes.put(push("short", ttl="60"), now=NOW)
+    mailboxes.put(push("at once or never", ttl="0"), now=NOW)
+    mailboxes.put(push("long", ttl="600"), now=NOW)
+    assert heard(mailboxes, now=NOW + 61).titles == ["long"]
+
+
+def test_a_silent_push_has_no_notification(mailboxes):
+    mailboxes.put({"token": "web-ana", "data": {"kind": "withdraw", "tag": "t1"}}, now=NOW)
+    (event,) = heard(mailboxes).events
+    assert json.loads(event.split(b"\ndata: ")[1]) == {"data": {"kind": "withdraw", "tag": "t1"}}
+
+
+def test_neither_messages_nor_browsers_pile_up(mailboxes, monkeypatch):
+    monkeypatch.setattr(browsers, "MAX_KEPT", 3)
+    monkeypatch.setattr(browsers, "MAX_BROWSERS", 2)
+    for number in range(5):
+        mailboxes.put(push(str(number)), now=NOW)
+    assert heard(mailboxes).titles == ["2", "3", "4"]
+    mailboxes.put(push("kept"), now=NOW)
+    for number in range(2):
+        mailboxes.listen(f"web-{number}", Page(), after=0, now=NOW)
+    assert heard(mailboxes).titles == []
+
+
+@pytest.fixture
+def token() -> str:
+    """The stand-in is the whole session's, and so is what it keeps."""
+    return f"web-{uuid4()}"
+
+
+@contextmanager
+def asking(
+    standin: FcmStandin, path: str, *, method: str = "GET", origin: str | None = ORIGIN, **headers: str
+) -> Iterator[HTTPResponse]:
+    connection = HTTPConnection(urlsplit(standin.browser_url).netloc, timeout=20)
+    try:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=given | ({"Origin": origin} if origin else {}))
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def pushes_to(token: str, **query: str) -> str:
+    return f"/pushes?{urlencode({'token': token, **query})}"
+
+
+def next_event(answer: HTTPResponse) -> dict[str, str]:
+    """The next event that carries data."""
+    fields: dict[str, str] = {}
+    while True:
+        line = answer.readline().decode().rstrip("\n")
+        if not line and "data" in fields:
+            return fields
+        name, _, value = line.partition(": ")
+        fields[name] = value
+
+
+def send(standin: FcmStandin, message: dict[str, Any]) -> None:
+    assert send_message(standin, "HTTP/1.1", access_token(standin), message).status == 200
+
+
+def test_a_push_that_fcm_accepts_reaches_the_page(fcm, token):
+    with asking(fcm, pushes_to(token)) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        send(fcm, push("Time for your medicine", token=token))
+        first = next_event(answer)
+    assert json.loads(first["data"]) == {
+        "data": {"kind": "due", "notification_id": "n1"},
+        "notification": {
+            "title": "Time for your medicine",
+            "body": "One dose is waiting for you.",
+            "tag": "t1",
+            "renotify": True,
+        },
+    }
+    send(fcm, push("While away", token=token))
+    for path, headers in (
+        (pushes_to(token), {"Last_Event_ID": first["id"]}),
+        (pushes_to(token, after=first["id"]), {}),
+    ):
+        with asking(fcm, path, **headers) as answer:
+            assert "While away" in next_event(answer)["data"]
+
+
+def test_the_page_hears_nothing_of_what_fcm_refuses(fcm, token):
+    with asking(fcm, pushes_to(token)) as answer:
+        fcm.arm("503")
+        assert send_message(fcm, "HTTP/1.1", access_token(fcm), push("refused", token=token)).status == 503
+        send(fcm, push("accepted", token=token))
+        assert "accepted" in next_event(answer)["data"]
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "https://evil.example.org", "http://localhost.evil.example.org", "http://[", ""]
+)
+def test_no_page_from_elsewhere_may_listen(fcm, token, origin):
+    with asking(fcm, pushes_to(token), origin=origin) as answer:
+        assert answer.status == 403
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/standin", 404),
+        ("POST", "/pushes?token=a", 405),
+        ("OPTIONS", "/pushes?token=a", 405),
+        ("GET", "/pushes", 400),
+        ("GET", "/pushes?token=", 400),
+    ],
+)
+def test_there_is_nothing_else(fcm, method, path, status):
+    with asking(fcm, path, method=method) as answer:
+        assert answer.status == status
+
+
+@pytest.mark.parametrize("after", ["", "x", "-1", "9" * 5000, "²"])
+def test_a_strange_last_id_is_none(fcm, token, after):
+    with asking(fcm, pushes_to(token, after=after)) as answer:
+        assert answer.status == 200
+        send(fcm, push("still there", token=token))
+        assert "still there" in next_event(answer)["data"]

@@ -1,0 +1,82 @@
+"""Serializer fields whose written form is part of the contract. Python reads more forms than the contract has."""
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+_WALL_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_DATE = re.compile(r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(Z|[+-][0-9]{2}:[0-9]{2})")
+_QUANTITY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{_WALL_TIME.pattern}$", "example": "08:00"})
+class WallTimeField(serializers.TimeField):
+    """A wall clock time of day, `HH:MM`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="%H:%M", input_formats=["%H:%M"], **kwargs)
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not _is(_WALL_TIME, value):
+            self.fail("invalid", format="HH:MM")
+        return super().to_internal_value(value)
+
+
+class CalendarDateField(serializers.DateField):
+    """A local date, `YYYY-MM-DD`, of the years 1900 to 2199."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not _is(_DATE, value):
+            self.fail("invalid", format="YYYY-MM-DD")
+        return super().to_internal_value(value)
+
+
+class InstantField(serializers.DateTimeField):
+    """An RFC 3339 instant with its offset: a wall clock without one would be anybody's guess."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not _is(_INSTANT, value):
+            self.fail("invalid", format="YYYY-MM-DDThh:mm:ssZ")
+        return super().to_internal_value(value)
+
+
+class LocalInstantField(serializers.DateTimeField):
+    """An instant as it reads in the zone of the value, RFC 3339 with that offset."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+    def to_representation(self, value: datetime) -> str:
+        # RFC 3339 knows no seconds of an offset; before the 1970s some zones had them.
+        offset = (value.utcoffset() or timedelta()) / timedelta(minutes=1)
+        return value.astimezone(timezone(timedelta(minutes=round(offset)))).isoformat()
+
+
+@extend_schema_field({"type": "string", "pattern": f"^{_QUANTITY.pattern}$", "example": "1.5"})
+class QuantityField(serializers.DecimalField):
+    """An amount of medicine as a decimal string, more than zero, without trailing zeros."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=9, decimal_places=3, normalize_output=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not _is(_QUANTITY, data) or not data.strip("0."):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class IdField(serializers.UUIDField):
+    """A UUID that a client made, as text."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+def _is(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None

@@ -1,0 +1,126 @@
+"""Who may do what: every operation of the schema, tried by its owner and by everybody else."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from medtrack.database.clock import database_now
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.belongings import CANARY, Belongings, Rows, all_rows, belongings_of, undone
+from medtrack.tests.support.builders import PASSWORD, person, session_of
+from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, call, path_of, send
+from users.actions import Credentials, log_in, log_out
+from users.models import User
+from users.tokens import access_token
+
+# An id that a client makes up is taken when anybody has it; any other must name something of the caller's.
+MADE_UP = {"id", "event_id"}
+SIGNED_IN = [operation for operation in OPERATIONS if not operation.is_open]
+
+
+@pytest.fixture
+def anas(ana: Credentials) -> Belongings:
+    return belongings_of(ana)
+
+
+def test_the_owner_may_do_everything(anas: Belongings, subtests: pytest.Subtests) -> None:
+    heard = ""
+    for operation in OPERATIONS:
+        with subtests.test(operation.id), undone():
+            response = call(Client(anas.credentials), operation, anas)
+            assert response.status_code < 300, response.content
+            heard += response.content.decode()
+    words = ("person", "medicine", "dosage", "memo", "unit", "strength", "note", "install", "version")
+    assert not [word for word in words if f"{CANARY}{word}" not in heard], "no answer could have leaked these"
+
+
+@pytest.mark.parametrize("is_staff", [False, True])
+def test_a_stranger_finds_nothing_and_changes_nothing(
+    anas: Belongings, subtests: pytest.Subtests, is_staff: bool
+) -> None:
+    owned = all_rows()
+    cleo = person("Cleo")
+    cleos = belongings_of(cleo, "zzstranger")
+    User.objects.filter(id=cleo.user.id).update(is_staff=is_staff, is_superuser=is_staff)
+    stranger = Client(cleo)
+    for operation in OPERATIONS:
+        with subtests.test(operation.id), undone():
+            response = call(stranger, operation, cleos)
+            assert response.status_code < 300, response.content
+            assert_nothing_of_anas(response, owned)
+        if operation.path_ids:
+            with subtests.test(f"{operation.id}: a foreign path"), undone():
+                response = send(stranger, operation, path_of(operation, anas), body_of(operation, cleos))
+                assert response.status_code == 404
+                assert_nothing_of_anas(response, owned)
+        for field in operation.body_ids:
+            with subtests.test(f"{operation.id}: a foreign {field}"), undone():
+                before = all_rows()
+                body = (body_of(operation, cleos) or {}) | {field: foreign_id(operation, field, anas)}
+                response = send(stranger, operation, path_of(operation, cleos), body)
+                assert response.status_code == (409 if field in MADE_UP else 404)
+                assert CANARY not in response.content.decode()
+                assert all_rows() == before
+
+
+def foreign_id(operation: Operation, field: str, anas: Belongings) -> str:
+    if field == "event_id":
+        return str(anas.taken.events.get().id)
+    if field == "id":
+        made: dict[str, Any] = {
+            "createMedication": anas.medication,
+            "cloneMedication": anas.medication,
+            "createSchedule": anas.schedule,
+            "logIntake": anas.intake,
+        }
+        return str(made[operation.id].id)
+    if field == "end_session":
+        return str(session_of(anas.user).id)
+    return str((body_of(operation, anas) or {})[field])
+
+
+def assert_nothing_of_anas(response: Any, owned: Rows) -> None:
+    assert CANARY not in response.content.decode()
+    now = all_rows()
+    assert {key: now.get(key) for key in owned} == owned
+
+
+@pytest.fixture(params=["a revoked session", "an expired token", "somebody else's signature", "no token"])
+def outsider(request: pytest.FixtureRequest, anas: Belongings) -> Client:
+    """Somebody with what is left of Ana's sign-in."""
+    client, session = Client(), session_of(anas.user)
+    now = timezone.now()
+    old = access_token(user_id=anas.user.id, session_id=session.id, now=now - timedelta(days=1))
+    if request.param == "a revoked session":
+        ended = log_in(email=anas.user.email or "", password=PASSWORD, now=now)
+        log_out(session=session_of(anas.user), now=database_now())
+        client = Client(ended)
+    elif request.param == "an expired token":
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {old}")
+    elif request.param == "somebody else's signature":
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {anas.credentials.access[:-4]}AAAA")
+    return client
+
+
+def test_without_a_living_session_nothing_is_said_and_nothing_changes(
+    anas: Belongings, outsider: Client, subtests: pytest.Subtests
+) -> None:
+    before = all_rows()
+    for operation in SIGNED_IN:
+        with subtests.test(operation.id):
+            response = call(outsider, operation, anas)
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"] == 'Bearer realm="medtrack"'
+            assert CANARY not in response.content.decode()
+            assert all_rows() == before
+
+
+def test_signing_in_needs_no_session(anas: Belongings, subtests: pytest.Subtests) -> None:
+    stale = Client()
+    stale.credentials(HTTP_AUTHORIZATION="Bearer stale")
+    for operation in OPERATIONS:
+        if operation.is_open:
+            with subtests.test(operation.id), undone():
+                assert call(stale, operation, anas).status_code < 300

@@ -1,0 +1,80 @@
+"""The main job from end to end on real processes: a dose falls due and its push reaches FCM."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from medtrack.tests.support.builders import PASSWORD
+from medtrack.tests.support.house import House, eventually
+from medtrack.tests.support.ledger import Comparison, compare
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with House(tmp_path) as house:
+        yield house
+
+
+def sign_in(house: House) -> str:
+    """Signs up, and then in, as a phone does."""
+    person = {"email": "ana@example.com", "password": PASSWORD, "timezone": "Asia/Seoul", "language": "en"}
+    house.api("POST", "auth/signup", person)
+    credentials = {"email": person["email"], "password": PASSWORD, "device_name": "Pixel"}
+    return str(house.api("POST", "auth/login", credentials)["access"])
+
+
+def schedule(house: House, token: str, medicine: str, at: str) -> str:
+    medication = house.api("POST", "medications", {"name": medicine}, token=token)
+    path = f"medications/{medication['id']}/schedules"
+    return str(house.api("POST", path, {"scheduled_time": at}, token=token)["id"])
+
+
+def next_minute() -> datetime:
+    """The next full minute in Seoul that leaves time to prepare."""
+    soon = datetime.now(UTC) + timedelta(seconds=8)
+    return soon.replace(second=0, microsecond=0) + timedelta(hours=9, minutes=1)
+
+
+def test_from_signing_up_to_the_push_the_answer_and_no_follow_up(house: House) -> None:
+    house.open()
+    house.start("worker")
+    house.start("beat")
+    token = sign_in(house)
+    due = next_minute()
+    at = due.strftime("%H:%M")
+    for medicine in ("Metformin", "Aspirin"):
+        schedule(house, token, medicine, at)
+    house.api("POST", "devices", {"token": "ana-phone", "platform": "android"}, token=token)
+    day = house.api("GET", f"doses?date={due.date()}", token=token)
+    assert [dose["scheduled_time"] for dose in day["results"]] == [at, at]
+
+    eventually(house.pushes)
+    (push,) = house.pushes()
+    assert push["token"] == "ana-phone"
+    assert set(push["data"]["dose_ids"].split(",")) == {dose["id"] for dose in day["results"]}
+    eventually(lambda: not house.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
+
+    taken, open_ = day["results"]
+    answer = house.api("POST", f"doses/{taken['id']}/take", {}, token=token)
+    assert (answer["status"], answer["taken_at"] is not None) == ("taken", True)
+
+    # As if the follow-up interval had passed: the open dose is followed up, the taken one is not.
+    house.rows(
+        "UPDATE dose_logs SET due_at = due_at - interval '10 min', answer_by = answer_by - interval '10 min'"
+    )
+    house.rows(
+        "UPDATE notification_logs SET send_at = send_at - interval '10 min', sent_at = sent_at - interval '10 min'"
+    )
+    eventually(lambda: len(house.pushes()) > 1)
+    follow_up = house.pushes()[1]
+    assert (follow_up["data"]["kind"], follow_up["data"]["dose_ids"]) == ("follow_up", open_["id"])
+    assert house.rows("SELECT count(*) FROM dose_events")[0]["count"] == 1
+    eventually(lambda: not house.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
+    assert house.violations() == []
+    sessions = house.rows(
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert {row["usename"] for row in sessions} == {"medtrack_web", "medtrack_engine"}
+    assert compare(house.fcm.ledger(), house.rows) == Comparison([], [], 0, [], [])

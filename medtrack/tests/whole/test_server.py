@@ -1,0 +1,178 @@
+"""What only a real web server sees: bytes on a socket. Nothing here names the server, which may be another one day."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medtrack.tests.support.api import assert_in_schema
+from medtrack.tests.support.builders import PASSWORD
+from medtrack.tests.support.house import House
+
+PERSON = {"email": "ana@example.com", "password": PASSWORD}
+SMALL, LARGE = b'{"name": "Metformin"}', b'{"name": "' + b"x" * 10_000_000 + b'"}'
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("house")) as house:
+        house.open()
+        yield house
+
+
+@pytest.fixture(scope="module")
+def token(house: House) -> str:
+    return str(house.api("POST", "auth/signup", PERSON)["access"])
+
+
+def answer_to(house: House, request: bytes) -> tuple[int, bytes]:
+    """The status and the body; 0 when the server just hangs up."""
+    with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+        # A server may answer and close before it has read everything.
+        with suppress(ConnectionError):
+            connection.sendall(request)
+        response = HTTPResponse(connection)
+        try:
+            response.begin()
+            return response.status, response.read()
+        except (ConnectionError, OSError, ValueError):
+            return 0, b""
+        except Exception as error:
+            if type(error).__module__ == "http.client":
+                return 0, b""
+            raise
+
+
+def posted(token: str, *headers: str, body: bytes) -> bytes:
+    head = [
+        "POST /api/v1/medications HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Authorization: Bearer {token}",
+        *headers,
+        "Connection: close",
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def chunked(body: bytes, size: int = 65_536) -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
+
+
+def checked(status: int, body: bytes) -> Any:
+    said = json.loads(body)
+    assert_in_schema("POST", "/api/v1/medications", status, said)
+    return said
+
+
+def test_a_body_in_chunks_is_read(house: House, token: str) -> None:
+    request = posted(token, "Transfer-Encoding: chunked", body=chunked(SMALL, size=5))
+    status, body = answer_to(house, request)
+    assert (status, checked(status, body)["name"]) == (201, "Metformin")
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_a_body_that_is_too_large_is_refused(house: House, token: str, in_chunks: bool) -> None:
+    if in_chunks:
+        request = posted(token, "Transfer-Encoding: chunked", body=chunked(LARGE))
+    else:
+        request = posted(token, f"Content-Length: {len(LARGE)}", body=LARGE)
+    status, body = answer_to(house, request)
+    # The rest of the body may push the answer off the line.
+    assert status in (413, 0)
+    assert not body or checked(status, body)["type"] == "RequestTooLarge"
+    assert house.rows("SELECT 1 FROM medications WHERE length(name) > 200") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("GET /api/v1/%00", "GET /api/v1/me%00", "GET /api/v1/doses/%00/trace", "GET /api/v1/%ff%fe"),
+        *("GET /api/v1/../v1/nowhere", "GET //api/v1/me", "GET /api/v1/me/", "DELETE /api/v1/%2e%2e/me"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_a_problem_on_the_wire_too(house: House, line: str) -> None:
+    status, body = answer_to(
+        house, f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    )
+    assert status == 404
+    if "/api/v1/" in line.split()[1][:8]:
+        assert json.loads(body)["type"] == "NotFound"
+
+
+@pytest.mark.parametrize("host", ["evil.example.org", "", "a b", "localhost:99999999999"])
+def test_a_host_that_is_not_ours_is_refused(house: House, host: str) -> None:
+    request = f"GET /api/v1/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert answer_to(house, request.encode())[0] in (400, 401)
+
+
+def test_head_has_no_body(house: House, token: str) -> None:
+    request = f"HEAD /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+        connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+        said = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, body = said.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == b""
+
+
+BROKEN = {
+    "a line that is none": b"\0\1\2\3\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "another protocol": b"\x16\x03\x01\x02\x00\x01\x00",
+    "a line of 100 kB": b"GET /api/v1/" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a query of 100 kB": b"GET /api/v1/me?" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a header of 1 MB": b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
+    "10,000 headers": b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 10_000 + b"\r\n",
+    "a NUL in a header": b"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \0\r\n\r\n",
+    "a length that is none": b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: 0\r\nContent-Length: 5\r\n\r\nhello"
+    ),
+    "a length and chunks": (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    ),
+    "a chunk of no size": (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+    ),
+    "an encoding of no name": (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: gzip, nonsense\r\n\r\n{}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_hardly_http_is_refused_and_the_server_lives_on(house: House, name: str) -> None:
+    status, body = answer_to(house, BROKEN[name])
+    assert status == 0 or 400 <= status < 500 or (status == 501 and "encoding" in name)
+    assert b"Traceback" not in body
+    assert house.answers("livez")
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_defect(house: House, token: str) -> None:
+    for headers, body in (
+        (("Content-Length: 1000",), SMALL[:-5]),
+        (("Transfer-Encoding: chunked",), chunked(SMALL)[:10]),
+    ):
+        with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+            connection.sendall(posted(token, *headers, body=body))
+            connection.shutdown(socket.SHUT_WR)
+            said = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert not said or b" 4" in said.splitlines()[0]
+    assert house.answers("livez")
+
+
+def test_nothing_of_all_this_was_a_defect(house: House) -> None:
+    log = (Path(house.directory) / "web.log").read_text()
+    assert "request_failed" not in log
+    assert "Traceback" not in log

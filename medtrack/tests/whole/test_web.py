@@ -1,0 +1,216 @@
+"""The web process as deployed: its launcher, granian and the worker, looked at and hurt from outside."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from medtrack.tests.support.house import ROOT, House, eventually
+from medtrack.tests.support.own_services import OwnServices
+from medtrack.web.asking import ask, ask_json
+from medtrack.web.configuration import Configuration, ConfigurationError
+
+HANG_SECONDS = 3
+FOREVER = "3600"
+CHUNKS = (
+    "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n5\r\n{"
+)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
+    with House(tmp_path_factory.mktemp("house")) as house:
+        yield house
+
+
+@contextmanager
+def web(house: House, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    process = house.start("web", **environment)
+    eventually(lambda: house.answers("livez"))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def workers(launcher: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """The worker of each granian."""
+    found = [worker for granian in psutil.Process(launcher.pid).children() for worker in granian.children()]
+    return sorted(found, key=lambda worker: worker.pid)
+
+
+def probes(house: House) -> Path:
+    return house.directory / "sockets" / f"probes-{house.port}.sock"
+
+
+def status(house: House, path: str) -> int:
+    answer = asyncio.run(ask(probes(house), path))
+    return answer[0] if answer else 0
+
+
+def until_watched(house: House) -> None:
+    """The watchdog has had an answer: beside its own requests there are only ours."""
+    before = doing(house)["finished"]
+    eventually(lambda: doing(house)["finished"] > before)
+
+
+def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a connection that was about to end
+            process.send_signal(number)
+
+
+def ask_for_me(house: House, token: str) -> None:
+    house.api("GET", "me", token=token)
+
+
+def backends(house: House) -> int:
+    """Connections to the database, without the one that asks."""
+    sql = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    return len(house.rows(sql))
+
+
+@contextmanager
+def all_threads_busy(house: House) -> Iterator[None]:
+    """With bodies that do not end, and no proxy before web."""
+    with ExitStack() as stack:
+        for _ in range(8):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
+            connection.sendall(CHUNKS.encode())
+        eventually(lambda: doing(house).get("running") == 4)
+        yield
+
+
+def doing(house: House) -> dict[str, Any]:
+    return asyncio.run(ask_json(probes(house), "/activity")) or {}
+
+
+def test_a_worker_whose_threads_are_all_busy_is_still_seen_alive(house: House) -> None:
+    with web(house, WEB_HANG_SECONDS=FOREVER, METRICS_TOKEN="a-token-of-the-tests", DEBUG="true") as process:
+        with all_threads_busy(house):
+            assert not house.answers("livez")
+            assert [status(house, path) for path in ("/livez", "/readyz", "/metrics", "/admin/")] == [
+                *(200, 200, 401, 404)
+            ]
+            command = [sys.executable, "-m", "medtrack.web", "check"]
+            assert subprocess.run(command, cwd=ROOT, env=house.environment, check=False).returncode == 0
+        eventually(lambda: house.answers("livez"))
+        assert len(workers(process)) == 1
+
+
+def test_a_worker_that_hangs_ends_and_is_started_anew(house: House) -> None:
+    with web(house, WEB_HANG_SECONDS=str(HANG_SECONDS)) as process:
+        (before,) = workers(process)
+        with all_threads_busy(house):
+            eventually(lambda: not before.is_running())
+        eventually(lambda: house.answers("livez"))
+        assert "web_process_restarted" in (house.directory / "web.log").read_text()
+
+
+@pytest.mark.parametrize("victim", ["worker", "granian"])
+def test_a_process_that_is_killed_is_started_anew(house: House, victim: str) -> None:
+    with web(house) as process:
+        (worker,) = workers(process)
+        (worker if victim == "worker" else worker.parent()).kill()
+        eventually(lambda: not worker.is_running())
+        eventually(lambda: house.answers("livez"))
+
+
+def test_of_a_launcher_that_is_killed_nothing_is_left(house: House) -> None:
+    process = house.start("web")
+    eventually(lambda: house.answers("livez"))
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family
+    os.kill(process.pid, signal.SIGKILL)
+    eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in family))
+
+
+def test_a_paused_worker_is_not_ended(house: House) -> None:
+    with web(house, WEB_HANG_SECONDS="1") as process:
+        (worker,) = workers(process)
+        until_watched(house)
+        worker.suspend()
+        # Longer than two looks at it, of which one would be enough.
+        time.sleep(15)
+        worker.resume()
+        eventually(lambda: house.answers("livez"))
+        assert workers(process) == [worker]
+
+
+def test_several_processes_listen_each_on_its_own(house: House) -> None:
+    with web(house, WEB_PROCESSES="2") as process:
+        eventually(lambda: len(workers(process)) == 2)
+        second = house.directory / "sockets" / f"probes-{house.port + 1}.sock"
+        eventually(lambda: asyncio.run(ask(second, "/livez")))
+        assert asyncio.run(ask(("127.0.0.1", house.port + 1), "/livez")) == (200, b"ok")
+
+
+def test_what_never_starts_is_not_tried_for_ever(house: House) -> None:
+    process = house.start("web", PROXY_COUNT="1")
+    assert process.wait(60) == 1
+    assert "it is no longer read" in (house.directory / "web.log").read_text()
+
+
+def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
+    services = OwnServices()
+    with House(tmp_path, services) as house, web(house, WEB_HANG_SECONDS="1") as process:
+        (worker,) = workers(process)
+        person = {"email": "ana@example.com", "password": "a password of Ana's"}
+        token = house.api("POST", "auth/signup", person)["access"]
+        until_watched(house)
+        with ThreadPoolExecutor(8) as pool:  # until every thread has its connection
+            eventually(
+                lambda: list(pool.map(lambda _: ask_for_me(house, token), range(8))) and backends(house) >= 4
+            )
+        database = [services.postgres_process, *services.postgres_process.children(recursive=True)]
+        signal_all(database, signal.SIGSTOP)
+        with ExitStack() as stack:
+            request = f"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+            for _ in range(8):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
+                connection.sendall(request.encode())
+            eventually(lambda: doing(house).get("running") == 4)
+            assert status(house, "/livez") == 200
+            # Longer than three looks at it, of which two would be enough.
+            time.sleep(25)
+            signal_all(database, signal.SIGCONT)
+            eventually(lambda: house.answers("readyz"))
+        assert workers(process) == [worker]
+
+
+@pytest.mark.parametrize(
+    ("environ", "remedy"),
+    [
+        ({"WEB_PROCESSES": "0"}, "WEB_PROCESSES is '0': write a whole number from 1 to 64."),
+        ({"WEB_PROCESSES": "many"}, "WEB_PROCESSES is 'many'"),
+        ({"WEB_HANG_SECONDS": "-1"}, "WEB_HANG_SECONDS is '-1'"),
+        ({"GRANIAN_PORT": "65536"}, "GRANIAN_PORT is '65536'"),
+        ({"GRANIAN_PORT": "65535", "WEB_PROCESSES": "2"}, "GRANIAN_PORT is '65535'"),
+        ({"WEB_LISTEN": "udp"}, "WEB_LISTEN is 'udp': write tcp or unix."),
+        ({"WEB_SOCKETS": f"/{'x' * 100}"}, "name a shorter folder with WEB_SOCKETS."),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_with_its_remedy(
+    environ: dict[str, str], remedy: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Configuration.read(environ)
+    assert remedy in str(refused.value)
+
+
+def test_there_are_always_four_threads_or_more() -> None:
+    made = [Configuration.read({"WEB_PROCESSES": str(number)}) for number in (1, 2, 3, 8)]
+    assert [each.threads for each in made] == [4, 3, 3, 3]
