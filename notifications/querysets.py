@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, Exists, F, FilteredRelation, Max, OuterRef, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
 from django_stubs_ext import WithAnnotations
 
@@ -58,10 +59,8 @@ class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
         return self.filter(suspect_since__isnull=False, revoked_at=None)
 
     def reachable(self) -> "DeviceTokenQuerySet":
-        """Those that pushes go to."""
-        return self.filter(
-            revoked_at=None, suspect_since=None, session__isnull=False, session__revoked_at=None
-        )
+        """Those that pushes go to, as the view says."""
+        return self.filter(id__in=RawSQL("SELECT id FROM reachable_devices", []))
 
     def with_reached_at(self, *, since: datetime) -> "models.QuerySet[WithAnnotations[DeviceToken, Reached]]":
         """With the last sign of each device: it registered, or since then FCM accepted a push or the phone
