@@ -514,14 +514,14 @@ def test_an_assertion_is_exchanged_for_an_access_token(standin, version, audienc
     assert send(standin, version, reply.content["access_token"]).status == 200
 
 
-NOW = int(time.time())
+# `iat` and `exp` are in seconds from now, so that a long run of the tests does not bring them nearer.
 BAD_GRANTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "another issuer": ({"iss": "who@else"}, "invalid_grant", "account not found"),
     "another audience": ({"aud": "https://a.kr"}, "invalid_grant", "Failed audience check"),
     "no audience": ({"aud": None}, "invalid_grant", "aud"),
-    "an expired assertion": ({"iat": NOW - 7200, "exp": NOW - 3600}, "invalid_grant", "short-lived"),
-    "an assertion from the future": ({"iat": NOW + 900, "exp": NOW + 1800}, "invalid_grant", "short-lived"),
-    "a lasting assertion": ({"exp": NOW + 9000}, "invalid_grant", "short-lived"),
+    "an expired assertion": ({"iat": -7200, "exp": -3600}, "invalid_grant", "short-lived"),
+    "an assertion from the future": ({"iat": 900, "exp": 1800}, "invalid_grant", "short-lived"),
+    "a lasting assertion": ({"exp": 9000}, "invalid_grant", "short-lived"),
     "another scope": ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope", "scope"),
     "no scope": ({"scope": None}, "invalid_scope", "scope"),
 }
@@ -529,6 +529,9 @@ BAD_GRANTS: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("claims", "error", "words"), BAD_GRANTS.values(), ids=BAD_GRANTS.keys())
 def test_no_access_token_is_given_for(standin, claims, error, words):
+    now = int(time.time())
+    claims = {name: now + value if name in ("iat", "exp") else value for name, value in claims.items()}
+
     reply = grant(standin, assertion(standin, **claims))
 
     assert (reply.status, reply.content["error"]) == (400, error)
