@@ -61,6 +61,9 @@ TASKS = {
     "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that are heard again"),
     "notifications.tasks.mark_silent_devices": gettext_lazy("finding silent devices"),
     "medtrack.console.tasks.refresh_summaries": gettext_lazy("summing up patients"),
+    "notifications.tasks.delete_reminders_of_erased_users": gettext_lazy(
+        "deleting reminders of erased patients"
+    ),
     CHECK: gettext_lazy("checking the engine"),
 }
 
