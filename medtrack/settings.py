@@ -1,4 +1,4 @@
-"""All settings, from the environment; README.md has the table. One that cannot be used stops the start."""
+"""All settings, from the environment; docs/operating.md has the table. One that cannot be used stops the start."""
 
 import os
 from datetime import timedelta
@@ -223,7 +223,7 @@ SOCIAL_ISSUERS = {
         ),
     )
 }
-OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
+OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "docs/operating.md has an example.")
 # Generous by address: behind one of a mobile network are thousands of people.
 THROTTLES = env.understood(
     "THROTTLES",

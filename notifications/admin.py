@@ -77,7 +77,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
-        if history.user.is_staff and not request.user.has_perm(SUPERUSERS):
+        if not history.user.is_patient and not request.user.has_perm(SUPERUSERS):
             raise Http404
         self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
         told = trace(history)

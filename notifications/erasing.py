@@ -46,13 +46,6 @@ _ERASE = """
 """
 
 
-# Whoever was enqueueing for everybody had read the doses before, and wrote when they were gone.
-_SWEEP = """
-    DELETE FROM notification_logs n USING users u
-    WHERE u.deleted_at IS NOT NULL AND n.user_id = u.id AND n.status <> 'queued'
-"""
-
-
 class ErasureBlocked(Conflict):
     """Something about the person is being written all the time; nothing was erased."""
 
@@ -74,13 +67,6 @@ def erase_person(*, user: User, now: datetime) -> None:
                 raise
         sleep(PAUSE)
     raise ErasureBlocked
-
-
-def sweep_erased() -> int:
-    """Reminders that came to be while their person was erased go too, once a claim has closed them; returns how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP)
-        return int(cursor.rowcount)
 
 
 @transaction.atomic

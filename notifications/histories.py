@@ -3,16 +3,20 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
+from django.db import connection
 from django.http import Http404
 
 from dosing.models import DoseEvent, DoseLog
+from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.trace import History
 from users.models import User
 
 WITHDRAW = NotificationLog.Kind.WITHDRAW
+_MOOT_REASONS = (Path(__file__).parent / "sql" / "moot_reasons.sql").read_text()
 
 
 def history_of(dose_id: UUID, *, now: datetime, visible_to: User | None = None) -> History:
@@ -38,6 +42,7 @@ def history_of(dose_id: UUID, *, now: datetime, visible_to: User | None = None) 
         reminders=mine,
         companions=_companions(mine, of_pushes),
         deliveries=_deliveries(mine),
+        moot_reasons=_moot_reasons(dose_id, now),
         devices=list(DeviceToken.objects.filter(user=user).select_related("session").order_by("id")),
         now=now,
     )
@@ -46,6 +51,12 @@ def history_of(dose_id: UUID, *, now: datetime, visible_to: User | None = None) 
 def _companions(mine: Sequence[NotificationLog], of_pushes: Sequence[NotificationLog]) -> dict[UUID, int]:
     size = Counter((reminder.tag, reminder.kind, reminder.step) for reminder in of_pushes)
     return {reminder.id: size[reminder.tag, reminder.kind, reminder.step] - 1 for reminder in mine}
+
+
+def _moot_reasons(dose_id: UUID, now: datetime) -> dict[UUID | None, Reason]:
+    with connection.cursor() as cursor:
+        cursor.execute(_MOOT_REASONS, {"dose_id": dose_id, "now": now})
+        return {notification_id: Reason(reason) for notification_id, reason in cursor.fetchall() if reason}
 
 
 def _deliveries(reminders: Sequence[NotificationLog]) -> dict[UUID, list[PushDelivery]]:

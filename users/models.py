@@ -111,6 +111,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    @property
+    def is_patient(self) -> bool:
+        return not self.is_staff and not self.is_superuser and self.deleted_at is None
+
     def check_password(self, raw_password: str | None) -> bool:
         """Whether this is the password. A hash with old parameters is replaced.
 
@@ -183,7 +187,7 @@ class Session(models.Model):
     expires_at = models.DateTimeField(_("expires at"))
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
 
-    objects: ClassVar[models.Manager["Session"]] = SessionQuerySet.as_manager()
+    objects: ClassVar[SessionQuerySet] = SessionQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "sessions"

@@ -110,9 +110,7 @@ def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credent
         raise InvalidRefreshToken from error
     successors = presented.successors()
     # No join with users: when PostgreSQL waited for a concurrent UPDATE, it checks this row's columns alone again.
-    alive: SessionQuerySet = Session.objects.filter(
-        family=presented.family, revoked_at=None, expires_at__gt=now
-    )
+    alive: SessionQuerySet = Session.objects.living(now=now).filter(family=presented.family)
     updated = alive.filter(refresh_token_hash=presented.digest).update(
         refresh_token_hash=successors[0].digest,
         previous_token_hash=presented.digest,

@@ -120,9 +120,7 @@ def permitted_button(request: HttpRequest, name: str) -> Button:
 
 def patient_with(id: str) -> Patient:
     """Not one of the staff and not erased. Raises Http404."""
-    patient: Patient = get_object_or_404(
-        Patient.objects.filter(is_staff=False, deleted_at=None), id=_uuid(id)
-    )
+    patient: Patient = get_object_or_404(Patient.objects.patients(), id=_uuid(id))
     return patient
 
 
