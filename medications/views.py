@@ -39,12 +39,10 @@ class Medications(ListView[Medication]):
         description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
-        medication, created = actions.create_medication(
-            by=caller(request), **validated(NewMedicationInput, request)
-        )
+        result = actions.create_medication(by=caller(request), **validated(NewMedicationInput, request))
         return Response(
-            shown(MedicationOutput, medication),
-            status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
+            shown(MedicationOutput, result.object),
+            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
         )
 
 
@@ -61,10 +59,8 @@ class MedicationDetail(APIView):
     def patch(self, request: Request, medication_id: UUID) -> Response:
         visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
         changes = validated(MedicationInput, request, partial=True)
-        medication = actions.update_medication(
-            medication_id=medication_id, by=caller(request), changes=changes
-        )
-        return Response(shown(MedicationOutput, medication))
+        result = actions.update_medication(medication_id=medication_id, by=caller(request), changes=changes)
+        return Response(shown(MedicationOutput, result.object))
 
 
 def visible_medication(request: Request, medication_id: UUID) -> Medication:

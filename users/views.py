@@ -139,7 +139,7 @@ class Refresh(PublicView):
 class LogOut(APIView):
     @extend_schema(operation_id="logOut", tags=["auth"], request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.log_out(session=caller_session(request), now=database_now())
+        sessions.log_out(session_id=caller_session(request).id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -240,7 +240,7 @@ class SessionDetail(APIView):
     @extend_schema(operation_id="endSession", tags=["auth"], responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         session = get_object_or_404(_my_sessions(request), id=session_id)
-        sessions.log_out(session=session, now=database_now())
+        sessions.log_out(session_id=session.id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

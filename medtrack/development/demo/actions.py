@@ -104,7 +104,7 @@ def _full_minute(instant: datetime) -> datetime:
 def _usable_medication(patient: User, medicine: Medicine) -> Medication:
     """The demo's own, or a new one when somebody who tried the demo deleted or paused it."""
     usable = Medication.objects.visible_to(patient).filter(name=medicine.name, is_active=True, paused_at=None)
-    return usable.first() or create_medication(by=patient, **_fields(medicine))[0]
+    return usable.first() or create_medication(by=patient, **_fields(medicine)).object
 
 
 def _delete_passed(medication: Medication, now: datetime) -> None:
@@ -156,7 +156,7 @@ def _register(device: Device, user: User, now: datetime) -> None:
 def _schedules(medicine: Medicine, user: User, now: datetime) -> Iterator[Schedule]:
     set_up_at = now - SET_UP
     start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
-    medication, _new = create_medication(by=user, created_at=set_up_at, **_fields(medicine))
+    medication = create_medication(by=user, created_at=set_up_at, **_fields(medicine)).object
     for slot in medicine.slots:
         schedule, _new = create_schedule(
             medication=medication, now=set_up_at, created_at=set_up_at, start_date=start_date, **_rule(slot)
