@@ -3,9 +3,9 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
+from medtrack.api.erasure import sweep_erased
 from medtrack.database.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
-from notifications.erasing import sweep_erased
 from notifications.silence import clear_heard, mark_silent
 from notifications.transports.outcomes import FirebaseNotConfigured
 from notifications.violations import record_check

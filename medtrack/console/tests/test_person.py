@@ -16,6 +16,7 @@ from dosing.actions.doses import skip_dose, take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
+from medtrack.api.erasure import erase_person
 from medtrack.console.models import AccessLog
 from medtrack.database.ids import uuid7
 from medtrack.tests.support.builders import (
@@ -30,7 +31,6 @@ from medtrack.tests.support.builders import (
 )
 from notifications import queue
 from notifications.actions import MAX_TESTS
-from notifications.erasing import erase_person
 from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.transports.outcomes import Outcome, Verdict

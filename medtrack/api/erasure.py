@@ -10,7 +10,7 @@ from psycopg.errors import LockNotAvailable
 from dosing.actions.erasing import erase_doses
 from medications.actions import erase_medications
 from medtrack.http.problems import Conflict
-from users.erasing import erase_account, lock_for_good
+from users.actions.erasing import erase_account, lock_for_good
 from users.models import User
 
 # Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
