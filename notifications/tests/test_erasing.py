@@ -20,6 +20,7 @@ from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
+from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import (
@@ -35,7 +36,6 @@ from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
 from notifications import erasing, queue
 from notifications.actions import register_device, send_test_push
-from notifications.erasing import ErasureBlocked, erase_person
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, Result

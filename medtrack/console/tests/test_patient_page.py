@@ -14,6 +14,7 @@ from django.utils import timezone
 from dosing.actions.doses import skip_dose
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
+from medtrack.api.erasure import erase_person
 from medtrack.console.models import AccessLog
 from medtrack.console.tests.patient_pages import BUTTONS, SEES, agent, button_of, content_of, page_of
 from medtrack.tests.support.builders import (
@@ -24,7 +25,6 @@ from medtrack.tests.support.builders import (
     schedule_at,
 )
 from notifications import queue
-from notifications.erasing import erase_person
 from notifications.models import DeviceToken, PushDelivery
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials
