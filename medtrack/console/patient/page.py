@@ -12,7 +12,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from medtrack.console.access import record_access
 from medtrack.console.models import AccessLog, Patient
 from medtrack.console.patient import facts as patient_facts
 from medtrack.console.patient.actions import BUTTONS, Button, press
@@ -22,6 +21,7 @@ from medtrack.console.patient.timeline import KINDS, Choice, Timeline, timeline_
 from medtrack.console.patient.timeline_words import by_day
 from medtrack.database.clock import database_now
 from notifications.models import DeviceToken
+from users.access_log import record_access
 from users.models import User
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 
-from medtrack.console.access import record_access
 from medtrack.console.models import AccessLog
 from medtrack.console.sign_in import views as sign_in
 from medtrack.console.sign_in.adapters import used_factor
 from medtrack.console.sign_in.refusals import refused_page
 from medtrack.console.staff import pages as staff_pages
 from medtrack.database.clock import database_now
+from users.access_log import record_access
 from users.actions.sessions import end_sessions
 from users.models import User
 from users.views import count_guess

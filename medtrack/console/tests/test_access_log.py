@@ -6,12 +6,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from medtrack.console.access import record_access
 from medtrack.console.models import AccessLog
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import signed_in, staff_member, superuser
 from medtrack.console.tests.test_roles import PAGES
 from medtrack.tests.support.database_role import OWNER, acting_as
+from users.access_log import record_access
 from users.actions import Credentials
 from users.models import User
 
