@@ -1,4 +1,4 @@
-"""Who of the staff looked at whose data: every page that shows some says so here, and so does manage.py."""
+"""Writes the access log: which member of staff looked at or changed whose data, on which page or by which command."""
 
 import getpass
 import os
@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from medtrack.console.models import AccessLog
 from medtrack.http.throttles import address
+from users.models import AccessLog
 
-# Without a proxy in front, the client itself says where it is.
+# The column's length. Without a proxy in front, the client itself says what its address is.
 _MAX_ADDRESS = 50
 
 
@@ -18,50 +18,38 @@ def record_access(
     request: HttpRequest,
     action: AccessLog.Action,
     *,
+    staff_id: UUID | None = None,
     patient_id: UUID | None = None,
     object_id: object = "",
     **details: object,
 ) -> None:
-    """`details` are JSON: what was searched for, how many rows were seen, which button was pressed."""
+    """Adds a row about this request.
+
+    `details` are JSON: the search and the filters, the number of rows, or the action and its result. `staff_id` is
+    the signed-in user unless it is given, as for someone who joins the staff by this request.
+    """
+    match = request.resolver_match
     AccessLog.objects.create(
-        staff_id=cast(UUID, request.user.pk),
+        staff_id=staff_id or cast(UUID, request.user.pk),
         patient_id=patient_id,
         action=action,
+        page=(match.url_name if match else "") or request.path[:100],
         object_id=str(object_id),
         details=details,
-        **_where(request),
-    )
-
-
-def record_arrival(request: HttpRequest, *, staff_id: UUID, object_id: object, **details: object) -> None:
-    """What somebody did who becomes staff by it, and is not signed in yet."""
-    AccessLog.objects.create(
-        staff_id=staff_id,
-        action=AccessLog.Action.ACT,
-        object_id=str(object_id),
-        details=details,
-        **_where(request),
+        address=address(request)[:_MAX_ADDRESS],
     )
 
 
 def record_command(command: str, *, object_id: object, **details: object) -> None:
-    """What somebody did with manage.py, who is known as the user of the operating system alone."""
+    """Adds a row about a manage.py command. Its user is the operating system's; no account is known."""
+    try:
+        by = getpass.getuser()
+    except (KeyError, OSError):
+        # In a container the user may have no name.
+        by = f"uid {os.getuid()}"
     AccessLog.objects.create(
         action=AccessLog.Action.ACT,
         page=f"manage.py {command}",
         object_id=str(object_id),
-        details={**details, "by": _system_user()},
+        details={**details, "by": by},
     )
-
-
-def _where(request: HttpRequest) -> dict[str, str]:
-    match = request.resolver_match
-    page = (match.url_name if match else "") or request.path[:100]
-    return {"page": page, "address": address(request)[:_MAX_ADDRESS]}
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"

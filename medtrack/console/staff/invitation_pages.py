@@ -24,8 +24,8 @@ from medtrack.console.staff.actions import Refused
 from medtrack.console.staff.invitation_links import invitation_of
 from medtrack.console.staff.invitations import InvitationOver, accept
 from medtrack.database.clock import database_now
-from users.access_log import record_arrival
-from users.models import User
+from users.access_log import record_access
+from users.models import AccessLog, User
 
 _TOKEN = "invitation"  # noqa: S105 - where the session keeps the link's token
 
@@ -69,8 +69,9 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     try:
         with transaction.atomic():
             user = accept(invitation=invitation, now=database_now(), **chosen)
-            record_arrival(
+            record_access(
                 request,
+                AccessLog.Action.ACT,
                 staff_id=user.pk,
                 object_id=invitation.pk,
                 accepted=True,

@@ -16,7 +16,6 @@ from dosing.actions.doses import skip_dose, take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.console.models import AccessLog
 from medtrack.database.ids import uuid7
 from medtrack.tests.support.builders import (
     PASSWORD,
@@ -35,7 +34,7 @@ from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials
-from users.models import Session, User
+from users.models import AccessLog, Session, User
 
 SEES = ("console.view_patient",)
 BUTTONS = {
