@@ -94,7 +94,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
                 for decision in told.decisions
             ],
         }
-        return TemplateResponse(request, "admin/notifications/dose_trace.html", context)
+        return TemplateResponse(request, "console/trace.html", context)
 
 
 @admin.register(DeviceToken)

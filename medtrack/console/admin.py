@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from medtrack.console.models import Patient
-from medtrack.console.patient import device as device_page
+from medtrack.console.patient import action_pages as device_page
 from medtrack.console.patient import trace as trace_page
 from medtrack.console.patient.page import PatientPage
 from medtrack.console.patients.page import PatientList
