@@ -15,7 +15,6 @@ from dosing.actions.doses import skip_dose
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medtrack.api.erasure import erase_person
-from medtrack.console.models import AccessLog
 from medtrack.console.tests.patient_pages import BUTTONS, SEES, agent, button_of, content_of, page_of
 from medtrack.tests.support.builders import (
     claim_all,
@@ -28,7 +27,7 @@ from notifications import queue
 from notifications.models import DeviceToken, PushDelivery
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 # Who sees what
 
