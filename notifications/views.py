@@ -37,8 +37,8 @@ from notifications.serializers import (
     TraceOutput,
 )
 from notifications.trace import trace
+from users.actions.erasing import require_presence
 from users.authentication import caller, caller_session
-from users.erasing import require_presence
 from users.serializers import ErasureInput
 from users.views import count_own_guess
 

@@ -14,6 +14,8 @@ from django.db import DataError
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 
+from users.querysets import is_patient
+
 M = TypeVar("M", bound=Model)
 # Nobody is ever given it, and superusers have every permission.
 SUPERUSERS = "console.be_superuser"
@@ -67,9 +69,7 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         rows = super().get_queryset(request)
         if not self.shows_patients or request.user.has_perm(SUPERUSERS):
             return rows
-        path = f"{self.person}__" if self.person else ""
-        living = {"is_staff": False, "is_superuser": False, "deleted_at": None}
-        return rows.filter(**{f"{path}{name}": value for name, value in living.items()})
+        return rows.filter(is_patient(f"{self.person}__" if self.person else ""))
 
     def patient_of(self, obj: Any) -> UUID | None:
         """Whose data the row is."""

@@ -15,10 +15,10 @@ from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
 from notifications.erasing import ErasureBlocked
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.emails import MailUnavailable, NothingToVerify
+from users.actions.erasing import FreshLogInRequired
 from users.actions.identities import InvalidIdToken
 from users.actions.sessions import InvalidRefreshToken
 from users.authentication import SessionEnded
-from users.erasing import FreshLogInRequired
 from users.hashing import PasswordsBusy
 from users.links import InvalidLink
 from users.outside_tokens import IssuerUnavailable

@@ -39,7 +39,7 @@ from notifications.erasing import ErasureBlocked, erase_person
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, Result
-from notifications.tasks import check_engine
+from notifications.tasks import delete_reminders_of_erased_users
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, sign_up
 from users.models import IdempotencyKey, Identity, RateCounter, Session, User
@@ -312,7 +312,7 @@ def test_a_reminder_that_was_enqueued_too_late_is_moot(ana: Credentials) -> None
     NotificationLog.objects.create(**late)
     assert claim() == []
     assert NotificationLog.objects.get().reason == "user_inactive"
-    check_engine()
+    delete_reminders_of_erased_users()
     assert not NotificationLog.objects.exists()
 
 
@@ -380,7 +380,7 @@ def test_dispatchers_and_answers_go_on_while_people_are_erased(number: int) -> N
         for job in jobs:
             job.result()
     claim()  # closes what was enqueued too late
-    check_engine()
+    delete_reminders_of_erased_users()
     for user in people[:2]:
         assert set(rows_of(user).values()) == {0}
     assert rows_of(people[2])["PushDelivery"] == 3

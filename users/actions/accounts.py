@@ -80,10 +80,10 @@ def log_in(
         return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
 
 
-def take_turn(user_id: UUID) -> User:
-    """The person as they are now and will be until the end of the transaction: whoever else asks waits.
+def lock_user(user_id: UUID) -> User:
+    """Returns the user's row, locked until the end of the transaction: writes about one user wait for each other.
 
-    Raises Http404 when the person was erased: nothing is written for them any more.
+    Raises Http404 for a user that does not exist or was deleted.
     """
     living = User.objects.select_for_update(no_key=True).filter(deleted_at=None)
     user: User = get_object_or_404(living, id=user_id)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
 
 from medtrack.http.problems import field_error
-from users.actions.accounts import release_unconfirmed_email, take_turn
+from users.actions.accounts import lock_user, release_unconfirmed_email
 from users.actions.sessions import Credentials, make_room, open_session
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, unverified_issuer, verified
@@ -66,7 +66,7 @@ def log_in_socially(
 @transaction.atomic
 def _open(claims: Claims, device_name: str, now: datetime, end_session: UUID | None) -> Credentials:
     _refuse_erased(claims)
-    user = take_turn(_identity(claims, now).user_id)
+    user = lock_user(_identity(claims, now).user_id)
     if not user.is_active:
         raise InvalidIdToken
     return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
@@ -100,7 +100,7 @@ def outside_session(token: str, *, now: datetime) -> Session:
 @transaction.atomic
 def _begin_again(expired: Session, now: datetime) -> Session:
     """An expired session counts as a new one. Raises LimitReached and Http404."""
-    user = take_turn(expired.user_id)
+    user = lock_user(expired.user_id)
     session = Session.objects.select_related("user").get(id=expired.id)
     if session.expires_at <= now and not session.revoked_at:
         make_room(user=user, now=now)
@@ -144,7 +144,7 @@ def _first_session(claims: Claims, now: datetime) -> Session:
     """Or that of another request that was faster. Raises InvalidToken, LimitReached and Http404."""
     _refuse_erased(claims)
     identity = _identity(claims, now)
-    user = take_turn(identity.user_id)
+    user = lock_user(identity.user_id)
     if found := _session(claims):
         return found
     make_room(user=user, now=now)

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.http.problems import field_error
-from users.actions.accounts import take_turn
+from users.actions.accounts import lock_user
 from users.actions.sessions import end_sessions
 from users.links import InvalidLink, PasswordLink
 from users.models import Session, User
@@ -39,7 +39,7 @@ def reset_password(*, token: str, password: str, now: datetime) -> None:
     refuse_weak(password, of=user, field="password")
     hashed = make_password(password)
     with transaction.atomic():
-        user = take_turn(user.id)
+        user = lock_user(user.id)
         if not link.is_good_for(user, token):
             raise InvalidLink
         user.password = hashed

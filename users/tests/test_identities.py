@@ -13,8 +13,8 @@ from rest_framework.exceptions import ValidationError
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
 from users.actions import Credentials, identities, log_out
+from users.actions.erasing import erase_account
 from users.actions.identities import InvalidIdToken, outside_session
-from users.erasing import erase_account
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, IssuerUnavailable
 from users.tests.issuer import LocalIssuer

@@ -22,10 +22,10 @@ class FreshLogInRequired(PermissionDenied):
     default_code = "fresh_log_in_required"
 
 
-def lock_for_good(user_id: UUID) -> User:
-    """As `take_turn`, for the last time and without waiting: nothing that refers to the person is written meanwhile.
+def lock_user_for_erasure(user_id: UUID) -> User:
+    """Returns the user's row, locked FOR UPDATE. Unlike `lock_user` this also blocks inserts that refer to it.
 
-    Raises Http404, and OperationalError when somebody else has a turn.
+    Raises Http404 for a user that does not exist or was deleted. Raises OperationalError rather than wait.
     """
     living = User.objects.select_for_update(nowait=True).filter(deleted_at=None)
     user: User = get_object_or_404(living, id=user_id)

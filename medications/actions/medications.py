@@ -9,7 +9,7 @@ from medications.models import Medication
 from medtrack.database.ids import uuid7
 from medtrack.database.unique_ids import taken_ids_are_conflicts
 from medtrack.http.person_limits import refuse_more
-from users.actions import take_turn
+from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
 from users.rates import count_edits
@@ -18,7 +18,7 @@ from users.rates import count_edits
 @transaction.atomic
 def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> tuple[Medication, bool]:
     """The medication and whether it is new. Raises IdConflict, LimitReached, TooManyEdits and Http404."""
-    take_turn(by.id)
+    lock_user(by.id)
     mine = Medication.objects.visible_to(by)
     if found := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=by, said=fields):
         return found, False
@@ -42,7 +42,7 @@ def update_medication(*, medication: Medication, changes: dict[str, Any]) -> Med
 
     Raises TooManyEdits and Http404.
     """
-    count_edits(take_turn(medication.user_id))
+    count_edits(lock_user(medication.user_id))
     for name, value in changes.items():
         setattr(medication, name, value)
     medication.save(update_fields=[*changes, "updated_at"])
