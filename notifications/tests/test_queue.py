@@ -20,7 +20,7 @@ from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import MOST_DEVICES, Claim, Result, Turn
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 

@@ -25,12 +25,12 @@ from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
 from notifications.explanations import REASONS, Code, Reason, VerdictCode, explain
-from notifications.histories import history_of
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Result
 from notifications.trace import Trace, trace
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.trace_history import history_of
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_out
 from users.models import User
 

@@ -24,7 +24,7 @@ from medtrack.development.fcm.process import FcmStandin
 from notifications.tests.http2_server import Http2Server, accept
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 ACCEPTED, RETRY, REVOKE, UNSENT = Verdict.ACCEPTED, Verdict.RETRY, Verdict.REVOKE, Verdict.UNSENT
 TIMEOUT = 2.0

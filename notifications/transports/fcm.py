@@ -20,7 +20,7 @@ from notifications.transports.answers import SERVER_PAUSE, is_credential_refused
 from notifications.transports.header_blocks import Headers
 from notifications.transports.http2 import Landed
 from notifications.transports.network import Network
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 # FCM allows a hundred streams a connection, so this many messages in each time that an answer takes.
 CONNECTIONS = 20

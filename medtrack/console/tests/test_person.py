@@ -33,7 +33,7 @@ from notifications.actions import MAX_TESTS
 from notifications.erasing import erase_person
 from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 from users.models import Session, User
 

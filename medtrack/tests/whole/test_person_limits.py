@@ -36,7 +36,7 @@ from medtrack.tests.support.workers import closing
 from notifications import actions as notifications_actions
 from notifications.actions import TooManyTests, register_device, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.reached import last_reached
+from notifications.reached_sessions import last_reached
 from users.actions import Credentials, log_in, log_out, take_turn
 from users.actions.identities import outside_session
 from users.actions.sessions import open_session

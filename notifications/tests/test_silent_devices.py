@@ -18,9 +18,9 @@ from notifications import queue, silence
 from notifications.actions import PushState, acknowledge, revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Result
-from notifications.silence import PUSHES, clear_heard, mark_silent
+from notifications.silent_devices import PUSHES, clear_heard, mark_silent
 from notifications.tasks import clear_silent_devices, mark_silent_devices
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 from users.actions.sessions import open_session
 from users.models import Session, User
