@@ -10,10 +10,10 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.database.clock import database_now
-from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
 from notifications.trace import trace
+from notifications.trace_history import history_of
 from users.access_log import record_access
 from users.models import AccessLog
 from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser

@@ -5,8 +5,8 @@ from celery import shared_task
 
 from medtrack.database.clock import database_now
 from notifications import actions, dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
-from notifications.silence import clear_heard, mark_silent
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications.silent_devices import clear_heard, mark_silent
+from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)

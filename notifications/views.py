@@ -18,7 +18,6 @@ from medtrack.http.requests import queried, validated
 from medtrack.http.responses import shown
 from notifications import actions
 from notifications.actions import PushState
-from notifications.histories import history_of
 from notifications.inbox import entries
 from notifications.models import DeviceToken, NotificationLog
 from notifications.querysets import DeviceTokenQuerySet
@@ -37,6 +36,7 @@ from notifications.serializers import (
     TraceOutput,
 )
 from notifications.trace import trace
+from notifications.trace_history import history_of
 from users.actions.erasing import require_presence
 from users.authentication import caller, caller_session
 from users.serializers import ErasureInput

@@ -41,7 +41,7 @@ from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, Result
 from notifications.tasks import delete_reminders_of_erased_users
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, sign_up
 from users.models import IdempotencyKey, Identity, RateCounter, Session, User
 

@@ -1,6 +1,6 @@
 """What staff see first: the figures in words, where each leads, and what asks for somebody's attention.
 
-`medtrack.console.dashboard.figures` and `notifications.standing` count; nothing here asks the database itself.
+`medtrack.console.dashboard.figures` and `notifications.engine_state` count; nothing here asks the database itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,7 @@ from medtrack.console.dashboard.figures import (
 from medtrack.console.dashboard.links import Links
 from medtrack.console.dashboard.svg import share_bar_svg
 from medtrack.database.ids import first_id
-from notifications.judgement import is_in_doubt, last_answers
-from notifications.lateness import late_doses
-from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
-from notifications.querysets import HOUR, LATE_AFTER, LONGEST_WAIT, Fate
-from notifications.standing import (
+from notifications.engine_state import (
     OVERDUE_AFTER,
     heartbeats,
     last_check,
@@ -39,7 +35,11 @@ from notifications.standing import (
     suspect_devices,
     task_runs,
 )
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications.judgement import is_in_doubt, last_answers
+from notifications.lateness import late_doses
+from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
+from notifications.querysets import HOUR, LATE_AFTER, LONGEST_WAIT, Fate
+from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import INVARIANTS
 from users.models import User
 

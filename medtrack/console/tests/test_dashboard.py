@@ -21,6 +21,7 @@ from medtrack.console.tests.test_figures import random_reminders
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
 from notifications import queue
+from notifications.engine_state import record_heartbeat
 from notifications.models import (
     DeviceToken,
     EngineCheck,
@@ -29,7 +30,6 @@ from notifications.models import (
     PushDelivery,
     TaskRun,
 )
-from notifications.standing import record_heartbeat
 from notifications.task_runs import record_failure, record_success
 from notifications.violations import INVARIANTS
 from users.models import User

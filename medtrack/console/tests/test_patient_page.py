@@ -25,7 +25,7 @@ from medtrack.tests.support.builders import (
 )
 from notifications import queue
 from notifications.models import DeviceToken, PushDelivery
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 from users.models import AccessLog, User
 
