@@ -8,11 +8,11 @@ from dosing.actions.doses import InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.offline import EventsBusy, EventsUnavailable
 from medtrack.api import examples
+from medtrack.api.erasure import ErasureBlocked
 from medtrack.http.openapi import describe, operation
 from medtrack.http.person_limits import LimitReached
 from medtrack.http.problems import IdConflict
 from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
-from notifications.erasing import ErasureBlocked
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.emails import MailUnavailable, NothingToVerify
 from users.actions.erasing import FreshLogInRequired
