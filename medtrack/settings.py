@@ -249,7 +249,7 @@ THROTTLES = env.understood(
 THROTTLE_PREFIX = "throttles"
 LIMITS = env.understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
 # When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
-LAST_REACHED = "notifications.reached.last_reached"
+LAST_REACHED = "notifications.reached_sessions.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"

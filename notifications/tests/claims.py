@@ -7,7 +7,7 @@ from django.utils import timezone
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import Claim, Result, Turn
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 LEASE = timedelta(seconds=40)
 

@@ -11,7 +11,7 @@ from firebase_admin import credentials
 
 from medtrack.development.fcm.process import FcmStandin
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 ACCEPTED, RETRY, REVOKE, UNSENT = Verdict.ACCEPTED, Verdict.RETRY, Verdict.REVOKE, Verdict.UNSENT
 

@@ -10,11 +10,11 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import claim_all
 from notifications import queue
-from notifications.histories import history_of
 from notifications.judgement import Judge
 from notifications.queue import Result
 from notifications.trace import Trace, trace
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.trace_history import history_of
+from notifications.transports.results import Outcome, Verdict
 
 ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
 

@@ -21,7 +21,7 @@ from notifications.actions import revoke_device
 from notifications.explanations import Code
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.tests.stories import ACCEPTED, BUSY, NOW, claim, send, snooze, take, told
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_out
 from users.models import User
 

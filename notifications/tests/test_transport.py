@@ -9,7 +9,7 @@ from random import Random
 import google.auth._helpers
 import google.oauth2.credentials
 import pytest
-from firebase_admin import credentials, messaging
+from firebase_admin import credentials
 from structlog.testing import capture_logs
 
 from medtrack.development.fcm.faults import KINDS
@@ -33,7 +33,7 @@ from notifications.tests.sending import (
 )
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Verdict
+from notifications.transports.results import Verdict
 
 
 @pytest.fixture
@@ -84,11 +84,13 @@ def test_a_turn_waits_no_longer_than_it_may(fcm: FcmStandin, transport: FcmTrans
     assert time.monotonic() - started < 1.5
 
 
-def test_outcomes_of_send_are_in_the_order_of_the_messages(fcm: FcmStandin, transport: FcmTransport) -> None:
+def test_outcomes_belong_to_the_keys_of_their_messages(fcm: FcmStandin, transport: FcmTransport) -> None:
     devices = ["phone", "unregistered-a", "phone", "sender-mismatch-b"] * 25
-    messages = [messaging.Message(token=device) for device in devices]
-    received = transport.send(messages, latest=[time.monotonic() + PATIENCE] * len(messages))
-    assert [o.code for o in received] == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
+    for key, device in enumerate(devices):
+        submit(transport, [key], device)
+    received = dict(answers(transport))
+    codes = [received[key].code for key in range(len(devices))]
+    assert codes == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
 
 
 FAULTS = {
@@ -258,14 +260,14 @@ def test_what_was_in_flight_when_it_was_closed_does_not_haunt_it(
     transport.close()
 
 
-def test_an_exception_during_send_forgets_the_rest(
+def test_closing_after_an_exception_forgets_the_rest(
     fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = messaging.Message(token="phone")
     with monkeypatch.context() as patched:
         patched.setattr(fcm_module, "_outcome", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            transport.send([message] * 10, latest=[time.monotonic() + PATIENCE] * 10)
+            outcomes(transport, range(10))
+    transport.close()
     assert transport.pending == 0
-    (outcome,) = transport.send([message], latest=[time.monotonic() + PATIENCE])
+    (outcome,) = outcomes(transport, ["phone"]).values()
     assert outcome.verdict is ACCEPTED

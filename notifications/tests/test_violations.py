@@ -36,7 +36,7 @@ from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.queue import MAX_PUSHES_BESIDES_DUE, Result
 from notifications.tasks import check_engine
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from notifications.violations import violations
 from users.actions import Credentials, log_in, log_out
 from users.models import User

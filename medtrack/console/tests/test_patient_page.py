@@ -14,7 +14,7 @@ from django.utils import timezone
 from dosing.actions.doses import skip_dose
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
-from medtrack.console.models import AccessLog
+from medtrack.api.erasure import erase_person
 from medtrack.console.tests.patient_pages import BUTTONS, SEES, agent, button_of, content_of, page_of
 from medtrack.tests.support.builders import (
     claim_all,
@@ -24,11 +24,10 @@ from medtrack.tests.support.builders import (
     schedule_at,
 )
 from notifications import queue
-from notifications.erasing import erase_person
 from notifications.models import DeviceToken, PushDelivery
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 # Who sees what
 

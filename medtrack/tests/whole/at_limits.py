@@ -19,7 +19,7 @@ from medtrack.tests.support.builders import (
 from medtrack.tests.support.workers import closing
 from notifications.actions import TooManyTests
 from notifications.models import DeviceToken
-from users.actions import take_turn
+from users.actions import lock_user
 from users.actions.sessions import open_session
 from users.models import Session, User
 from users.rates import TooManyEdits
@@ -53,7 +53,7 @@ def outcomes(job: Callable[[int], object], times: int = AT_ONCE) -> Counter[str]
 def sign_in(user: User, name: str = "", **fields: Any) -> Session:
     with transaction.atomic():
         now = fields.pop("now", timezone.now())
-        open_session(user=take_turn(user.id), device_name=name, now=now, **fields)
+        open_session(user=lock_user(user.id), device_name=name, now=now, **fields)
     return session_of(user)
 
 

@@ -51,7 +51,9 @@ def test_a_hundred_at_once_do_not_pass(limits: Callable[..., None], limit: str) 
     jobs: dict[str, Callable[[int], object]] = {
         "medications": lambda number: create_medication(by=ana, name=str(number)),
         "schedules": lambda number: schedule_at(medication, time(number % 24), now=timezone.now()),
-        "edits": lambda number: update_medication(medication=medication, changes={"memo": str(number)}),
+        "edits": lambda number: update_medication(
+            medication_id=medication.id, by=ana, changes={"memo": str(number)}
+        ),
         "zone_changes": lambda number: update_profile(
             user=ana, changes={"timezone": zones[number % 2]}, now=timezone.now()
         ),

@@ -24,6 +24,7 @@ OVERDUE_AFTER = {
     "notifications.tasks.clear_silent_devices": timedelta(minutes=5),
     "notifications.tasks.mark_silent_devices": timedelta(hours=3),
     "medtrack.console.tasks.refresh_summaries": timedelta(minutes=20),
+    "notifications.tasks.delete_reminders_of_erased_users": timedelta(hours=26),
     "notifications.tasks.check_engine": timedelta(hours=26),
 }
 

@@ -10,7 +10,7 @@ from psycopg.errors import LockNotAvailable
 from dosing.actions.erasing import erase_doses
 from medications.actions import erase_medications
 from medtrack.http.problems import Conflict
-from users.erasing import erase_account, lock_for_good
+from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
 # Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
@@ -46,13 +46,6 @@ _ERASE = """
 """
 
 
-# Whoever was enqueueing for everybody had read the doses before, and wrote when they were gone.
-_SWEEP = """
-    DELETE FROM notification_logs n USING users u
-    WHERE u.deleted_at IS NOT NULL AND n.user_id = u.id AND n.status <> 'queued'
-"""
-
-
 class ErasureBlocked(Conflict):
     """Something about the person is being written all the time; nothing was erased."""
 
@@ -76,16 +69,9 @@ def erase_person(*, user: User, now: datetime) -> None:
     raise ErasureBlocked
 
 
-def sweep_erased() -> int:
-    """Reminders that came to be while their person was erased go too, once a claim has closed them; returns how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP)
-        return int(cursor.rowcount)
-
-
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
-    user = lock_for_good(user.id)
+    user = lock_user_for_erasure(user.id)
     with connection.cursor() as cursor:
         cursor.execute(_ERASE, {"user": user.id, "now": now})
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})
