@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
@@ -22,6 +23,12 @@ from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
 from medtrack.tests.support.database_role import OWNER, TESTS, as_web, create_tests_role, past_triggers
 from users.actions import Credentials
+
+# The same examples in every run, however slow the machine is. `--hypothesis-profile default` draws others.
+hypothesis.settings.register_profile(
+    "seeded", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("seeded")
 
 
 def pytest_collection_finish() -> None:
