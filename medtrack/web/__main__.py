@@ -5,7 +5,7 @@ import os
 import sys
 
 from medtrack.observability.logs import line_logger
-from medtrack.web.asking import ask
+from medtrack.web.client import ask
 from medtrack.web.configuration import Configuration, ConfigurationError
 from medtrack.web.launcher import Launcher
 

@@ -8,7 +8,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
 
-from medtrack.web.asking import Place, ask, ask_json
+from medtrack.web.client import Place, ask, ask_json
 from medtrack.web.configuration import Address
 from medtrack.web.lifeline import die_with_parent
 from medtrack.web.watchdog import Sighting

@@ -15,7 +15,7 @@ from h2.exceptions import ProtocolError
 
 from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.nginx import Nginx
-from medtrack.web.asking import ask_json
+from medtrack.web.client import ask_json
 
 # The kernel chooses which of several processes a connection reaches.
 CONNECTIONS = 20

@@ -18,7 +18,7 @@ import pytest
 
 from medtrack.tests.support.house import ROOT, House, eventually
 from medtrack.tests.support.own_services import OwnServices
-from medtrack.web.asking import ask, ask_json
+from medtrack.web.client import ask, ask_json
 from medtrack.web.configuration import Configuration, ConfigurationError
 
 HANG_SECONDS = 3
