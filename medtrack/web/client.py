@@ -1,46 +1,45 @@
-"""One HTTP request to a web process, over TCP or a Unix socket, for the launcher and for health checks."""
+"""Sends one HTTP request to a web process, over TCP or a Unix socket. Used by the launcher and by health checks."""
 
 import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
-SECONDS = 2
-MOST_BYTES = 65_536
+TIMEOUT_SECONDS = 2
+MAX_BYTES = 65_536
 
-Place = tuple[str, int] | Path
+# A host and a port, or the path of a Unix socket.
+Target = tuple[str, int] | Path
 
 
-async def ask(place: Place, path: str) -> tuple[int, bytes] | None:
-    """The status and the body; None when no whole answer comes in time."""
+async def get(target: Target, path: str) -> tuple[int, bytes] | None:
+    """Returns the status and the body, or None when no complete response arrives in time."""
     try:
-        async with asyncio.timeout(SECONDS):
-            return await _ask(place, path)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            if isinstance(target, Path):
+                reader, writer = await asyncio.open_unix_connection(target)
+            else:
+                reader, writer = await asyncio.open_connection(*target)
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+                await writer.drain()
+                # An HTTP/1.0 response ends with its connection.
+                response = b""
+                while len(response) < MAX_BYTES and (part := await reader.read(MAX_BYTES)):
+                    response += part
+            finally:
+                writer.close()
+            head, _, body = response.partition(b"\r\n\r\n")
+            return int(head.split(b" ", 2)[1]), body
     except (OSError, TimeoutError, ValueError, IndexError):
         return None
 
 
-async def ask_json(place: Place, path: str) -> dict[str, Any] | None:
-    answer = await ask(place, path)
+async def get_json(target: Target, path: str) -> dict[str, Any] | None:
+    """Returns the JSON object in the body, or None."""
+    response = await get(target, path)
     try:
-        content = json.loads(answer[1]) if answer else None
+        content = json.loads(response[1]) if response else None
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
-
-
-async def _ask(place: Place, path: str) -> tuple[int, bytes]:
-    if isinstance(place, Path):
-        reader, writer = await asyncio.open_unix_connection(place)
-    else:
-        reader, writer = await asyncio.open_connection(*place)
-    try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        await writer.drain()
-        answer = b""
-        while len(answer) < MOST_BYTES and (part := await reader.read(MOST_BYTES)):
-            answer += part
-    finally:
-        writer.close()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split(b" ", 2)[1]), body
