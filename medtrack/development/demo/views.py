@@ -1,6 +1,6 @@
 from csp.decorators import csp_update
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -13,13 +13,11 @@ from medtrack.development.demo.texts import TEXTS, texts_by_language
 @require_safe
 @never_cache
 def phone(request: HttpRequest) -> HttpResponseBase:
-    """A page that does what the mobile client does, through the public API only."""
+    """Shows a page that does what the mobile client does, through the public API only."""
+    # The page connects to the FCM stand-in, which stands in for the browser's push service.
     push_services = [settings.FCM_BROWSER_URL] if settings.FCM_BROWSER_URL else []
-    return csp_update({"connect-src": push_services})(_phone)(request)
-
-
-def _phone(request: HttpRequest) -> HttpResponse:
-    return render(
+    allow_push_service = csp_update({"connect-src": push_services})
+    return allow_push_service(render)(
         request,
         "demo/phone.html",
         {
