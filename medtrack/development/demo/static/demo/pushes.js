@@ -7,7 +7,7 @@ const ACK_PAUSE_MS = 1000;
 
 let source = null;
 
-/** Listens until the returned function is called. Calls `changed(push)` for pushes, `linked(isOpen)` for the connection. */
+/** Listens until `hangUp` is called. Calls `changed(push)` for pushes, `linked(isOpen)` for the connection. */
 export function listen(service, { changed, linked }) {
   hangUp();
   const { token, lastPush } = memory.read();
