@@ -1,6 +1,7 @@
-"""Reports errors to Sentry when SENTRY_DSN is set: where in the code they occurred, without any data of users.
+"""Reports errors to Sentry when SENTRY_DSN is set: their place in the code, without data of users.
 
-Only the listed fields are sent. The messages of exceptions are not, because PostgreSQL puts whole rows into them.
+Only the listed fields are sent. The messages of exceptions are not, because PostgreSQL puts whole rows into
+them.
 """
 
 from typing import Any
@@ -47,7 +48,8 @@ def _remove_data(event: Any, hint: dict[str, Any]) -> Any:
     if "request" in event:
         reported["request"] = {"method": event["request"].get("method")}
     if record := hint.get("log_record"):
-        # structlog passes a dict with the event's name, other libraries a template: neither contains the values.
+        # structlog passes a dict with the event's name, other libraries a template: neither contains the
+        # values.
         message = record.msg
         reported["logentry"] = {
             "message": message.get("event") if isinstance(message, dict) else str(message)

@@ -27,7 +27,7 @@ class _Error:
 
 
 class RepeatedErrors(logging.Filter):
-    """Passes the first warning or error of a kind, then one in `seconds`, with the number of those left out."""
+    """Passes the first warning or error of a kind, then one in `seconds` with the number of repeats."""
 
     def __init__(self, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

@@ -66,7 +66,7 @@ def logging_config(log_format: str) -> dict[str, Any]:
 
 
 def line_logger(name: str, log_format: str) -> Any:
-    """Returns a logger for the line of every request. It bypasses `logging`, which takes three times as long."""
+    """Returns a logger for the line of every request. It bypasses `logging`, which is three times slower."""
     processors = [structlog.contextvars.merge_contextvars, *_SHARED[1:], *_renderers(log_format)]
     filtering = structlog.make_filtering_bound_logger(logging.INFO)
     return structlog.wrap_logger(_Stdout(), processors, filtering).bind(logger=name)
@@ -93,8 +93,8 @@ def _renderers(log_format: str) -> list[Any]:
 def _remove_row_values(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    # PostgreSQL adds the row that caused an error to its message, and rows contain health data. All values are
-    # searched, because Celery puts exceptions into the event and under names of its own.
+    # PostgreSQL adds the row that caused an error to its message, and rows contain health data. All values
+    # are searched, because Celery puts exceptions into the event and under names of its own.
     for name, value in event.items():
         if isinstance(value, str) and "DETAIL: " in value:
             event[name] = _DETAIL.sub("DETAIL:  removed from the log", value)

@@ -1,4 +1,4 @@
-"""Metrics of the web processes of this machine (memory, CPU, files, start) and of PostgreSQL's connections."""
+"""Metrics of this machine's web processes (memory, CPU, files, start) and of PostgreSQL's connections."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +17,7 @@ _CONNECTIONS = """
 
 
 class Processes(Collector):
-    """prometheus_client's process metrics with a label `pid`, for each process that shares the metrics folder."""
+    """prometheus_client's process metrics, with a label `pid`, of all processes that share the folder."""
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}

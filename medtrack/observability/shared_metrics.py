@@ -1,7 +1,7 @@
 """Lets the processes of one web server count in one folder, so that any of them can answer `/metrics`.
 
-This is prometheus_client's multiprocess mode. The library chooses it when it is imported, so `share` must be called
-before that.
+This is prometheus_client's multiprocess mode. The library chooses it when it is imported, so `share` must be
+called before that.
 """
 
 import os
@@ -12,7 +12,7 @@ NAME = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share(root: Path) -> None:
-    """Chooses the folder below `root` that belongs to the supervising process, unless the environment names one.
+    """Chooses the folder of the supervising process below `root`, unless the environment names one.
 
     Removes the folders of supervisors that have ended. So the counters start at 0 with each supervisor, as
     Prometheus expects of a restart. When the folder cannot be written, each process counts for itself.

@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus.
 
-Every scrape reads the engine's metrics from PostgreSQL. So every process returns the same values, also when the engine
-does not run. The web processes count requests together, in shared files.
+Every scrape reads the engine's metrics from PostgreSQL. So every process returns the same values, also when
+the engine does not run. The web processes count requests together, in shared files.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Answers the probes before all other middleware.
 
-Load balancers and Prometheus send them by address, over plain HTTP and with any host name, so no rule about hosts,
-redirects or bodies may apply to them.
+Load balancers and Prometheus send them by address, over plain HTTP and with any host name, so no rule about
+hosts, redirects or bodies may apply to them.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ _database_lock = Lock()
 
 
 def serve(path: Path) -> None:
-    """Starts a thread and returns. Any user who can reach the socket's folder can connect; /metrics needs its token."""
+    """Starts a thread and returns. Any user of the folder can connect; /metrics needs its token."""
     server = _Server(str(path), _Handler)
     path.chmod(0o666)
     Thread(target=server.serve_forever, name="probes", daemon=True).start()

@@ -1,4 +1,4 @@
-"""`python -m medtrack.web` runs the web processes. With `check` it exits with 0 when all of them answer probes."""
+"""`python -m medtrack.web` runs the web processes; with `check` it exits with 0 when all answer probes."""
 
 import asyncio
 import os

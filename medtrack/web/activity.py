@@ -5,7 +5,7 @@ from typing import Any
 
 
 class Activity:
-    """Counts by thread: when the end of a request was missed, the next request of its thread takes its place."""
+    """Counts by thread: the next request of a thread replaces one whose end was not reported."""
 
     def __init__(self) -> None:
         self._running: dict[int, None] = {}

@@ -1,4 +1,4 @@
-"""Sends one HTTP request to a web process, over TCP or a Unix socket. Used by the launcher and by health checks."""
+"""Sends one HTTP request to a web process over TCP or a Unix socket, for the launcher and health checks."""
 
 import asyncio
 import json

@@ -51,8 +51,8 @@ class Configuration:
         is_debug = environ.get("DEBUG", "").strip().lower() in TRUE
         return cls(
             addresses=tuple(_addresses(environ, processes)),
-            # More threads reduce the throughput, because Python runs one of them at a time. With three, one can
-            # still serve requests while one hashes a password and another waits for the hash's slot.
+            # More threads reduce the throughput, because Python runs one of them at a time. With three, one
+            # can still serve requests while one hashes a password and another waits for the hash's slot.
             threads=max(3, 4 // processes),
             hang_seconds=_number(environ, "WEB_HANG_SECONDS", READ_TIMEOUT, 3600),
             log_format=environ.get("LOG_FORMAT") or ("console" if is_debug else "json"),

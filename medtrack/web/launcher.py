@@ -1,4 +1,4 @@
-"""Starts the web processes and restarts each that ends or hangs, after pauses that grow while it keeps ending."""
+"""Starts the web processes, and restarts each that ends or hangs, after growing pauses."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ LONGEST_PAUSE_SECONDS = 30
 
 
 class NeverLoaded(Exception):
-    """A process ended before any process has loaded the application: a setting is wrong, a restart would not help."""
+    """A process ended before any has loaded the application. A restart would not help: a setting is wrong."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

@@ -10,6 +10,6 @@ _libc = ctypes.CDLL(None)
 
 
 def die_with_parent() -> None:
-    """Makes the kernel kill this process when its parent ends, so that no process keeps the port. Linux only."""
+    """Makes the kernel kill this process when its parent ends, so that none keeps the port. Linux only."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

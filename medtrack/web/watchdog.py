@@ -1,9 +1,9 @@
 """Decides from outside whether a web process hangs. Pure: observations and instants are passed in.
 
-A process that does not answer `/livez` may only be busy: all its threads work. It hangs when no request finishes
-either, for as long as the proxy waits for a response, after which every client has received an error. While the
-database does not answer, or a signal or debugger has stopped the process, it does not count as hanging, because a
-restart would not help.
+A process that does not answer `/livez` may only be busy: all its threads work. It hangs when no request
+finishes either, for as long as the proxy waits for a response, after which every client has received an
+error. While the database does not answer, or a signal or debugger has stopped the process, it does not count
+as hanging, because a restart would not help.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LONGEST_CHECK_SECONDS = 12
 
 @dataclass(frozen=True)
 class Observation:
-    """The result of one check. `running` and `finished` count requests; None when the probe was not answered."""
+    """The result of one check. `running` and `finished` count requests; None without an answer."""
 
     answered: bool = False
     running: int | None = None

@@ -38,8 +38,8 @@ from users.actions import log_in, sign_up
 from users.models import User
 
 DAYS = 60
-# Schedules are created so long before their first dose that creating them plans no dose. A dose that is planned
-# after its time would be missed at once.
+# Schedules are created so long before their first dose that creating them plans no dose. A dose that is
+# planned after its time would be missed at once.
 SET_UP = timedelta(days=DAYS + 3)
 NOTICE = timedelta(seconds=20)
 MINUTE = timedelta(minutes=1)

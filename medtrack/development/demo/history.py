@@ -40,8 +40,8 @@ def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -
             yield Answer(Change.SKIP, skipped_at, random.choice(habits.reasons))
         return
 
-    # Mostly within minutes, sometimes an hour or two late, and rarely after the dose was missed. In the evening the
-    # answer to a missed dose would be given at night, so there is none.
+    # Mostly within minutes, sometimes an hour or two late, and rarely after the dose was missed. In the
+    # evening the answer to a missed dose would be given at night, so there is none.
     chance = random.random()
     if chance < habits.after_missed and due.hour < EVENING_HOUR:
         taken_at = due + _minutes(random, 250, 400, mode=270)

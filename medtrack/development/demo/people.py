@@ -21,9 +21,9 @@ ADMIN_ZONE = "UTC"
 class Habits:
     """How a patient answers doses. All values are shares of the instants at which doses are due, from 0 to 1.
 
-    `takes` is the share taken on weekday mornings at the start of the history. `weekend` and `evening` reduce it at
-    these times, and `decline` reduces it gradually until the last day. `late`, `after_missed` and `undoes` are shares
-    of those taken, `skips` of those not taken.
+    `takes` is the share taken on weekday mornings at the start of the history. `weekend` and `evening` reduce
+    it at these times, and `decline` reduces it gradually until the last day. `late`, `after_missed` and
+    `undoes` are shares of those taken, `skips` of those not taken.
     """
 
     takes: float

@@ -31,8 +31,8 @@ _METHODS = {
 class Result:
     """What FCM did with a message, and how the client learns it.
 
-    `status` is what FCM did, `answer` what the client receives; a fault makes them differ. `name` is the message's,
-    when FCM accepted it.
+    `status` is what FCM did, `answer` what the client receives; a fault makes them differ. `name` is the
+    message's, when FCM accepted it.
     """
 
     status: int | None
@@ -80,7 +80,7 @@ class Application:
             exchange.answer(errors.method_not_allowed("POST"))
 
     def _control(self, path: str, request: Request) -> Answer:
-        """Answers the requests that are not for FCM: for access tokens, and of tests that control the stand-in."""
+        """Answers requests for access tokens, and requests that control the stand-in."""
         methods = _METHODS.get(path)
         if methods is None:
             return errors.not_found()

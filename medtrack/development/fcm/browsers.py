@@ -1,4 +1,4 @@
-"""Stands in for a browser's push service: keeps accepted messages until the page receives them or they expire.
+"""Stands in for a browser's push service: keeps messages until the page receives them or they expire.
 
 Pages of this machine receive them as server-sent events, over HTTP on the loopback interface.
 """
@@ -70,7 +70,7 @@ class Mailboxes:
             listener(kept.event)
 
     def listen(self, token: str, listener: Listener, *, after: int, now: float) -> None:
-        """Sends the messages with ids larger than `after`, the last that the page received, and all future ones."""
+        """Sends the messages with ids larger than `after`, the last received one, and all future ones."""
         box = self._boxes.setdefault(token, Mailbox())
         self._boxes.move_to_end(token)
         box.kept = [kept for kept in box.kept if kept.id > after and kept.expires_at > now]
@@ -150,7 +150,8 @@ class _Connection(asyncio.Protocol):
         elif request.method != b"GET":
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
         elif not _is_loopback(origin):
-            # A browser adds the origin to every cross-origin request, so a request without one is not from a page.
+            # A browser adds the origin to every cross-origin request, so a request without one is not from a
+            # page.
             self._refuse(HTTPStatus.FORBIDDEN)
         elif not token:
             self._refuse(HTTPStatus.BAD_REQUEST)

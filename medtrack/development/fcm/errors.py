@@ -1,4 +1,4 @@
-"""The error bodies of FCM's HTTP v1 API (google.rpc.Status as JSON), word for word where they are documented."""
+"""The error bodies of FCM's HTTP v1 API (google.rpc.Status as JSON), with its documented texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

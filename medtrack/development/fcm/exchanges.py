@@ -1,4 +1,4 @@
-"""The types that the HTTP protocols and the application share: request, answer, and the open exchange of the two."""
+"""What the HTTP protocols and the application share: a request, its answer, and the open exchange."""
 
 import json
 from abc import ABC, abstractmethod

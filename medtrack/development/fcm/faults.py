@@ -73,7 +73,7 @@ class FaultQueue:
         return [asdict(fault) for fault in self._armed]
 
     def take(self, device: str | None, *, acceptable: bool) -> Fault | None:
-        """Returns the first armed fault that applies to the device. One that accepts needs an acceptable message."""
+        """Returns the first armed fault for the device. A fault that accepts needs an acceptable message."""
         for fault in self._armed:
             if fault.token in (None, device) and (acceptable or not fault.kind.accepts):
                 fault.times -= 1

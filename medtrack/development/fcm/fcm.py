@@ -54,7 +54,8 @@ def read(body: bytes) -> Submission:
     try:
         content = _DECODE(body.decode())
         message = content.get("message") if isinstance(content, dict) else None
-        # JSON can contain half a surrogate pair, which UTF-8 cannot encode: encoding raises ValueError for it.
+        # JSON can contain half a surrogate pair, which UTF-8 cannot encode: encoding raises ValueError for
+        # it.
         text = _ENCODE(message if isinstance(message, dict) else None).encode()
     except (ValueError, RecursionError):
         refusal = errors.unreadable([Violation("", "Invalid JSON payload received. Unexpected token.")])

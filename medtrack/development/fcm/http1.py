@@ -75,8 +75,8 @@ class Http1Session:
             self._transport.close()
         else:
             self._connection.start_next_cycle()
-            # The client may have sent its next request already. Processed later, because this method is called
-            # while a request is processed.
+            # The client may have sent its next request already. Processed later, because this method is
+            # called while a request is processed.
             asyncio.get_running_loop().call_soon(self._process_events)
 
     def lost(self) -> None:

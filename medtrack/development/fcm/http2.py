@@ -38,8 +38,8 @@ _CONFIGURATION = H2Configuration(
     normalize_outbound_headers=False,
 )
 
-# Most clients send the access token, about 1 kB, as a literal with every request. Decoding it in Python takes longer
-# than everything else together, so the results are cached.
+# Most clients send the access token, about 1 kB, as a literal with every request. Decoding it in Python takes
+# longer than everything else together, so the results are cached.
 _decode_huffman = functools.lru_cache(256)(decode_huffman)
 vars(hpack)["decode_huffman"] = lambda data: _decode_huffman(bytes(data))
 

@@ -22,7 +22,7 @@ _PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: the kernel kills the child when its parent ends, so that a killed test run leaves none."""
+    """For `preexec_fn`: the kernel kills the child when its parent ends, also by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

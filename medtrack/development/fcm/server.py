@@ -1,4 +1,4 @@
-"""The TLS server: chooses HTTP/1.1 or HTTP/2 for each connection, and closes the connections when it stops."""
+"""The TLS server: speaks HTTP/1.1 or HTTP/2 on each connection, and closes them when it stops."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The Unix account that PostgreSQL runs as: it refuses root, so root starts it as an account without rights."""
+"""The Unix account that PostgreSQL runs as: it refuses root, so root uses an account without rights."""
 
 import os
 import pwd
@@ -35,7 +35,7 @@ class Account:
         os.chown(folder, self.uid, self.gid)
 
     def command(self, program: Path, *arguments: str, data: Path) -> list[str]:
-        """Returns the command that runs the program as this account, which must reach the program and the data."""
+        """Returns the command that runs the program as this account, with access to the data."""
         if self.uid == os.geteuid():
             return [str(program), *arguments]
         change = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]

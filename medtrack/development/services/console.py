@@ -1,4 +1,4 @@
-"""The terminal output of `serve`: its own sentences, and the lines of its processes with their names in front."""
+"""The terminal output of `serve`: its own messages, and the lines of its processes with their names."""
 
 import itertools
 import sys

@@ -47,7 +47,7 @@ def is_debug(environ: Mapping[str, str]) -> bool:
 
 
 def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, str]:
-    """Returns the caller's variables and those that every process of `serve` needs; the services' are added later."""
+    """Returns the caller's variables, and those that every process needs apart from the services'."""
     # An empty setting counts as missing, as in a copied .env.example.
     given = {name: value for name, value in environ.items() if value or not is_setting(name)}
     socket_folder = var / "sockets"

@@ -38,7 +38,8 @@ def used_alone(folder: Path) -> Iterator[None]:
             holder.seek(0)
             raise RefusalError(
                 f"MedTrack is running in {folder} already (process {holder.read() or 'unknown'}):"
-                f" stop that one, or start one beside it with PORT=8001 MEDTRACK_VAR={folder}-2 script/server."
+                " stop that one, or start one beside it"
+                f" with PORT=8001 MEDTRACK_VAR={folder}-2 script/server."
             ) from problem
         holder.truncate(0)
         holder.write(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""Stops the processes of a run that was killed: each start is recorded in a file, which the next run reads."""
+"""Stops the processes of a killed run: each start is recorded in a file, which the next run reads."""
 
 import os
 import signal

@@ -30,8 +30,8 @@ LOCALES = {
     "16": ["--locale=C.UTF-8"],
     "18": ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
 }
-# For temporary data: nothing waits for the disk. PostgreSQL allocates the memory only as it is used; a table of a
-# million rows fits into it.
+# For temporary data: nothing waits for the disk. PostgreSQL allocates the memory only as it is used; a table
+# of a million rows fits into it.
 FAST_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -50,7 +50,7 @@ def chosen_version(environ: Mapping[str, str]) -> str:
 
 
 def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mapping[str, str]) -> str:
-    """Returns the URL of the database. The data is in `folder`/postgres, which is created when it is missing."""
+    """Returns the URL of the database. Creates the data in `folder`/postgres when it is missing."""
     data = folder / "postgres"
     account = Account.for_data(data)
     _check_data(data, version, account)
@@ -157,7 +157,7 @@ def _make_data(data: Path, version: str, account: Account, *, durable: bool) -> 
 
 
 def _socket_folder(supervisor: Supervisor, data: Path, account: Account) -> Path:
-    """Returns the data folder, which is closed to other users, or a temporary one when its path is too long."""
+    """Returns the data folder, which is private, or a temporary one when its path is too long."""
     if len(os.fsencode(data)) <= LONGEST_SOCKET_PATH - len(f"/.s.PGSQL.{PORT}"):
         return data
     # The same folder at each start, so that killed runs leave one folder at most.

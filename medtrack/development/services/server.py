@@ -78,7 +78,7 @@ class Server:
             self.environ.setdefault("DEBUG", "true")
 
     def prepare_database(self) -> str:
-        """Migrates; in development, creates the demo data. Returns the logins of the demo, otherwise nothing."""
+        """Migrates and, in development, creates the demo data. Returns the logins of the demo or nothing."""
         self.console.write("Applying the migrations")
         self.manage("migrate", "--no-input")
         if self.has_roles:
