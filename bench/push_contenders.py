@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import firebase_admin
@@ -116,8 +116,7 @@ def medtrack(count: int) -> Job:
     messages = [message(number) for number in range(count)]
 
     def send(number: int) -> int:
-        outcomes = transport.send(messages[:number], latest=[time.monotonic() + 600] * number)
-        return sum(bool(outcome.message_id) for outcome in outcomes)
+        return send_encoded(transport, (b'{"message":%b}' % str(one).encode() for one in messages[:number]))
 
     return send
 
@@ -128,15 +127,19 @@ def medtrack_encoded(count: int) -> Job:
     bodies = [b'{"message":%b}' % str(message(number)).encode() for number in range(count)]
 
     def send(number: int) -> int:
-        latest = time.monotonic() + 600
-        for key, body in enumerate(bodies[:number]):
-            transport.submit(key, body, latest=latest)
-        accepted = 0
-        while transport.pending:
-            accepted += sum(bool(outcome.message_id) for _, outcome in transport.turn(1.0))
-        return accepted
+        return send_encoded(transport, bodies[:number])
 
     return send
+
+
+def send_encoded(transport: FcmTransport, bodies: Iterable[bytes]) -> int:
+    latest = time.monotonic() + 600
+    for key, body in enumerate(bodies):
+        transport.submit(key, body, latest=latest)
+    accepted = 0
+    while transport.pending:
+        accepted += sum(bool(outcome.message_id) for _, outcome in transport.turn(1.0))
+    return accepted
 
 
 def transport_to_server() -> FcmTransport:

@@ -1,12 +1,12 @@
 """Reading a schedule's `cycle_type` and `cycle_value` (JSON) into its cycle. What can be read can be planned."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from dosing.cycles import AsNeeded, Cycle, Daily, Dates, Interval, Monthly, OnOff, Taper, Weekly
+from medtrack.http.formats import DATE, QUANTITY
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_DATES = 400
@@ -14,7 +14,6 @@ MAX_STEPS = 50
 MAX_PERIOD_DAYS = 366
 # How much of an unknown key an error repeats.
 _EXCERPT = 50
-_QUANTITY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 
 
 class InvalidCycle(ValueError):
@@ -130,7 +129,7 @@ def _whole(number: Any, key: str, least: int, most: int) -> int:
 
 def _date(text: Any, key: str) -> date:
     try:
-        if not re.fullmatch("(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}", text):
+        if not DATE.fullmatch(text):
             raise ValueError(text)
         return date.fromisoformat(text)
     except (TypeError, ValueError) as error:
@@ -138,7 +137,7 @@ def _date(text: Any, key: str) -> date:
 
 
 def _quantity(text: Any, key: str) -> Decimal:
-    if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
+    if not isinstance(text, str) or not QUANTITY.fullmatch(text):
         raise InvalidCycle(f"cycle_value.{key}", "malformed")
     quantity = Decimal(text)
     if not quantity:

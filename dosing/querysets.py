@@ -140,7 +140,7 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
 
 
 def _counted(now: datetime, of: str = "") -> Q:
-    """What `dosing.adherence` calls due, of the relation whose lookups begin with `of`."""
+    """What `dosing.adherence` calls due, of the relation whose lookups begin with `of`; in SQL `medtrack_is_due`."""
     return _settled(of) | (_awaited(of) & Q(**{f"{of}due_at__lte": now}))
 
 

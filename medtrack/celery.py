@@ -35,10 +35,12 @@ app.conf.beat_schedule = {
         ("sum up patients", "medtrack.console.tasks.refresh_summaries", 300.0),
     )
 }
-app.conf.beat_schedule["check engine"] = {
-    "task": "notifications.tasks.check_engine",
-    "schedule": crontab(hour="3", minute="30"),
-    "options": {"expires": 3600.0},
+app.conf.beat_schedule |= {
+    name: {"task": task, "schedule": crontab(hour="3", minute=minute), "options": {"expires": 3600.0}}
+    for name, task, minute in (
+        ("delete reminders of erased users", "notifications.tasks.delete_reminders_of_erased_users", "0"),
+        ("check engine", "notifications.tasks.check_engine", "30"),
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""All settings, from the environment; README.md has the table. One that cannot be used stops the start."""
+"""All settings, from the environment; docs/operating.md has the table. One that cannot be used stops the start."""
 
 import os
 from datetime import timedelta
@@ -223,7 +223,7 @@ SOCIAL_ISSUERS = {
         ),
     )
 }
-OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "README.md has an example.")
+OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "docs/operating.md has an example.")
 # Generous by address: behind one of a mobile network are thousands of people.
 THROTTLES = env.understood(
     "THROTTLES",
@@ -249,7 +249,7 @@ THROTTLES = env.understood(
 THROTTLE_PREFIX = "throttles"
 LIMITS = env.understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
 # When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
-LAST_REACHED = "notifications.reached.last_reached"
+LAST_REACHED = "notifications.reached_sessions.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"

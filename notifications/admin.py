@@ -10,11 +10,13 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from medtrack.database.clock import database_now
-from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
 from notifications.trace import trace
-from users.read_only_admin import SUPERUSERS, GuardedInline, ReadOnlyAdmin
+from notifications.trace_history import history_of
+from users.access_log import record_access
+from users.models import AccessLog
+from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser
 
 FATE_NAMES = {
     Fate.SENT: _("sent in time"),
@@ -77,9 +79,9 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
-        if history.user.is_staff and not request.user.has_perm(SUPERUSERS):
+        if not history.user.is_patient and not is_superuser(request):
             raise Http404
-        self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
+        record_access(request, AccessLog.Action.VIEW, patient_id=history.user.id, object_id=dose_id)
         told = trace(history)
         devices = {device.id: device for device in history.devices}
         context: dict[str, Any] = {
@@ -92,7 +94,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
                 for decision in told.decisions
             ],
         }
-        return TemplateResponse(request, "admin/notifications/dose_trace.html", context)
+        return TemplateResponse(request, "console/trace.html", context)
 
 
 @admin.register(DeviceToken)

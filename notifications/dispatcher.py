@@ -29,7 +29,7 @@ from notifications.queue import Claim, Marked, Push, Result, Turn
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import TOO_LATE, FcmTransport
-from notifications.transports.outcomes import FirebaseNotConfigured, Outcome, Verdict
+from notifications.transports.results import FirebaseNotConfigured, Outcome, Verdict
 
 BATCH = 1_000  # pushes of one claim
 ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim

@@ -30,7 +30,7 @@ from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
 from notifications.queue import Push, Result
 from notifications.transports.answers import QUOTA_PAUSE
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 PEOPLE = 10
 SHARE = 0.9

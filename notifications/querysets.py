@@ -1,13 +1,14 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict, cast
-from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, Exists, F, FilteredRelation, Max, OuterRef, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
 from django_stubs_ext import WithAnnotations
 
+from dosing.planning import ANSWER_WINDOW
 from medtrack.database.ids import first_id
 from notifications.explanations import Reason
 from users.models import User
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # The promise: handed to FCM at most this long after its time.
 LATE_AFTER = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
+# From the creation of a reminder to its `send_at`: quiet hours may hold it until the answer window of its dose ends.
+LONGEST_WAIT = ANSWER_WINDOW + HOUR
 
 
 class Fate(StrEnum):
@@ -58,10 +61,8 @@ class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
         return self.filter(suspect_since__isnull=False, revoked_at=None)
 
     def reachable(self) -> "DeviceTokenQuerySet":
-        """Those that pushes go to."""
-        return self.filter(
-            revoked_at=None, suspect_since=None, session__isnull=False, session__revoked_at=None
-        )
+        """Those that pushes go to, as the view says."""
+        return self.filter(id__in=RawSQL("SELECT id FROM reachable_devices", []))
 
     def with_reached_at(self, *, since: datetime) -> "models.QuerySet[WithAnnotations[DeviceToken, Reached]]":
         """With the last sign of each device: it registered, or since then FCM accepted a push or the phone
@@ -99,9 +100,9 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         """What tells a person of a dose: neither tests nor withdrawals."""
         return self.exclude(kind__in=["test", "withdraw"])
 
-    def due_between(self, since: datetime, until: datetime, *, first_id: UUID) -> "NotificationLogQuerySet":
-        """Those whose time is in [since, until); none was made before `first_id`, by which they are found."""
-        return self.filter(id__gte=first_id, send_at__gte=since, send_at__lt=until)
+    def due_between(self, since: datetime, until: datetime) -> "NotificationLogQuerySet":
+        """Those whose time is in [since, until), found by their ids: these are in order of creation."""
+        return self.filter(id__gte=first_id(since - LONGEST_WAIT), send_at__gte=since, send_at__lt=until)
 
     def fates_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
         """For each hour from `since` in which there are reminders its start, how many met which fate, and how many

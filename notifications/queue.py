@@ -24,7 +24,7 @@ from medtrack.database.ids import uuid7_text
 from notifications.counters import BOUNDS, count_answers, count_moot
 from notifications.explanations import Reason
 from notifications.quiet_hours import quiet_until
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 LOOKAHEAD = timedelta(minutes=2)
 DUE_LIFETIME = timedelta(minutes=30)

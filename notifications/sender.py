@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
 
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome
+from notifications.transports.results import Outcome
 
 TURN = 0.02  # seconds; new orders wait at most so long
 

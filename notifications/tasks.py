@@ -4,10 +4,9 @@ import structlog
 from celery import shared_task
 
 from medtrack.database.clock import database_now
-from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
-from notifications.erasing import sweep_erased
-from notifications.silence import clear_heard, mark_silent
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications import actions, dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
+from notifications.silent_devices import clear_heard, mark_silent
+from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -38,8 +37,13 @@ def dispatch_reminders() -> None:
 
 
 @shared_task
+def delete_reminders_of_erased_users() -> None:
+    if deleted := actions.delete_reminders_of_erased_users():
+        log.info("reminders of erased users deleted", reminders=deleted)
+
+
+@shared_task
 def check_engine() -> None:
-    sweep_erased()
     check = record_check()
     log.info("engine checked", seconds=check.seconds, violations=sum(check.violations.values()))
 

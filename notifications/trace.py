@@ -54,7 +54,8 @@ class History:
 
     `dose` comes with schedule, medication and person; it is None when a changed schedule took it away.
     `reminders` are its own and the withdrawals of what stood for it, `companions` counts the other doses of the
-    same push, `devices` are the person's, with their sessions.
+    same push, `devices` are the person's, with their sessions. `moot_reasons` are why its reminders are moot at `now`, by
+    id, without a look at the devices; under None why a dose without a reminder gets none.
     """
 
     dose_id: UUID
@@ -65,6 +66,7 @@ class History:
     companions: Mapping[UUID, int]
     deliveries: Mapping[UUID, Sequence[PushDelivery]]
     devices: Sequence[DeviceToken]
+    moot_reasons: Mapping[UUID | None, Reason]
     now: datetime
 
     def wall_clock(self, at: datetime) -> str:
@@ -268,12 +270,13 @@ def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
     now, time = history.now, {"time": history.wall_clock(reminder.send_at)}
     if reminder.lease_until is not None and reminder.lease_until > now:
         return Verdict(VerdictCode.ON_ITS_WAY)
-    if reminder.expires_at <= now:
+    moot_reason = history.moot_reasons.get(reminder.id)
+    if moot_reason == Reason.EXPIRED:
         return _undelivered(history, reminder, Reason.EXPIRED)
-    if obstacle := _obstacle(history):
-        return _because(history, obstacle)
-    if snoozed := _snoozed(history):
+    if moot_reason in (None, Reason.SNOOZED, Reason.SNOOZED_AGAIN) and (snoozed := _snoozed(history)):
         return snoozed
+    if moot_reason:
+        return _because(history, moot_reason)
     if reminder.send_at > now:
         is_held = _was_held(reminder)
         code = VerdictCode.HELD if is_held else VerdictCode.NOT_DUE_YET
@@ -314,8 +317,9 @@ def _without_reminder(history: History, dose: DoseLog) -> Verdict:
         return Verdict(VerdictCode.ANSWERED_BEFORE_DUE)
     if not dose.schedule.reminder_enabled:
         return Verdict(VerdictCode.REMINDERS_DISABLED)
-    if dose.status == DoseStatus.PENDING and window_end > history.now and (obstacle := _obstacle(history)):
-        return _because(history, obstacle)
+    moot_reason = history.moot_reasons.get(None)
+    if dose.status == DoseStatus.PENDING and window_end > history.now and moot_reason:
+        return _because(history, moot_reason)
     if dose.status == DoseStatus.PENDING and dose.answer_by is None:
         return Verdict(VerdictCode.NO_LONGER_WANTED)
     if dose.due_at > history.now:
@@ -333,28 +337,6 @@ def _because(history: History, reason: str) -> Verdict:
     if reason == Reason.ANSWERED and _was_answered_before_due(history):
         return Verdict(VerdictCode.ANSWERED_BEFORE_DUE, reason)
     return Verdict(VerdictCode.NOT_DELIVERED, reason)
-
-
-def _obstacle(history: History) -> Reason | None:
-    """What stands in the way of a reminder now, in the order in which a claim looks for it."""
-    dose, user = history.dose, history.user
-    if not user.is_active or user.deleted_at is not None:
-        return Reason.USER_INACTIVE
-    if dose is None:
-        return Reason.DOSE_REMOVED
-    medication, schedule = dose.medication, dose.schedule
-    obstacles = (
-        (dose.status == DoseStatus.MISSED, Reason.MISSED),
-        (dose.status != DoseStatus.PENDING, Reason.ANSWERED),
-        (medication.deleted_at is not None or not medication.is_active, Reason.MEDICATION_ENDED),
-        (medication.paused_at is not None, Reason.MEDICATION_PAUSED),
-        (
-            schedule is None or schedule.deleted_at is not None or not schedule.is_active,
-            Reason.SCHEDULE_ENDED,
-        ),
-        (schedule is not None and not schedule.reminder_enabled, Reason.REMINDER_DISABLED),
-    )
-    return next((reason for is_so, reason in obstacles if is_so), None)
 
 
 def _snoozed(history: History) -> Verdict | None:

@@ -7,11 +7,26 @@ from datetime import timedelta
 
 import structlog
 from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
 
 from medtrack.database.clock import database_now
 from notifications.models import EngineCheck
 
-INVARIANTS = ("I1", "I2", "I3", "I8", "I9", "I10", "I11", "I12", "I13", "I14", "I15", "references")
+# What each promises, for people.
+INVARIANTS = {
+    "I1": _("Every dose that falls due has exactly one record"),
+    "I2": _("Every reminder reaches every active device"),
+    "I3": _("No row leaves a final state"),
+    "I8": _("Nothing is handed over after it expired"),
+    "I9": _("No claim is left behind"),
+    "I10": _("Nothing goes to a device that was signed out or revoked"),
+    "I11": _("Nothing goes to a device that changed hands"),
+    "I12": _("What was not sent says why"),
+    "I13": _("No reminder comes after the answer"),
+    "I14": _("Nobody gets more pushes than the limit"),
+    "I15": _("Doses and their events agree"),
+    "references": _("Nothing refers to what is not there"),
+}
 MEMORY = timedelta(days=90)
 
 # One by one, so that the planner leaves the other branches of the view out.
@@ -51,7 +66,7 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
 def record_check() -> EngineCheck:
     """Checks every invariant and keeps the counts for some months."""
     started = time.monotonic()
-    found = [violation for _invariant, broken in violations() for violation in broken]
+    found = [violation for _name, broken in violations() for violation in broken]
     counts: dict[str, int] = {}
     for violation in found:
         counts[violation.invariant] = counts.get(violation.invariant, 0) + violation.count

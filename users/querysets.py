@@ -18,7 +18,16 @@ def folded(email: str) -> str:
     return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
+def is_patient(user: str = "") -> models.Q:
+    """The condition of the view `patients`; `user` is the prefix of lookups through a relation, such as `user__`."""
+    return models.Q(**{f"{user}is_staff": False, f"{user}is_superuser": False, f"{user}deleted_at": None})
+
+
 class UserQuerySet(models.QuerySet["User"]):
+    def patients(self) -> "UserQuerySet":
+        """Users who are neither staff nor deleted."""
+        return self.filter(is_patient())
+
     def active(self) -> "UserQuerySet":
         return self.filter(is_active=True, deleted_at=None)
 
@@ -37,5 +46,13 @@ class UserQuerySet(models.QuerySet["User"]):
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
+    def living(self, *, now: datetime) -> "SessionQuerySet":
+        """Sessions that have not ended by `now`: what the view `living_sessions` says in SQL.
+
+        The view also requires an active user. Here that is the caller's, so that the rows can be locked and updated
+        without a join.
+        """
+        return self.filter(revoked_at=None, expires_at__gt=now)
+
     def visible_to(self, user: "User", *, now: datetime) -> "SessionQuerySet":
-        return self.filter(user=user, revoked_at=None, expires_at__gt=now)
+        return self.living(now=now).filter(user=user)

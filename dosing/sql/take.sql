@@ -1,10 +1,9 @@
 -- Takes a planned dose of somebody whose session lives and writes its event. One row when the session lives, with
 -- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come or long ago.
 WITH caller AS (
-    SELECT u.id, s.id AS session_id
-    FROM sessions s
-    JOIN users u ON u.id = s.user_id AND u.is_active AND u.deleted_at IS NULL
-    WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s AND s.revoked_at IS NULL AND s.expires_at > now()
+    SELECT s.user_id AS id, s.id AS session_id
+    FROM living_sessions s
+    WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s
 ), taken AS (
     UPDATE dose_logs d
     SET status = 'taken', taken_at = coalesce(%(occurred_at)s, now()), taken_quantity = %(quantity)s,

@@ -144,4 +144,4 @@ def _unknown(given: Iterable[str], known: set[str]) -> Iterable[str]:
         if alike:
             yield f"{name} is not a setting of MedTrack; did you mean {alike[0]}?"
         elif name.startswith(PREFIXES):
-            yield f"{name} is not a setting of MedTrack; README.md lists them."
+            yield f"{name} is not a setting of MedTrack; docs/operating.md lists them."

@@ -44,6 +44,8 @@ SETTINGS = {
 FULL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 READ_ONLY = ("SELECT",)
 NOTHING: tuple[str, ...] = ()
+# PostgreSQL could write through some of these views, with the privileges of their owner.
+VIEWS = dict.fromkeys(("living_sessions", "patients", "reachable_devices", "signed_in_devices"), READ_ONLY)
 EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     WEB: {
         "access_log": ("SELECT", "INSERT"),
@@ -58,6 +60,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "engine_violations": READ_ONLY,
         "firebase_projects": READ_ONLY,
         "heartbeats": READ_ONLY,
+        **VIEWS,
     },
     ENGINE: {
         "access_log": NOTHING,
@@ -76,6 +79,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "staff_invitations": READ_ONLY,
         "users_groups": NOTHING,
         "users_user_permissions": NOTHING,
+        **VIEWS,
     },
 }
 # Reports count; they need neither who a person is nor what anybody wrote. A new column is not theirs until it is here.

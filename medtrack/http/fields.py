@@ -7,13 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-_WALL_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-_DATE = re.compile(r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}")
-_INSTANT = re.compile(r"(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(Z|[+-][0-9]{2}:[0-9]{2})")
-_QUANTITY = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
+from medtrack.http import formats
 
 
-@extend_schema_field({"type": "string", "pattern": f"^{_WALL_TIME.pattern}$", "example": "08:00"})
+@extend_schema_field({"type": "string", "pattern": f"^{formats.WALL_TIME.pattern}$", "example": "08:00"})
 class WallTimeField(serializers.TimeField):
     """A wall clock time of day, `HH:MM`."""
 
@@ -21,7 +18,7 @@ class WallTimeField(serializers.TimeField):
         super().__init__(format="%H:%M", input_formats=["%H:%M"], **kwargs)
 
     def to_internal_value(self, value: Any) -> Any:
-        if not _is(_WALL_TIME, value):
+        if not _is(formats.WALL_TIME, value):
             self.fail("invalid", format="HH:MM")
         return super().to_internal_value(value)
 
@@ -30,7 +27,7 @@ class CalendarDateField(serializers.DateField):
     """A local date, `YYYY-MM-DD`, of the years 1900 to 2199."""
 
     def to_internal_value(self, value: Any) -> Any:
-        if not _is(_DATE, value):
+        if not _is(formats.DATE, value):
             self.fail("invalid", format="YYYY-MM-DD")
         return super().to_internal_value(value)
 
@@ -39,7 +36,7 @@ class InstantField(serializers.DateTimeField):
     """An RFC 3339 instant with its offset: a wall clock without one would be anybody's guess."""
 
     def to_internal_value(self, value: Any) -> Any:
-        if not _is(_INSTANT, value):
+        if not _is(formats.INSTANT, value):
             self.fail("invalid", format="YYYY-MM-DDThh:mm:ssZ")
         return super().to_internal_value(value)
 
@@ -56,7 +53,7 @@ class LocalInstantField(serializers.DateTimeField):
         return value.astimezone(timezone(timedelta(minutes=round(offset)))).isoformat()
 
 
-@extend_schema_field({"type": "string", "pattern": f"^{_QUANTITY.pattern}$", "example": "1.5"})
+@extend_schema_field({"type": "string", "pattern": f"^{formats.QUANTITY.pattern}$", "example": "1.5"})
 class QuantityField(serializers.DecimalField):
     """An amount of medicine as a decimal string, more than zero, without trailing zeros."""
 
@@ -64,7 +61,7 @@ class QuantityField(serializers.DecimalField):
         super().__init__(max_digits=9, decimal_places=3, normalize_output=True, **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
-        if not _is(_QUANTITY, data) or not data.strip("0."):
+        if not _is(formats.QUANTITY, data) or not data.strip("0."):
             self.fail("invalid")
         return super().to_internal_value(data)
 

@@ -34,7 +34,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class PersonLimits:
-    """What one person may have and do. README.md and the API's description say what happens beyond each."""
+    """What one person may have and do. docs/operating.md and the API's description say what happens beyond each."""
 
     devices: int = 20
     medications: int = 200

@@ -16,12 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.problems import field_error
 
 _CURSOR = "`next_cursor` of a page."
 _NUMBER = re.compile("[0-9]{1,3}")
 # PostgreSQL's instants reach further than Python's; these are those that a cursor of ours can hold.
-_YEARS = range(1900, 2200)
+_YEARS = range(FIRST_YEAR, LAST_YEAR + 1)
 
 
 def instant(text: str) -> datetime:

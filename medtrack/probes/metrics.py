@@ -22,10 +22,7 @@ from medtrack.database.clock import database_now
 from medtrack.observability.process_metrics import Processes, database_connections
 from medtrack.observability.request_metrics import request_metrics
 from notifications.counters import BOUNDS, Counters, read_counters
-from notifications.judgement import is_in_doubt, last_answers
-from notifications.lateness import late_doses
-from notifications.models import TaskRun
-from notifications.standing import (
+from notifications.engine_state import (
     heartbeats,
     last_check,
     queue_state,
@@ -33,6 +30,9 @@ from notifications.standing import (
     suspect_devices,
     task_runs,
 )
+from notifications.judgement import is_in_doubt, last_answers
+from notifications.lateness import late_doses
+from notifications.models import TaskRun
 from notifications.violations import INVARIANTS
 
 # A scrape that takes longer than this fails; Prometheus repeats it within seconds.

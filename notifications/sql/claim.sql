@@ -2,7 +2,6 @@
 -- split a push. Dose, schedule, medicine, person and devices are read here and nowhere earlier, so nothing needs
 -- cancelling. `status || ''` and its like leave the planner no index but the tag's to find a push's rows by: its
 -- statistics come from quiet hours, when the queue is empty, and at the full hour every other index holds everything.
--- A sign-in is looked up in a subquery of its own so that it cannot be joined the other way round.
 -- Each claim takes one `turn`: a push that outran its lease twice goes alone, test pushes go when no dose is left.
 -- The devices are read once per push, by its first row, and they are no more than one account may have. A withdrawal
 -- is for one device, so that two of one tag and step are two pushes.
@@ -15,7 +14,7 @@ WITH first AS MATERIALIZED (
       AND (n.lease_until IS NULL OR n.lease_until <= statement_timestamp())
       AND (n.retry_at IS NULL OR n.retry_at <= statement_timestamp())
       AND CASE
-          WHEN n.outrun + (n.lease_until >= n.claimed_at + %(lease)s IS TRUE)::int >= 2 THEN 'alone'
+          WHEN medtrack_outrun_leases(n, %(lease)s) >= 2 THEN 'alone'
           WHEN n.kind = 'test' THEN 'test'
           ELSE 'dose'
       END = %(turn)s
@@ -27,9 +26,12 @@ WITH first AS MATERIALIZED (
     ORDER BY n.expires_at, n.id
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
+), project AS MATERIALIZED (
+    SELECT accepted_at, accepted_user_id, another_accepted_at FROM firebase_projects WHERE id = %(project)s
 ), pushes AS MATERIALIZED (
     SELECT f.id, f.tag, f.kind, f.step, f.device_id, t.device_ids, t.tokens, t.probed, t.is_in_doubt
     FROM first f
+    LEFT JOIN project ON true
     CROSS JOIN LATERAL (
         SELECT array_agg(t.id::text) FILTER (WHERE t.may_be_sent_to) AS device_ids,
                array_agg(t.token) FILTER (WHERE t.may_be_sent_to) AS tokens,
@@ -37,24 +39,20 @@ WITH first AS MATERIALIZED (
                bool_or(NOT t.may_be_sent_to) AS is_in_doubt
         FROM (
             SELECT t.id, t.token, t.suspect_since IS NOT NULL AS is_suspect, CASE
-                -- While nothing was accepted since, the project may be the wrong one: its mending must be noticed.
-                WHEN t.suspect_since IS NULL OR t.probed_at <= statement_timestamp() - CASE
-                    WHEN EXISTS (
-                        SELECT FROM firebase_projects p WHERE p.id = %(project)s AND p.accepted_at > t.suspect_since
-                    ) THEN interval '1 hour'
-                    ELSE interval '1 minute'
+                WHEN t.suspect_since IS NULL THEN true
+                -- While nothing was accepted since, the project may be the wrong one. It is tried more often, so that
+                -- it is noticed when the project is corrected.
+                WHEN t.probed_at <= statement_timestamp() - CASE
+                    WHEN project.accepted_at > t.suspect_since THEN interval '1 hour' ELSE interval '1 minute'
                 END THEN true
-                -- Another person's push was accepted since the last probe: time for the next.
-                ELSE EXISTS (
-                    SELECT FROM firebase_projects p
-                    WHERE p.id = %(project)s AND t.probed_at < CASE
-                        WHEN p.accepted_user_id = f.user_id THEN p.another_accepted_at ELSE p.accepted_at
-                    END
-                )
+                -- Another user's push was accepted since the last probe: time for the next.
+                ELSE coalesce(t.probed_at < CASE
+                    WHEN project.accepted_user_id = f.user_id THEN project.another_accepted_at
+                    ELSE project.accepted_at
+                END, false)
             END AS may_be_sent_to
-            FROM device_tokens t
-            WHERE t.user_id = f.user_id AND t.revoked_at IS NULL
-              AND (SELECT a.revoked_at IS NULL FROM sessions a WHERE a.id = t.session_id)
+            FROM signed_in_devices t
+            WHERE t.user_id = f.user_id
               AND (f.device_id IS NULL OR t.id = f.device_id)
               AND (f.attempts = 0 OR NOT EXISTS (
                   SELECT FROM push_deliveries p
@@ -68,27 +66,14 @@ WITH first AS MATERIALIZED (
         CASE WHEN n.id = f.id THEN f.device_ids END AS device_ids,
         CASE WHEN n.id = f.id THEN f.tokens END AS tokens,
         CASE WHEN n.id = f.id THEN f.probed END AS probed,
-        n.outrun + (n.lease_until >= n.claimed_at + %(lease)s IS TRUE)::int AS outrun,
-        CASE
-            WHEN n.expires_at <= statement_timestamp() THEN 'expired'
-            WHEN u.is_active IS NOT TRUE OR u.deleted_at IS NOT NULL THEN 'user_inactive'
-            WHEN n.dose_id IS NOT NULL AND d.id IS NULL THEN 'dose_removed'
-            WHEN n.kind = 'withdraw' THEN CASE
-                WHEN d.status = 'pending' THEN 'reopened'
-                WHEN f.tokens IS NULL THEN 'no_device'
-            END
-            WHEN d.status = 'missed' THEN 'missed'
-            WHEN d.status <> 'pending' THEN 'answered'
-            WHEN m.deleted_at IS NOT NULL OR NOT m.is_active THEN 'medication_ended'
-            WHEN m.paused_at IS NOT NULL THEN 'medication_paused'
-            WHEN s.deleted_at IS NOT NULL OR NOT s.is_active THEN 'schedule_ended'
-            WHEN NOT s.reminder_enabled THEN 'reminder_disabled'
-            WHEN n.kind = 'snoozed' AND d.snoozed_until IS DISTINCT FROM n.send_at THEN 'snoozed_again'
-            WHEN n.kind <> 'snoozed' AND d.snoozed_until > statement_timestamp() THEN 'snoozed'
-            WHEN f.tokens IS NULL AND f.is_in_doubt AND n.kind <> 'test' AND n.sent_at IS NULL THEN 'device_in_doubt'
+        medtrack_outrun_leases(n, %(lease)s) AS outrun,
+        coalesce(medtrack_moot_reason(n, u, d, m, s, statement_timestamp()), CASE
+            WHEN f.tokens IS NULL AND f.is_in_doubt AND n.kind NOT IN ('test', 'withdraw') AND n.sent_at IS NULL
+                THEN 'device_in_doubt'
             WHEN f.tokens IS NULL THEN 'no_device'
-            WHEN n.outrun + (n.lease_until >= n.claimed_at + %(lease)s IS TRUE)::int >= 3 THEN 'outran_its_lease'
-        END AS obstacle
+            -- A withdrawal has no other reason.
+            WHEN medtrack_outrun_leases(n, %(lease)s) >= 3 AND n.kind <> 'withdraw' THEN 'outran_its_lease'
+        END) AS obstacle
     FROM pushes f
     JOIN notification_logs n ON n.tag = f.tag AND n.kind || '' = f.kind AND n.step + 0 = f.step
         AND n.device_id IS NOT DISTINCT FROM f.device_id

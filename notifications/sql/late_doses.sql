@@ -61,6 +61,7 @@ SELECT least(count(DISTINCT d.id), %(most)s),
 FROM late l
 JOIN dose_logs d ON d.id = l.id AND d.status || '' = 'pending' AND d.answer_by > statement_timestamp()
     AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp() - %(grace)s)
-JOIN schedules s ON s.id = d.schedule_id AND s.is_active AND s.deleted_at IS NULL AND s.reminder_enabled
-JOIN medications m ON m.id = d.medication_id AND m.is_active AND m.deleted_at IS NULL AND m.paused_at IS NULL
-JOIN users u ON u.id = d.user_id AND u.is_active AND u.deleted_at IS NULL
+JOIN schedules s ON s.id = d.schedule_id
+JOIN medications m ON m.id = d.medication_id
+JOIN users u ON u.id = d.user_id
+WHERE medtrack_moot_reason(NULL, u, d, m, s, statement_timestamp()) IS NULL

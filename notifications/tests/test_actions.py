@@ -18,7 +18,7 @@ from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_in
 
 ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from notifications.transports.answers import QUOTA_PAUSE, SERVER_PAUSE, read_answer
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 ACCEPTED, RETRY, DEAD, REVOKE = Verdict.ACCEPTED, Verdict.RETRY, Verdict.DEAD, Verdict.REVOKE
 REFUSED = Verdict.REFUSED

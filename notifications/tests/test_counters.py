@@ -11,7 +11,7 @@ from notifications import queue
 from notifications.counters import BOUNDS, read_counters
 from notifications.models import NotificationLog
 from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 
 LEASE = timedelta(seconds=25)

@@ -21,7 +21,7 @@ from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.pacing import Pace
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ from notifications import queue
 from notifications.actions import read_all_notifications, read_notification, send_test_push
 from notifications.models import NotificationLog
 from notifications.queue import Push, Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_in
 from users.models import User
 

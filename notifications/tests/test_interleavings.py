@@ -19,7 +19,7 @@ from notifications.queue import Result
 from notifications.tests.test_dispatcher import due_now, pace
 from notifications.tests.test_judgement import ACCEPTED, answer, claim, due, people
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import log_in
 
 

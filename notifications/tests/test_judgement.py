@@ -14,7 +14,7 @@ from notifications.actions import send_test_push
 from notifications.judgement import MISMATCH, PEOPLE, UNREGISTERED, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery
 from notifications.queue import Claim, Push, Result, Turn
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 from users.models import User
 

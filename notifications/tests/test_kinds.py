@@ -13,7 +13,7 @@ from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import Claim, Push, Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials, log_in
 from users.models import Session, User
 

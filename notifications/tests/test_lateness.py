@@ -18,7 +18,7 @@ from notifications.lateness import LateDoses, late_doses
 from notifications.models import NotificationLog, TaskRun
 from notifications.queue import Push, Result
 from notifications.task_runs import ENQUEUE, record_success
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 
 LEASE = timedelta(seconds=25)

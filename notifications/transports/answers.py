@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 QUOTA_PAUSE = timedelta(seconds=60)
 SERVER_PAUSE = timedelta(seconds=10)

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import certifi
 import structlog
-from firebase_admin import credentials, messaging
+from firebase_admin import credentials
 
 from notifications.transports.access_token import AccessToken
 from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
 from notifications.transports.header_blocks import Headers
 from notifications.transports.http2 import Landed
 from notifications.transports.network import Network
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 
 # FCM allows a hundred streams a connection, so this many messages in each time that an answer takes.
 CONNECTIONS = 20
@@ -94,21 +94,6 @@ class FcmTransport:
             left = min(deadline - time.monotonic(), self._patience())
             if answers or left <= 0 or not self.pending:
                 return answers
-
-    def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
-        """One outcome per message, in order, once all are there."""
-        if self.pending:
-            raise RuntimeError("there are requests of submit() that turn() has not answered yet")
-        try:
-            for index, message in enumerate(messages):
-                self.submit(index, b'{"message":%b}' % str(message).encode(), latest=latest[index])
-            outcomes: dict[int, Outcome] = {}
-            while len(outcomes) < len(messages):
-                outcomes.update(self.turn(1.0))
-        except BaseException:
-            self.close()
-            raise
-        return [outcomes[index] for index in range(len(messages))]
 
     def close(self) -> None:
         """Forgets every request without an answer and hangs up; what is submitted afterwards begins anew."""

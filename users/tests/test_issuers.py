@@ -72,7 +72,7 @@ def test_what_cannot_be_understood_is_named(written: Any, complaint: str) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "remedy"),
     [
-        ("OUTSIDE_ISSUERS", "{", "README.md has an example"),
+        ("OUTSIDE_ISSUERS", "{", "docs/operating.md has an example"),
         ("THROTTLES", "login=often", "write for example login_account=10/900"),
         ("THROTTLES", "logins=1/1", "write for example login_account=10/900"),
         ("ENCRYPTION_KEYS", "short", "give each 50 or more random characters"),

@@ -7,14 +7,11 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q
 
 from dosing.models import DoseLog, Schedule
-from dosing.planning import ANSWER_WINDOW
 from medtrack.database.ids import first_id
 from notifications.models import NotificationLog, PushDelivery
 from notifications.querysets import HOUR, Fate
 
 HOURS = 24
-# A reminder that waits for the end of quiet hours does not outlive its dose's answer window.
-LONGEST_WAIT = ANSWER_WINDOW + HOUR
 
 
 @dataclass(frozen=True)
@@ -60,9 +57,7 @@ def hours_until(now: datetime, *, zone: ZoneInfo) -> list[datetime]:
 def reminders_by_hour(*, now: datetime, zone: ZoneInfo) -> list[Hour]:
     starts = hours_until(now, zone=zone)
     since, until = starts[0], starts[-1] + HOUR
-    reminders = NotificationLog.objects.about_doses().due_between(
-        since, until, first_id=first_id(since - LONGEST_WAIT)
-    )
+    reminders = NotificationLog.objects.about_doses().due_between(since, until)
     found = {row.pop("hour"): row for row in reminders.fates_by_hour(since)}
     return [Hour(start, **found.get(start, {})) for start in starts]
 

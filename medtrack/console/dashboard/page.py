@@ -1,6 +1,6 @@
 """What staff see first: the figures in words, where each leads, and what asks for somebody's attention.
 
-`medtrack.console.dashboard.figures` and `notifications.standing` count; nothing here asks the database itself.
+`medtrack.console.dashboard.figures` and `notifications.engine_state` count; nothing here asks the database itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy, ngettext
 from dosing.models import DoseLog, Schedule
 from medtrack.console.dashboard.charts import Bars, Column, bars
 from medtrack.console.dashboard.figures import (
-    LONGEST_WAIT,
     Hour,
     doses_today,
     pushes_by_outcome,
@@ -27,11 +26,7 @@ from medtrack.console.dashboard.figures import (
 from medtrack.console.dashboard.links import Links
 from medtrack.console.dashboard.svg import share_bar_svg
 from medtrack.database.ids import first_id
-from notifications.judgement import is_in_doubt, last_answers
-from notifications.lateness import late_doses
-from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
-from notifications.querysets import HOUR, LATE_AFTER, Fate
-from notifications.standing import (
+from notifications.engine_state import (
     OVERDUE_AFTER,
     heartbeats,
     last_check,
@@ -40,7 +35,12 @@ from notifications.standing import (
     suspect_devices,
     task_runs,
 )
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications.judgement import is_in_doubt, last_answers
+from notifications.lateness import late_doses
+from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
+from notifications.querysets import HOUR, LATE_AFTER, LONGEST_WAIT, Fate
+from notifications.transports.results import FirebaseNotConfigured
+from notifications.violations import INVARIANTS
 from users.models import User
 
 # Longer than a few signs of life that were lost; the alarm is to come within a minute.
@@ -50,20 +50,6 @@ DOSE_IS_LATE_AFTER = timedelta(seconds=30)
 # The engine is checked every night.
 CHECKED_WITHIN = timedelta(hours=26)
 
-INVARIANTS = {
-    "I1": gettext_lazy("Every dose that falls due has exactly one record"),
-    "I2": gettext_lazy("Every reminder reaches every active device"),
-    "I3": gettext_lazy("No row leaves a final state"),
-    "I8": gettext_lazy("Nothing is handed over after it expired"),
-    "I9": gettext_lazy("No claim is left behind"),
-    "I10": gettext_lazy("Nothing goes to a device that was signed out or revoked"),
-    "I11": gettext_lazy("Nothing goes to a device that changed hands"),
-    "I12": gettext_lazy("What was not sent says why"),
-    "I13": gettext_lazy("No reminder comes after the answer"),
-    "I14": gettext_lazy("Nobody gets more pushes than the limit"),
-    "I15": gettext_lazy("Doses and their events agree"),
-    "references": gettext_lazy("Nothing refers to what is not there"),
-}
 # The card of the engine says when it was checked.
 CHECK = "notifications.tasks.check_engine"
 TASKS = {
@@ -75,6 +61,9 @@ TASKS = {
     "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that are heard again"),
     "notifications.tasks.mark_silent_devices": gettext_lazy("finding silent devices"),
     "medtrack.console.tasks.refresh_summaries": gettext_lazy("summing up patients"),
+    "notifications.tasks.delete_reminders_of_erased_users": gettext_lazy(
+        "deleting reminders of erased patients"
+    ),
     CHECK: gettext_lazy("checking the engine"),
 }
 

@@ -156,8 +156,7 @@ def devices_of(user: User, *, now: datetime) -> list[Device]:
 
 
 def living_sessions(user: User, *, now: datetime) -> list[Session]:
-    living = Session.objects.filter(user=user, revoked_at=None, expires_at__gt=now)
-    return list(living.order_by("-last_used_at", "id")[:MANY])
+    return list(Session.objects.visible_to(user, now=now).order_by("-last_used_at", "id")[:MANY])
 
 
 def name_of(token: DeviceToken) -> str:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.cycles import due_instant
 from dosing.models import DoseEvent, DoseLog
+from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.pagination import instant, local_date
 from notifications.models import NotificationLog, PushDelivery
 from users.models import Session
@@ -154,7 +155,7 @@ _BRANCHES = {
     Kind.SIGN_INS: _SIGN_INS,
 }
 _TURNS = {4: "begun", 5: "ended", 6: "ran_out"}
-_AGES = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_AGES = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
 
 def timeline_of(

@@ -21,7 +21,7 @@ class TracingNotificationLogAdmin(NotificationLogAdmin):
         response = super().dose_trace(request, dose_id)
         if isinstance(response, TemplateResponse) and response.context_data:
             user = response.context_data["history"].user
-            if request.user.has_perm("console.view_patient") and not (user.is_staff or user.deleted_at):
+            if request.user.has_perm("console.view_patient") and user.is_patient:
                 response.context_data["patient_page"] = reverse(PAGE, args=[user.id])
         return response
 

@@ -4,10 +4,9 @@
 -- later; who is new is looked up by key. The first patient's row is always written: it tells when all this was.
 
 WITH people AS MATERIALIZED (
-    SELECT u.id, coalesce(z.today, %(today)s) AS today, row_number() OVER (ORDER BY u.id) = 1 AS is_first
-    FROM users u
-    LEFT JOIN unnest(%(zones)s::text[], %(todays)s::date[]) AS z (zone, today) ON z.zone = u.timezone
-    WHERE u.deleted_at IS NULL AND NOT u.is_staff
+    SELECT p.id, coalesce(z.today, %(today)s) AS today, row_number() OVER (ORDER BY p.id) = 1 AS is_first
+    FROM patients p
+    LEFT JOIN unnest(%(zones)s::text[], %(todays)s::date[]) AS z (zone, today) ON z.zone = p.timezone
 ), doses AS (
     SELECT d.user_id,
            count(*) FILTER (WHERE d.log_date >= p.today - 7) AS due_7,
@@ -19,8 +18,7 @@ WITH people AS MATERIALIZED (
     FROM people p
     JOIN dose_logs d ON d.user_id = p.id AND d.log_date BETWEEN p.today - 60 AND p.today - 1
     WHERE d.log_date BETWEEN %(first)s AND %(last)s
-      AND d.schedule_id IS NOT NULL
-      AND (d.status <> 'pending' OR (d.answer_by IS NOT NULL AND d.due_at <= %(now)s))
+      AND medtrack_is_due(d, %(now)s)
     GROUP BY d.user_id
 ), answers AS (
     SELECT d.user_id, max(least(e.occurred_at, e.recorded_at)) AS at
@@ -30,9 +28,7 @@ WITH people AS MATERIALIZED (
     GROUP BY d.user_id
 ), devices AS (
     SELECT t.user_id, count(*) AS reachable, count(t.silent_since) AS silent
-    FROM device_tokens t
-    JOIN sessions s ON s.id = t.session_id AND s.revoked_at IS NULL
-    WHERE t.revoked_at IS NULL AND t.suspect_since IS NULL
+    FROM reachable_devices t
     GROUP BY t.user_id
 ), failed AS (
     SELECT n.user_id, count(DISTINCT (n.tag, n.kind, n.step)) AS pushes

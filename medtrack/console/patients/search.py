@@ -156,13 +156,13 @@ class Wish(forms.Form):
 
 def living() -> Found:
     """Everybody who is neither staff nor erased, with what sums them up when it is there."""
-    everybody = Patient.objects.filter(is_staff=False, deleted_at=None).select_related("summary")
+    everybody = Patient.objects.patients().select_related("summary")
     return cast(Found, everybody.annotate(trend=TREND))
 
 
 def zones() -> list[str]:
     """Those that somebody lives in."""
-    everybody = Patient.objects.filter(is_staff=False, deleted_at=None)
+    everybody = Patient.objects.patients()
     return list(everybody.order_by("timezone").values_list("timezone", flat=True).distinct())
 
 

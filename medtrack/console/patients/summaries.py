@@ -13,15 +13,13 @@ from django.db import connection, transaction
 
 from medtrack.console.models import PatientSummary
 from medtrack.database.ids import first_id
-from notifications.querysets import NEEDLESS
+from notifications.querysets import LONGEST_WAIT, NEEDLESS
 from users.zones import ZONES
 
 DAYS = 60
 WEEK = timedelta(days=7)
 # An answer is recorded at the beginning of its transaction, and seen at its end.
 LONGEST_TRANSACTION = timedelta(hours=1)
-# A reminder is made before it is to be sent; the longest wait is for the end of quiet hours.
-LONGEST_WAIT = timedelta(days=1)
 
 _DAY = timedelta(days=1)
 _LOCK = 7_305_814_022  # of the whole database; nothing else of ours takes such a lock

@@ -27,8 +27,8 @@ from medtrack.console.dashboard.figures import (
 )
 from medtrack.database.ids import first_id
 from medtrack.tests.support.builders import device_of, medication_of, person, schedule_at, utc
+from notifications.engine_state import silent_devices
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.standing import silent_devices
 from users.actions import Credentials
 from users.models import User
 from users.zones import ZONES, zones_by_date

@@ -43,6 +43,7 @@ class Mutant:
 
 _DISPATCHER = "notifications/dispatcher.py"
 _CLAIM = "notifications/sql/claim.sql"
+_MOOT_REASON = "notifications/migrations/0006_reachable_devices_and_moot_reasons.py"
 _MARK_FIRST = """            for flight in list(self._ready)[:granted]:
                 taken = dict.fromkeys(flight.push.devices, Outcome(Verdict.ACCEPTED, message_id="0"))
                 queue.mark([Result(flight.push, taken, None)])
@@ -60,7 +61,7 @@ MUTANTS = {
     ),
     "no expiry": Mutant(
         (
-            Edit(_CLAIM, "WHEN n.expires_at <= statement_timestamp() THEN", "WHEN false THEN"),
+            Edit(_MOOT_REASON, "WHEN n.expires_at <= now THEN", "WHEN false THEN"),
             Edit(
                 _DISPATCHER,
                 "latest = min(lease_end, started + push.expires_at - push.claimed_at)",

@@ -26,7 +26,7 @@ from medtrack.tests.support.builders import (
 from notifications import queue
 from notifications.models import DeviceToken, EngineCounter
 from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 from users.models import User
 

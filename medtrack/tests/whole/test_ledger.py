@@ -11,7 +11,7 @@ from medtrack.tests.support.ledger import Comparison, compare, django_rows
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 
 AGREED = Comparison(lost=[], unknown=[], repeats=0, changed_tags=[], late=[])

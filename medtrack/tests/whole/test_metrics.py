@@ -14,11 +14,11 @@ from pytest_django import Settings
 from medtrack.tests.support.api import Client as ApiClient
 from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
+from notifications.engine_state import QUEUE, record_heartbeat
 from notifications.models import DeviceToken, EngineCheck, Heartbeat
 from notifications.queue import Result
-from notifications.standing import QUEUE, record_heartbeat
 from notifications.task_runs import record_failure, record_success
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 
 TOKEN = {"Authorization": "Bearer secret"}

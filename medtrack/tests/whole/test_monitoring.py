@@ -17,11 +17,11 @@ from pytest_django import Settings
 from medtrack.celery import app
 from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
+from notifications.engine_state import OVERDUE_AFTER, record_heartbeat
 from notifications.models import EngineCheck, Heartbeat
 from notifications.queue import Result
-from notifications.standing import OVERDUE_AFTER, record_heartbeat
 from notifications.task_runs import record_success
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import Outcome, Verdict
 from users.actions import Credentials
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -233,8 +233,8 @@ def test_a_key_file_is_looked_into(monkeypatch: pytest.MonkeyPatch, key: str, tm
         ("SECRET_KEYS", "did you mean SECRET_KEY?"),
         ("REDIS_URI", "did you mean REDIS_URL?"),
         ("FIREBASE_PROJECTID", "did you mean FIREBASE_PROJECT_ID?"),
-        ("FCM_SPEED", "README.md lists them."),
-        ("MEDTRACK_DATABASE", "README.md lists them."),
+        ("FCM_SPEED", "docs/operating.md lists them."),
+        ("MEDTRACK_DATABASE", "docs/operating.md lists them."),
     ],
 )
 def test_a_name_that_is_no_setting_is_told(monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
@@ -351,9 +351,9 @@ def test_every_text_is_checked_and_not_taken_as_it_comes() -> None:
     assert texts - set(CHECKS) == client_ids | passwords | {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
 
 
-def test_every_setting_is_in_the_readme_s_table() -> None:
+def test_every_setting_is_in_the_table_of_docs_operating() -> None:
     table = "".join(
-        line for line in (ROOT / "README.md").read_text().splitlines(True) if line.startswith("|")
+        line for line in (ROOT / "docs" / "operating.md").read_text().splitlines(True) if line.startswith("|")
     )
     # Read to refuse it.
     assert {name for name in read_names() if f"`{name}`" not in table} == {"PROXY_COUNT"}

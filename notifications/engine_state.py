@@ -1,0 +1,76 @@
+"""How the engine stands at this moment, in few cheap figures: what `/metrics` and the console say. No health data."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from notifications.models import DeviceToken, EngineCheck, Heartbeat, TaskRun
+
+# Only queued rows are read, through the index that holds no others.
+QUEUE = """
+    SELECT count(*), count(*) FILTER (WHERE send_at <= statement_timestamp()), count(*) FILTER (WHERE retry_at IS NOT NULL),
+           coalesce(extract(epoch FROM statement_timestamp() - least(min(send_at), statement_timestamp())), 0)::float8
+    FROM notification_logs WHERE status = 'queued'
+"""
+# How long after its last success a periodic task is overdue: some of its periods.
+OVERDUE_AFTER = {
+    "dosing.tasks.plan_doses": timedelta(minutes=15),
+    "dosing.tasks.settle_doses": timedelta(minutes=5),
+    "notifications.tasks.enqueue_reminders": timedelta(minutes=1),
+    "notifications.tasks.enqueue_follow_ups": timedelta(minutes=2),
+    "notifications.tasks.dispatch_reminders": timedelta(minutes=1),
+    "notifications.tasks.clear_silent_devices": timedelta(minutes=5),
+    "notifications.tasks.mark_silent_devices": timedelta(hours=3),
+    "medtrack.console.tasks.refresh_summaries": timedelta(minutes=20),
+    "notifications.tasks.delete_reminders_of_erased_users": timedelta(hours=26),
+    "notifications.tasks.check_engine": timedelta(hours=26),
+}
+
+
+class QueueState(NamedTuple):
+    """Reminders: all that wait, those whose time has come, those that wait for another try; and how long the oldest
+    whose time has come has waited."""
+
+    queued: int
+    overdue: int
+    retrying: int
+    oldest_seconds: float
+
+
+def queue_state() -> QueueState:
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUE)
+        return QueueState(*cursor.fetchone())
+
+
+def silent_devices() -> int:
+    return DeviceToken.objects.silent().count()
+
+
+def suspect_devices() -> int:
+    return DeviceToken.objects.suspect().count()
+
+
+def last_check() -> EngineCheck | None:
+    return EngineCheck.objects.order_by("-id").first()
+
+
+def heartbeats() -> dict[str, datetime]:
+    """When each kind of process was last heard; one that never was is missing."""
+    return dict(Heartbeat.objects.values_list("process", "at"))
+
+
+def task_runs() -> list[TaskRun]:
+    """Of the periodic tasks that ran at least once."""
+    return list(TaskRun.objects.filter(task__in=OVERDUE_AFTER).order_by("task"))
+
+
+def record_heartbeat(process: str) -> None:
+    Heartbeat.objects.bulk_create(
+        [Heartbeat(process=process, at=Now())],
+        update_conflicts=True,
+        unique_fields=["process"],
+        update_fields=["at"],
+    )
