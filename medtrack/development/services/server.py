@@ -9,7 +9,7 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 
-from medtrack.database.roles import role_of
+from medtrack.database.role_names import role_of
 from medtrack.development.services import environment, folders, ports, postgres, redis, standin
 from medtrack.development.services.console import Console
 from medtrack.development.services.processes import Group, StopRequestedError, Supervisor

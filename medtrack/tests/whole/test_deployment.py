@@ -9,7 +9,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from medtrack.database.roles import ROLES, role_of
+from medtrack.database.role_names import ROLES, role_of
 from medtrack.web.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parents[3]
