@@ -18,6 +18,7 @@ load_settings()
 app = Celery("medtrack")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["medtrack.api"])  # which is no Django app
 app.steps["worker"].add(DjangoStructLogInitStep)
 
 # Ticks that waited long are worthless, the next one does the same work. But a tick's age is told by two machines'
@@ -35,10 +36,12 @@ app.conf.beat_schedule = {
         ("sum up patients", "medtrack.console.tasks.refresh_summaries", 300.0),
     )
 }
-app.conf.beat_schedule["check engine"] = {
-    "task": "notifications.tasks.check_engine",
-    "schedule": crontab(hour="3", minute="30"),
-    "options": {"expires": 3600.0},
+app.conf.beat_schedule |= {
+    name: {"task": task, "schedule": at, "options": {"expires": 3600.0}}
+    for name, task, at in (
+        ("sweep erased users", "medtrack.api.tasks.sweep_erased", crontab(hour="3", minute="15")),
+        ("check engine", "notifications.tasks.check_engine", crontab(hour="3", minute="30")),
+    )
 }
 
 

@@ -24,6 +24,7 @@ OVERDUE_AFTER = {
     "notifications.tasks.clear_silent_devices": timedelta(minutes=5),
     "notifications.tasks.mark_silent_devices": timedelta(hours=3),
     "medtrack.console.tasks.refresh_summaries": timedelta(minutes=20),
+    "medtrack.api.tasks.sweep_erased": timedelta(hours=26),
     "notifications.tasks.check_engine": timedelta(hours=26),
 }
 

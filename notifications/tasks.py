@@ -3,7 +3,6 @@ from datetime import timedelta
 import structlog
 from celery import shared_task
 
-from medtrack.api.erasure import sweep_erased
 from medtrack.database.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - they listen to Celery's signals
 from notifications.silence import clear_heard, mark_silent
@@ -39,7 +38,6 @@ def dispatch_reminders() -> None:
 
 @shared_task
 def check_engine() -> None:
-    sweep_erased()
     check = record_check()
     log.info("engine checked", seconds=check.seconds, violations=sum(check.violations.values()))
 

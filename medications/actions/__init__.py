@@ -29,14 +29,6 @@ def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> tup
 
 
 @transaction.atomic
-def erase_medications(*, user: User) -> None:
-    """The person's medications are gone; what refers to them has to be before."""
-    mine = Medication.objects.filter(user=user)
-    list(mine.select_for_update(nowait=True).values_list("id"))
-    mine.delete()
-
-
-@transaction.atomic
 def update_medication(*, medication: Medication, changes: dict[str, Any]) -> Medication:
     """Saves only the changed columns, so that two clients changing two fields both win.
 

@@ -20,7 +20,9 @@ from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
+from medtrack.api import erasure
 from medtrack.api.erasure import ErasureBlocked, erase_person
+from medtrack.api.tasks import sweep_erased
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import (
@@ -34,12 +36,11 @@ from medtrack.tests.support.builders import (
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
-from notifications import erasing, queue
+from notifications import queue
 from notifications.actions import register_device, send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, Result
-from notifications.tasks import check_engine
 from notifications.transports.outcomes import Outcome, Verdict
 from users.actions import Credentials, sign_up
 from users.models import IdempotencyKey, Identity, RateCounter, Session, User
@@ -312,7 +313,7 @@ def test_a_reminder_that_was_enqueued_too_late_is_moot(ana: Credentials) -> None
     NotificationLog.objects.create(**late)
     assert claim() == []
     assert NotificationLog.objects.get().reason == "user_inactive"
-    check_engine()
+    sweep_erased()
     assert not NotificationLog.objects.exists()
 
 
@@ -334,7 +335,7 @@ def test_whoever_has_something_of_the_person_is_let_finish(
     device_of(ana)
     dose_due(ana, timezone.now() - timedelta(seconds=2))
     queue.enqueue()
-    monkeypatch.setattr(erasing, "PATIENCE", 0.2)
+    monkeypatch.setattr(erasure, "PATIENCE", 0.2)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         HOLDERS[holder](ana)
         before = rows_of(ana)
@@ -380,7 +381,7 @@ def test_dispatchers_and_answers_go_on_while_people_are_erased(number: int) -> N
         for job in jobs:
             job.result()
     claim()  # closes what was enqueued too late
-    check_engine()
+    sweep_erased()
     for user in people[:2]:
         assert set(rows_of(user).values()) == {0}
     assert rows_of(people[2])["PushDelivery"] == 3
@@ -399,7 +400,7 @@ def test_what_was_asked_for_before_is_not_written_after() -> None:
     ]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            erasing._erase(ana, database_now())
+            erasure._erase(ana, database_now())
             job = pool.submit(closing(acts[0]))
             wait_until_somebody_waits_for_us()
         with pytest.raises(Http404):
@@ -417,7 +418,7 @@ def test_an_erasure_that_fails_changes_nothing(ana: Credentials, monkeypatch: py
     def fail(**_fields: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(erasing, "erase_account", fail)
+    monkeypatch.setattr(erasure, "erase_account", fail)
     with pytest.raises(OperationalError), transaction.atomic():
         erase_person(user=ana.user, now=database_now())
     assert rows_of(ana.user) == before

@@ -75,6 +75,7 @@ TASKS = {
     "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that are heard again"),
     "notifications.tasks.mark_silent_devices": gettext_lazy("finding silent devices"),
     "medtrack.console.tasks.refresh_summaries": gettext_lazy("summing up patients"),
+    "medtrack.api.tasks.sweep_erased": gettext_lazy("deleting reminders of erased patients"),
     CHECK: gettext_lazy("checking the engine"),
 }
 
