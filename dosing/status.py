@@ -24,7 +24,7 @@ class EventAction(models.TextChoices):
 
 
 class Change(StrEnum):
-    """What somebody, or for `miss` the system, wants to do to a dose."""
+    """An action on a dose: of a user, or for `miss` of the system."""
 
     TAKE = "take"
     SKIP = "skip"
