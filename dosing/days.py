@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
-from dosing.actions.doses import CLOCK_SKEW, MEMORY, payload_of
+from dosing.actions.doses import CLOCK_SKEW, MAX_AGE, payload_of
 from medtrack.database.ids import uuid7
 from medtrack.database.statements import Statement
 from users.authentication import SessionEnded
@@ -57,7 +57,7 @@ def take_planned_dose(
             note=note or "",
             payload=Jsonb(payload_of(quantity=quantity, note=note)),
             clock_skew=CLOCK_SKEW,
-            memory=MEMORY,
+            max_age=MAX_AGE,
         )
     except IntegrityError:  # the same event came twice at once; the slower way tells what that means
         return None

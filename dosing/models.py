@@ -132,11 +132,6 @@ class DoseLog(models.Model):
 
     objects: ClassVar[DoseLogQuerySet] = DoseLogQuerySet.as_manager()  # type: ignore[assignment]
 
-    # Of the dose that an action returns: it had been done already, and nothing was recorded.
-    is_repeat = False
-    # Of an intake that an action returns: the person's day had more than expected. Its event's payload keeps it.
-    over_limit = False
-
     class Meta:
         db_table = "dose_logs"
         verbose_name = _("dose")

@@ -61,7 +61,7 @@ class EventsUnavailable(Unavailable):
     default_detail = _("Your events could not be recorded. Send them again in a few seconds.")
 
 
-_ACTIONS: dict[EventKind, tuple[type[Serializer[Any]], Callable[..., DoseLog]]] = {
+_ACTIONS: dict[EventKind, tuple[type[Serializer[Any]], Callable[..., doses.DoseResult]]] = {
     EventKind.TAKE: (TakeInput, doses.take_dose),
     EventKind.SKIP: (SkipInput, doses.skip_dose),
     EventKind.UNDO: (UndoInput, doses.undo_dose),
@@ -107,7 +107,7 @@ def record_events(*, events: Sequence[Any], by: User, session: Session) -> list[
 def _answer(event: Any, by: User, session: Session) -> Answer:
     try:
         _refuse_unreadable(event)
-        dose, is_repeat = _record(event, by, session)
+        result = _record(event, by, session)
     except DATABASE_FAILED:  # the next event would fare no better, and none of them is at fault
         raise
     except Exception as error:
@@ -116,8 +116,8 @@ def _answer(event: Any, by: User, session: Session) -> Answer:
             log.exception("event failed")
             problem = internal_error()
         return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
-    status = EventStatus.REPEATED if is_repeat else EventStatus.APPLIED
-    return Answer(_id_of(event), status, dose, over_limit=dose.over_limit)
+    status = EventStatus.APPLIED if result.changed else EventStatus.REPEATED
+    return Answer(_id_of(event), status, result.object, over_limit=result.over_limit)
 
 
 def _refuse_unreadable(event: Any) -> None:
@@ -128,8 +128,7 @@ def _refuse_unreadable(event: Any) -> None:
         raise ParseError from error
 
 
-def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
-    """The dose after the event, and whether the event had been answered before."""
+def _record(event: Any, by: User, session: Session) -> doses.DoseResult:
     kind = EventKind(checked(EventHead, event)["action"])
     who: dict[str, Any] = {"by": by, "session": session}
     if kind is EventKind.INTAKE:
@@ -137,13 +136,11 @@ def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
         occurred_at = said.pop("occurred_at", None)
         names = {"id": said["event_id"], "taken_at": occurred_at}
         del said["action"]
-        dose, is_new = intakes.log_intake(**who, now=database_now(), **names | said)
-        return dose, not is_new
+        return intakes.log_intake(**who, now=database_now(), **names | said)
     serializer, act = _ACTIONS[kind]
     said = checked(serializer, event) | checked(DoseEventHead, event)
     del said["action"]
-    dose = act(**who, now=database_now(), **said)
-    return dose, dose.is_repeat
+    return act(**who, now=database_now(), **said)
 
 
 def _id_of(event: Any) -> UUID | None:

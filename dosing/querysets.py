@@ -63,18 +63,18 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
     def visible_to(self, user: User) -> "DoseLogQuerySet":
         return self.filter(user=user).select_related("medication")
 
-    def lived(self) -> "DoseLogQuerySet":
-        """With the instant by which a day is told; an intake that was taken back is not part of any."""
-        told = self.exclude(schedule=None, status=DoseStatus.PENDING)
-        return told.annotate(lived_at=Coalesce("due_at", "taken_at"))
-
     def history(
         self, *, first: date | None, last: date, medication_id: UUID | None, status: DoseStatus | None
     ) -> "DoseLogQuerySet":
-        """What was lived on these local dates, of everything or only of this medicine, of this status."""
-        chosen = {"log_date__gte": first, "medication_id": medication_id, "status": status}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return self.filter(log_date__lte=last, **given).lived()
+        """The doses of these local dates, both inclusive, of one medication or status or of all.
+
+        `effective_at` is the instant that orders the doses of a day: when a dose was due, or an intake was taken.
+        """
+        filters = {"log_date__gte": first, "medication_id": medication_id, "status": status}
+        given = {name: value for name, value in filters.items() if value is not None}
+        # An as-needed intake that was undone has neither instant.
+        doses = self.filter(log_date__lte=last, **given).exclude(schedule=None, status=DoseStatus.PENDING)
+        return doses.annotate(effective_at=Coalesce("due_at", "taken_at"))
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
         """The planned doses of these local dates that count as due at `now`."""

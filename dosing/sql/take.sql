@@ -11,7 +11,7 @@ WITH caller AS (
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL AND d.status IN ('pending', 'missed')
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
-        AND coalesce(%(occurred_at)s, now()) >= now() - %(memory)s
+        AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
         AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = %(event_id)s AND k.scope = 'event')
     RETURNING d.*

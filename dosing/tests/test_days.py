@@ -55,7 +55,7 @@ def make(user: User, number: int, fate: str, due_at: datetime) -> None:
     medicine = f"Medicine {number}"
     if fate in ("intake", "taken back"):
         quantity = Decimal("2.5") if number % 2 else Decimal(100)
-        intake, _new = log_intake(medication_id=medication_of(user, medicine).id, quantity=quantity, **who)
+        intake = log_intake(medication_id=medication_of(user, medicine).id, quantity=quantity, **who).object
         if fate == "taken back":
             undo_dose(dose_id=intake.id, **who)
         return
@@ -113,7 +113,9 @@ class TestDays(TestCase):
             assert short == (None, *before)
             return
         session = session_of(user)
-        long = _outcome(lambda: _as_json(take_dose(by=user, session=session, now=timezone.now(), **said)))
+        long = _outcome(
+            lambda: _as_json(take_dose(by=user, session=session, now=timezone.now(), **said).object)
+        )
         assert short == long
 
 

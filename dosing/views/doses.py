@@ -13,6 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from dosing.actions import doses, intakes
+from dosing.actions.doses import DoseResult
 from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog
 from dosing.offline import record_events
@@ -44,7 +45,7 @@ from users.authentication import SignatureOnly, caller, caller_claims, caller_se
 class HistoryPages(Pagination):
     """By day, and within a day by the instant that tells it."""
 
-    keys = (Key("log_date", local_date), Key("lived_at", instant), Key("id", UUID))
+    keys = (Key("log_date", local_date), Key("effective_at", instant), Key("id", UUID))
 
 
 HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
@@ -81,14 +82,15 @@ class Doses(SignatureOnly, APIView):
         description=CREATED_ONCE,
     )
     def post(self, request: Request) -> Response:
-        dose, created = intakes.log_intake(
+        result = intakes.log_intake(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
             **validated(IntakeInput, request),
         )
         return Response(
-            shown(IntakeOutput, dose), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(DoseOutput, result.object) | {"over_limit": result.over_limit},
+            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
         )
 
 
@@ -149,14 +151,14 @@ class AmendDose(APIView):
 
 
 def _done(
-    action: Callable[..., DoseLog], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
+    action: Callable[..., DoseResult], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
 ) -> Response:
     """The dose after the caller did this to it."""
     fields = validated(serializer, request)
-    dose = action(
+    result = action(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
-    return Response(shown(DoseOutput, dose))
+    return Response(shown(DoseOutput, result.object))
 
 
 def _read(

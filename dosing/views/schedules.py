@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dosing.actions import schedules
+from dosing.actions.accounts import update_profile
 from dosing.actions.clones import clone_medication
 from dosing.models import Schedule
 from dosing.planning import rule_of
@@ -43,25 +44,26 @@ from users.serializers import ProfileInput, UserOutput
 class MedicationDetail(medication_views.MedicationDetail):
     @extend_schema(operation_id="deleteMedication", responses={204: None})
     def delete(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        schedules.delete_medication(medication=medication, now=database_now())
+        schedules.delete_medication(medication_id=medication_id, by=caller(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class PauseMedication(APIView):
     @extend_schema(operation_id="pauseMedication", request=None, responses=MedicationOutput)
     def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        paused = schedules.pause_medication(medication=medication, now=database_now())
-        return Response(shown(MedicationOutput, paused))
+        paused = schedules.pause_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(shown(MedicationOutput, paused.object))
 
 
 class ResumeMedication(APIView):
     @extend_schema(operation_id="resumeMedication", request=None, responses=MedicationOutput)
     def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        resumed = schedules.resume_medication(medication=medication, now=database_now())
-        return Response(shown(MedicationOutput, resumed))
+        resumed = schedules.resume_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(shown(MedicationOutput, resumed.object))
 
 
 class CloneMedication(APIView):
@@ -76,14 +78,15 @@ class CloneMedication(APIView):
         ),
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        clone, created = clone_medication(
+        result = clone_medication(
             medication_id=medication_id,
             by=caller(request),
             now=database_now(),
             **validated(CloneInput, request),
         )
         return Response(
-            shown(MedicationOutput, clone), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(MedicationOutput, result.object),
+            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
         )
 
 
@@ -91,8 +94,9 @@ class Me(user_views.Me):
     @extend_schema(operation_id="updateMe", tags=["me"], request=ProfileInput, responses=ChangedProfileOutput)
     def patch(self, request: Request) -> Response:
         changes = validated(ProfileInput, request, partial=True)
-        user, moves = schedules.update_profile(user=caller(request), changes=changes, now=database_now())
-        return Response(shown(UserOutput, user) | {"moved_doses": [shown(MoveOutput, one) for one in moves]})
+        result = update_profile(by=caller(request), changes=changes, now=database_now())
+        moves = [shown(MoveOutput, move) for move in result.moves]
+        return Response(shown(UserOutput, result.object) | {"moved_doses": moves})
 
 
 class MedicationSchedules(ListView[Schedule]):
@@ -118,11 +122,12 @@ class MedicationSchedules(ListView[Schedule]):
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
-        medication = visible_medication(request, medication_id)
+        visible_medication(request, medication_id)
         fields = validated(NewScheduleInput, request)
-        schedule, created = schedules.create_schedule(medication=medication, now=now, **fields)
+        result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
         return Response(
-            shown(ScheduleOutput, schedule), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(ScheduleOutput, result.object),
+            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
         )
 
 
@@ -135,14 +140,16 @@ class ScheduleDetail(APIView):
         operation_id="updateSchedule", request=ScheduleInput(partial=True), responses=ScheduleOutput
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
-        schedule = _schedule(request, schedule_id)
+        _schedule(request, schedule_id)
         changes = validated(ScheduleInput, request, partial=True)
-        updated = schedules.update_schedule(schedule=schedule, changes=changes, now=database_now())
-        return Response(shown(ScheduleOutput, updated))
+        updated = schedules.update_schedule(
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+        )
+        return Response(shown(ScheduleOutput, updated.object))
 
     @extend_schema(operation_id="deleteSchedule", responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        schedules.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
+        schedules.delete_schedule(schedule_id=schedule_id, by=caller(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

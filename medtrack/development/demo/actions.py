@@ -87,7 +87,8 @@ def make_dose_fall_due(*, now: datetime) -> FallsDue:
         if not waiting.exists():
             local = due_at.astimezone(patient.zone)
             create_schedule(
-                medication=medication,
+                medication_id=medication.id,
+                by=patient,
                 now=now,
                 scheduled_time=local.time(),
                 start_date=local.date(),
@@ -111,7 +112,7 @@ def _delete_passed(medication: Medication, now: datetime) -> None:
     """Ends the one-day schedules whose only dose can no longer be answered in time."""
     one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
     for schedule in one_day.filter(doses__answer_by__lte=now):
-        delete_schedule(schedule=schedule, now=now)
+        delete_schedule(schedule_id=schedule.id, by=medication.user, now=now)
 
 
 def _create_patient(patient: Patient, now: datetime) -> int:
@@ -158,10 +159,15 @@ def _schedules(medicine: Medicine, user: User, now: datetime) -> Iterator[Schedu
     start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
     medication, _new = create_medication(by=user, created_at=set_up_at, **_fields(medicine))
     for slot in medicine.slots:
-        schedule, _new = create_schedule(
-            medication=medication, now=set_up_at, created_at=set_up_at, start_date=start_date, **_rule(slot)
+        schedule = create_schedule(
+            medication_id=medication.id,
+            by=user,
+            now=set_up_at,
+            created_at=set_up_at,
+            start_date=start_date,
+            **_rule(slot),
         )
-        yield schedule
+        yield schedule.object
 
 
 def _fields(medicine: Medicine) -> dict[str, Any]:
