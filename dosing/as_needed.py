@@ -1,6 +1,7 @@
 """The limits of as-needed medications: a least gap between intakes, and a maximum per local day.
 
-Checking an intake reads a bounded number of index entries, however many intakes there are: a phone may send hundreds.
+Checking an intake reads a bounded number of index entries, however many intakes there are: a phone may send
+hundreds.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ class Intakes:
     exclude: UUID | None = None
 
     def exceeded_limit(self, at: datetime) -> tuple[type[Conflict], datetime] | None:
-        """Returns the limit that an intake at this instant exceeds, and the instant from which it no longer does."""
+        """Returns the limit that an intake at this instant exceeds, and the instant from which it no longer
+        does.
+        """
         day = at.astimezone(self.zone).date()
         midnight = due_instant(day, time(), self.zone)
         next_midnight = due_instant(day + timedelta(days=1), time(), self.zone)
@@ -84,7 +87,8 @@ class Intakes:
     def next_allowed_at(self, at: datetime) -> datetime:
         """The first instant, not before `at`, at which an intake exceeds no limit.
 
-        If that takes more than `MAX_ROUNDS` intakes, it is the first such instant after the last intake of all.
+        If that takes more than `MAX_ROUNDS` intakes, it is the first such instant after the last intake of
+        all.
         """
         for _round in range(MAX_ROUNDS):
             if (exceeded := self.exceeded_limit(at)) is None:

@@ -1,8 +1,8 @@
 """The engine's first step: schedules become dose rows up to a horizon, one for each local date of a schedule.
 
-A batch is one short transaction: lock schedules that are due, compute, insert doses, move `next_due_at` on. Any number
-of planners may run at once and may be killed at any point: the unique key on (log date, schedule) makes a repeat
-harmless. All instants are UTC, and `now` is the database's.
+A batch is one short transaction: lock schedules that are due, compute, insert doses, move `next_due_at` on.
+Any number of planners may run at once and may be killed at any point: the unique key on (log date, schedule)
+makes a repeat harmless. All instants are UTC, and `now` is the database's.
 """
 
 import json
@@ -33,13 +33,13 @@ ANSWER_WINDOW = timedelta(hours=4)
 BATCH = 5000
 SLICE = 500
 
-# What a rule that cannot be computed raises, each time again: InvalidCycle is a ValueError, an unknown zone raises
-# LookupError, and the name of a directory of zones IsADirectoryError. Any other error, like a tzdata file that cannot
-# be read at the moment, fails the batch, and the next run tries it again.
+# What a rule that cannot be computed raises, each time again: InvalidCycle is a ValueError, an unknown zone
+# raises LookupError, and the name of a directory of zones IsADirectoryError. Any other error, like a tzdata
+# file that cannot be read at the moment, fails the batch, and the next run tries it again.
 RULE_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, IsADirectoryError)
 
-# Without these settings PostgreSQL would read whole tables in parallel for some thousand rows, batch after batch.
-# Foreign keys are checked with each statement, during which we compute, and not all at the commit.
+# Without these settings PostgreSQL would read whole tables in parallel for some thousand rows, batch after
+# batch. Foreign keys are checked with each statement, during which we compute, and not all at the commit.
 BY_KEY = """
     SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET CONSTRAINTS ALL IMMEDIATE
 """
@@ -69,7 +69,10 @@ class Planned:
 
 
 class _Claimed(NamedTuple):
-    """A row of plan_read_locked.sql. For speed ids stay text, and the instant comes without its zone (UTC)."""
+    """A row of plan_read_locked.sql.
+
+    For speed ids stay text, and the instant comes without its zone (UTC).
+    """
 
     schedule_id: str
     medication_id: str
@@ -88,10 +91,11 @@ class _Claimed(NamedTuple):
 
 @transaction.atomic
 def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
-    """Plans one batch of schedules whose next dose is due within `HORIZON` of `now`. Empty when none are left.
+    """Plans one batch of schedules whose next dose is due within `HORIZON` of `now`. Empty when none are
+    left.
 
-    Doses whose answer window has ended by `now` are inserted as missed. In a transaction of the caller the settings
-    of `BY_KEY` last until its end.
+    Doses whose answer window has ended by `now` are inserted as missed. In a transaction of the caller the
+    settings of `BY_KEY` last until its end.
     """
     with connection.cursor() as cursor:
         cursor.execute(BY_KEY)
@@ -100,7 +104,10 @@ def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
 
 @transaction.atomic
 def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
-    """Plans these schedules up to `HORIZON` after `now`. Waits for another planner that has locked one of them."""
+    """Plans these schedules up to `HORIZON` after `now`.
+
+    Waits for another planner that has locked one of them.
+    """
     return _plan(_lock(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
@@ -132,7 +139,9 @@ def _lock(statement: Statement, **parameters: Any) -> list[str]:
 
 
 def _plan_in_halves(ids: Sequence[str], now: datetime) -> Planned:
-    """Halves a batch that the database refuses until the schedule that causes it is alone, and sets that aside."""
+    """Halves a batch that the database refuses until the schedule that causes it is alone, and sets that
+    aside.
+    """
     try:
         with transaction.atomic():
             return _plan(ids, now)
@@ -191,7 +200,8 @@ def _occurrences_until(schedule: _Claimed, until: datetime) -> tuple[list[Occurr
             following = occurrence.due_at
             break
         planned.append(occurrence)
-    # The schedule of an inactive user moves on without doses, so that it is up to date when the user is active again.
+    # The schedule of an inactive user moves on without doses, so that it is up to date when the user is
+    # active again.
     return planned if schedule.is_user_active else [], following
 
 
@@ -244,5 +254,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _array(values: Iterable[Any]) -> str:
-    """PostgreSQL's text of an array of ids, dates or numbers, which need no quotes. psycopg is slower: it adds them."""
+    """PostgreSQL's text of an array of ids, dates or numbers, which need no quotes. psycopg is slower: it
+    adds them.
+    """
     return "{" + ",".join(map(str, values)) + "}"

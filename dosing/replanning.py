@@ -43,7 +43,8 @@ def replanning(schedule_ids: Iterable[UUID], *, now: datetime) -> Iterator[list[
     """
     locked = Schedule.objects.filter(id__in=schedule_ids).order_by("id").select_for_update(no_key=True)
     ids = list(locked.values_list("id", flat=True))
-    # The old rule holds up to `now`: after an outage there are dates that fell due by it and have no dose yet.
+    # The old rule holds up to `now`: after an outage there are dates that fell due by it and have no dose
+    # yet.
     plan_schedules(schedule_ids=ids, now=now)
     moves: list[Move] = []
     yield moves
@@ -51,7 +52,8 @@ def replanning(schedule_ids: Iterable[UUID], *, now: datetime) -> Iterator[list[
 
 
 def replan(schedule_ids: Collection[UUID], *, now: datetime) -> list[Move]:
-    """Replaces the doses due after `now` by those of the schedules' present rules, and plans up to the horizon.
+    """Replaces the doses due after `now` by those of the schedules' present rules, and plans up to the
+    horizon.
 
     Returns the doses that are due at another instant than before.
     """
@@ -125,10 +127,11 @@ def _planned_on(schedule: Schedule, log_date: date) -> Occurrence | None:
 
 
 def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
-    """Whether a future dose stays as it is, because nothing changed for it or its new time has passed already.
+    """Whether a future dose stays as it is, because nothing changed for it or its new time has passed
+    already.
 
-    The latter happens when 20:00 becomes 08:00 at noon, or the user flies east: if that dose were deleted, its date
-    would have none.
+    The latter happens when 20:00 becomes 08:00 at noon, or the user flies east: if that dose were deleted,
+    its date would have none.
     """
     return planned.due_at < now or (planned.due_at, planned.quantity) == (dose.due_at, dose.quantity)
 

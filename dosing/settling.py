@@ -10,7 +10,8 @@ _SETTLE = Statement.of(Path(__file__).parent / "sql" / "settle.sql")
 
 
 def settle(*, now: datetime, limit: int = 5000) -> int:
-    """Settles one batch of doses whose answer window ended by the instant `now`; any number may do so at once.
+    """Settles one batch of doses whose answer window ended by the instant `now`; any number may do so at
+    once.
 
     Returns how many: 0 when none are left, apart from those that are being answered.
     """

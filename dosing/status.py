@@ -1,4 +1,7 @@
-"""The statuses of a dose and the one table of transitions between them. What is not in the table is refused."""
+"""The statuses of a dose and the one table of transitions between them.
+
+What is not in the table is refused.
+"""
 
 from enum import StrEnum
 

@@ -47,7 +47,10 @@ def update_profile(*, by: User, changes: dict[str, Any], now: datetime) -> Accou
 
 @transaction.atomic
 def replan_user(*, user_id: UUID, now: datetime) -> AccountResult:
-    """Re-plans the user's future doses by the schedules as they are, also those that were set aside. Raises Http404."""
+    """Re-plans the user's future doses by the schedules as they are, also those that were set aside.
+
+    Raises Http404.
+    """
     user = lock_user(user_id)
     with replanning(_schedules_of(user), now=now) as moves:
         pass

@@ -21,7 +21,8 @@ from users.idempotency import repeated
 from users.models import IdempotencyKey, User
 from users.rates import count_edits
 
-# All other columns are copied, also those of later migrations. Stock and a pause belong to one medication only.
+# All other columns are copied, also those of later migrations. Stock and a pause belong to one medication
+# only.
 OWN_COLUMNS_OF_MEDICATION = {
     "id",
     "user_id",
@@ -50,8 +51,8 @@ def clone_medication(
 ) -> ActionResult[Medication]:
     """Creates a medication like this one, with its schedules, and plans their doses.
 
-    The new schedules start on the user's local date of `now`, or when the copied ones will start later. Schedules
-    that have ended are not copied. Raises Http404, IdConflict, LimitReached and TooManyEdits.
+    The new schedules start on the user's local date of `now`, or when the copied ones will start later.
+    Schedules that have ended are not copied. Raises Http404, IdConflict, LimitReached and TooManyEdits.
     """
     user = lock_user(by.id)
     visible = Medication.objects.visible_to(user)

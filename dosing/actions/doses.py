@@ -86,8 +86,8 @@ def take_dose(
 ) -> DoseResult:
     """Records that the dose was taken; `override` lets an as-needed intake exceed its limits.
 
-    Raises Http404, InvalidTransition, IdConflict, ValidationError and, for an as-needed intake, IntakeTooSoon and
-    DailyLimitReached.
+    Raises Http404, InvalidTransition, IdConflict, ValidationError and, for an as-needed intake, IntakeTooSoon
+    and DailyLimitReached.
     """
     event = _new_event(Change.TAKE, command, quantity=quantity, note=note)
     dose = _lock_dose(event)
@@ -99,7 +99,8 @@ def take_dose(
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
     }
-    # An as-needed intake that was undone is taken again: its limits and its date are those of the new instant.
+    # An as-needed intake that was undone is taken again: its limits and its date are those of the new
+    # instant.
     if dose.schedule_id is None:
         event.payload |= check_intake(dose.medication, event.occurred_at, override=override, exclude=dose)
         changes["log_date"] = _local_date(dose, event.occurred_at)
@@ -143,7 +144,8 @@ def undo_dose(**command: Unpack[DoseCommand]) -> DoseResult:
 def snooze_dose(*, minutes: int, **command: Unpack[DoseCommand]) -> DoseResult:
     """Postpones the dose's reminders by so many minutes, counted from its due time if that is still to come.
 
-    Raises Http404, InvalidTransition, IdConflict, and ValidationError if the dose would count as missed by then.
+    Raises Http404, InvalidTransition, IdConflict, and ValidationError if the dose would count as missed by
+    then.
     """
     event = _new_event(Change.SNOOZE, command, minutes=minutes)
     dose = _lock_dose(event)
@@ -175,7 +177,8 @@ def amend_dose(
 ) -> DoseResult:
     """Corrects the details of an answer; None leaves a detail as it is.
 
-    Raises Http404, InvalidTransition, IdConflict, and ValidationError for a detail that the answer does not have.
+    Raises Http404, InvalidTransition, IdConflict, and ValidationError for a detail that the answer does not
+    have.
     """
     details = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
     event = _new_event(Change.AMEND, command, **details)
@@ -217,8 +220,9 @@ def check_intake(
 ) -> dict[str, Any]:
     """Checks the limits of an as-needed intake at this instant and returns what its event's payload records.
 
-    That is `override`, the limit that was overridden, if any, and `over_limit` if the user's day has more intakes
-    than expected. `exclude` is an intake that does not count. Raises IntakeTooSoon and DailyLimitReached.
+    That is `override`, the limit that was overridden, if any, and `over_limit` if the user's day has more
+    intakes than expected. `exclude` is an intake that does not count. Raises IntakeTooSoon and
+    DailyLimitReached.
     """
     overridden = check_limits(medication, at, override=override, schedule=schedule, exclude=exclude)
     recorded: dict[str, Any] = {"override": overridden} if overridden else {}

@@ -46,8 +46,8 @@ def log_intake(
 ) -> DoseResult:
     """Records an intake as a new dose, taken at the instant `taken_at` (by default `now`).
 
-    `override` lets it exceed the limits of its schedule, and its event records which. An intake beyond what is
-    expected of a day is recorded too, as `over_limit`.
+    `override` lets it exceed the limits of its schedule, and its event records which. An intake beyond what
+    is expected of a day is recorded too, as `over_limit`.
 
     Raises Http404, ValidationError, IdConflict, IntakeTooSoon and DailyLimitReached.
     """

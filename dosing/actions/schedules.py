@@ -1,7 +1,7 @@
 """Writes that change when doses fall due: to schedules, and deleting, pausing and resuming a medication.
 
-Future doses are re-planned in the same transaction. All writes about one user lock the user's row first; the planner
-does not, and locks schedules.
+Future doses are re-planned in the same transaction. All writes about one user lock the user's row first; the
+planner does not, and locks schedules.
 """
 
 from datetime import datetime
@@ -87,7 +87,10 @@ def update_schedule(
 
 @transaction.atomic
 def delete_schedule(*, schedule_id: UUID, by: User, now: datetime) -> None:
-    """Soft-deletes a schedule: its past doses stay, its future ones are deleted. Raises Http404 and TooManyEdits."""
+    """Soft-deletes a schedule: its past doses stay, its future ones are deleted.
+
+    Raises Http404 and TooManyEdits.
+    """
     user = lock_user(by.id)
     get_object_or_404(Schedule.objects.visible_to(user), id=schedule_id)
     count_edits(user)

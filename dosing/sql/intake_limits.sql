@@ -1,5 +1,6 @@
--- As-needed intakes of a medication: how many on a local day, counted up to a limit, and the latest one near an instant.
--- Both read a bounded number of entries of the index dose_logs_intakes, however many intakes there are.
+-- As-needed intakes of a medication: how many on a local day, counted up to a limit, and the latest one near
+-- an instant. Both read a bounded number of entries of the index dose_logs_intakes, however many intakes
+-- there are.
 WITH others AS NOT MATERIALIZED (
     SELECT taken_at FROM dose_logs
     WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'

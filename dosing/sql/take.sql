@@ -1,5 +1,6 @@
--- Takes a planned dose of somebody whose session lives and writes its event. One row when the session lives, with
--- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come or long ago.
+-- Takes a planned dose and inserts the event. No row if the session is not living; one row of nulls if
+-- nothing was written: another user's or an as-needed dose, one that is answered, an event id that is in use,
+-- an implausible time.
 WITH caller AS (
     SELECT s.user_id AS id, s.id AS session_id
     FROM living_sessions s
@@ -20,9 +21,7 @@ WITH caller AS (
     SELECT %(event_id)s, t.id, 'taken', t.taken_at, now(), c.id, c.session_id, %(payload)s
     FROM taken t, caller c
 )
-SELECT t.log_date, t.id, t.schedule_id, t.medication_id, m.name, m.dosage, m.color_tag,
-       to_char(t.scheduled_time, 'HH24:MI'), t.due_at, trim_scale(coalesce(t.taken_quantity, t.quantity))::text,
-       t.status, t.taken_at, t.snoozed_until, t.recorded_by_id, t.skip_reason, t.note
+SELECT {dose_columns}
 FROM caller c
-LEFT JOIN taken t ON true
-LEFT JOIN medications m ON m.id = t.medication_id
+LEFT JOIN taken d ON true
+LEFT JOIN medications m ON m.id = d.medication_id

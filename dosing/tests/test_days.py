@@ -22,7 +22,7 @@ from hypothesis.extra.django import TestCase
 
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
-from dosing.days import day_of, take_planned_dose
+from dosing.days import DOSE_COLUMNS, day_of, take_planned_dose
 from dosing.models import DoseEvent, DoseLog
 from dosing.serializers import DoseOutput
 from dosing.settling import settle
@@ -41,6 +41,10 @@ TAKE_SQL = Path(__file__).parents[1] / "sql" / "take.sql"
 
 def claims_of(user: User) -> AccessClaims:
     return AccessClaims(user.id, session_of(user).id)
+
+
+def test_the_statements_read_the_fields_of_the_serializer() -> None:
+    assert list(DOSE_COLUMNS) == DoseOutput.Meta.fields
 
 
 def lived(user: User, day: date) -> list[DoseLog]:

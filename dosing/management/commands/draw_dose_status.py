@@ -1,4 +1,4 @@
-"""`manage.py draw_dose_status`: writes the picture of the transition table into the docs."""
+"""`manage.py draw_dose_status`: writes the diagram of the transition table into the docs."""
 
 from pathlib import Path
 from typing import Any
