@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from dosing import examples
 from dosing.actions import doses, intakes
-from dosing.actions.doses import InvalidTransition
+from dosing.actions.doses import DoseResult, InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog
@@ -44,7 +44,7 @@ from users.authentication import SignatureOnly, caller, caller_claims, caller_se
 class HistoryPages(Pagination):
     """By day, and within a day by the instant that tells it."""
 
-    keys = (Key("log_date", local_date), Key("lived_at", instant), Key("id", UUID))
+    keys = (Key("log_date", local_date), Key("effective_at", instant), Key("id", UUID))
 
 
 HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
@@ -88,13 +88,15 @@ class Doses(SignatureOnly, APIView):
         response_example=examples.TAKEN_INTAKE,
     )
     def post(self, request: Request) -> Response:
-        dose, is_new = intakes.log_intake(
+        result = intakes.log_intake(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
             **validated_body(IntakeInput, request),
         )
-        return created(IntakeOutput, dose, is_new)
+        response = created(DoseOutput, result.object, result.changed)
+        response.data["over_limit"] = result.over_limit
+        return response
 
 
 class TakeDose(SignatureOnly, APIView):
@@ -172,14 +174,14 @@ class AmendDose(APIView):
 
 
 def _record(
-    action: Callable[..., DoseLog], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
+    action: Callable[..., DoseResult], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
 ) -> Response:
     """Calls the action on the caller's dose and returns the dose after it."""
     fields = validated_body(serializer, request)
-    dose = action(
+    result = action(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
-    return Response(serialized(DoseOutput, dose))
+    return Response(serialized(DoseOutput, result.object))
 
 
 def _read(

@@ -26,8 +26,7 @@ class DeleteMedication(APIView):
         "deleteMedication", "Delete a medication; its history stays", TooManyEdits, responses={204: None}
     )
     def delete(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        schedules.delete_medication(medication=medication, now=database_now())
+        schedules.delete_medication(medication_id=medication_id, by=caller(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -40,9 +39,10 @@ class PauseMedication(APIView):
         responses=MedicationOutput,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        paused = schedules.pause_medication(medication=medication, now=database_now())
-        return Response(serialized(MedicationOutput, paused))
+        paused = schedules.pause_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(serialized(MedicationOutput, paused.object))
 
 
 class ResumeMedication(APIView):
@@ -50,9 +50,10 @@ class ResumeMedication(APIView):
         "resumeMedication", "Resume a medication", TooManyEdits, request=None, responses=MedicationOutput
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        resumed = schedules.resume_medication(medication=medication, now=database_now())
-        return Response(serialized(MedicationOutput, resumed))
+        resumed = schedules.resume_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(serialized(MedicationOutput, resumed.object))
 
 
 class CloneMedication(APIView):
@@ -69,13 +70,13 @@ class CloneMedication(APIView):
         + CREATED_ONCE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        clone, is_new = clone_medication(
+        result = clone_medication(
             medication_id=medication_id,
             by=caller(request),
             now=database_now(),
             **validated_body(CloneInput, request),
         )
-        return created(MedicationOutput, clone, is_new)
+        return created(MedicationOutput, result.object, result.changed)
 
 
 def visible_medication(request: Request, medication_id: UUID) -> Medication:

@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 # The database server is away, overloaded or a standby. Errors of a single event have other classes.
 DATABASE_FAILED = (OperationalError, InterfaceError, InternalError)
-_ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., DoseLog]]] = {
+_ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., doses.DoseResult]]] = {
     Change.TAKE: (TakeInput, doses.take_dose),
     Change.SKIP: (SkipInput, doses.skip_dose),
     Change.UNDO: (UndoInput, doses.undo_dose),
@@ -111,7 +111,7 @@ def _record_events(events: Sequence[Any], by: User, session: Session) -> list[An
 def _answer(event: Any, by: User, session: Session) -> Answer:
     try:
         _refuse_unreadable(event)
-        dose, is_repeat = _record(event, by, session)
+        result = _record(event, by, session)
     except DATABASE_FAILED:  # no event is at fault, and the next one would fail too
         raise
     except Exception as error:
@@ -120,8 +120,8 @@ def _answer(event: Any, by: User, session: Session) -> Answer:
             log.exception("event failed")
             problem = internal_error()
         return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
-    status = EventStatus.REPEATED if is_repeat else EventStatus.APPLIED
-    return Answer(_id_of(event), status, dose, over_limit=dose.over_limit)
+    status = EventStatus.APPLIED if result.changed else EventStatus.REPEATED
+    return Answer(_id_of(event), status, result.object, over_limit=result.over_limit)
 
 
 def _refuse_unreadable(event: Any) -> None:
@@ -132,21 +132,18 @@ def _refuse_unreadable(event: Any) -> None:
         raise ParseError from error
 
 
-def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
-    """Returns the dose after the event, and whether the event was recorded before."""
+def _record(event: Any, by: User, session: Session) -> doses.DoseResult:
     action = validated_data(EventHead, event)["action"]
     if action == INTAKE:
         fields = validated_data(EventHead, event) | validated_data(IntakeInput, event)
         # The event's own id and time are the default of the intake's.
         defaults = {"id": fields["event_id"], "taken_at": fields.pop("occurred_at", None)}
         del fields["action"]
-        dose, is_new = intakes.log_intake(by=by, session=session, now=database_now(), **defaults | fields)
-        return dose, not is_new
+        return intakes.log_intake(by=by, session=session, now=database_now(), **defaults | fields)
     serializer, record = _ACTIONS[Change(action)]
     fields = validated_data(serializer, event) | validated_data(DoseEventHead, event)
     del fields["action"]
-    dose = record(by=by, session=session, now=database_now(), **fields)
-    return dose, dose.is_repeat
+    return record(by=by, session=session, now=database_now(), **fields)
 
 
 def _id_of(event: Any) -> UUID | None:

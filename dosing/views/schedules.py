@@ -66,10 +66,10 @@ class MedicationSchedules(ListView[Schedule]):
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
-        medication = visible_medication(request, medication_id)
+        visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
         fields = validated_body(NewScheduleInput, request)
-        schedule, is_new = schedules.create_schedule(medication=medication, now=now, **fields)
-        return created(ScheduleOutput, schedule, is_new)
+        result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
+        return created(ScheduleOutput, result.object, result.changed)
 
 
 class ScheduleDetail(APIView):
@@ -87,14 +87,16 @@ class ScheduleDetail(APIView):
         responses=ScheduleOutput,
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
-        schedule = _schedule(request, schedule_id)
+        _schedule(request, schedule_id)  # 404 comes before what is wrong with the body
         changes = validated_body(ScheduleInput, request, partial=True)
-        updated = schedules.update_schedule(schedule=schedule, changes=changes, now=database_now())
-        return Response(serialized(ScheduleOutput, updated))
+        updated = schedules.update_schedule(
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+        )
+        return Response(serialized(ScheduleOutput, updated.object))
 
     @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        schedules.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
+        schedules.delete_schedule(schedule_id=schedule_id, by=caller(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dosing.actions.schedules import update_profile
+from dosing.actions.accounts import update_profile
 from dosing.serializers import ChangedProfileOutput, MoveOutput
 from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
@@ -45,9 +45,9 @@ class Me(APIView):
     )
     def patch(self, request: Request) -> Response:
         changes = validated_body(ProfileInput, request, partial=True)
-        user, moves = update_profile(user=caller(request), changes=changes, now=database_now())
-        moved_doses = [serialized(MoveOutput, move) for move in moves]
-        return Response(serialized(UserOutput, user) | {"moved_doses": moved_doses})
+        result = update_profile(by=caller(request), changes=changes, now=database_now())
+        moved_doses = [serialized(MoveOutput, move) for move in result.moves]
+        return Response(serialized(UserOutput, result.object) | {"moved_doses": moved_doses})
 
     @documented(
         "deleteMe",

@@ -17,8 +17,8 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.doses import refuse_future
-from dosing.actions.schedules import update_profile
 from medtrack.database.ids import uuid7
 from medtrack.http.person_limits import REACHED_WITHIN, LimitReached
 from medtrack.http.problems import Conflict, TooMany
@@ -232,7 +232,7 @@ def replace_settings(
         "quiet_hours_start_time": quiet_hours and quiet_hours["start_time"],
         "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
     }
-    return update_profile(user=user, changes=preferences | quiet, now=now)[0]
+    return update_profile(by=user, changes=preferences | quiet, now=now).object
 
 
 def _read(locked: QuerySet[NotificationLog], now: datetime) -> None:
