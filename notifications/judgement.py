@@ -28,9 +28,9 @@ from django.db import connection
 
 from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
-from notifications.queue import Push, Result
+from notifications.queue import Push, PushResult
 from notifications.transports.answers import QUOTA_PAUSE
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
 PEOPLE = 10
 SHARE = 0.9
@@ -51,7 +51,7 @@ class Answered(Protocol):
     """A push and the outcome of each of its devices so far, which a judgement may change."""
 
     push: Push
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, FcmResult]
 
 
 def _sql(name: str) -> str:
@@ -62,7 +62,7 @@ _LAST_ANSWERS = _sql("last_answers")
 _PROVEN_WRONG = _sql("tokens_proven_wrong")
 _NOTE_ACCEPTANCE = _sql("note_acceptance")
 _SETTLE = _sql("settle_tokens")
-_TOKEN_VERDICTS = {Verdict.REVOKE: "revoked", Verdict.SUSPECT: "suspect"}
+_TOKEN_STATUSES = {FcmResultKind.REVOKE: "revoked", FcmResultKind.SUSPECT: "suspect"}
 
 
 def is_in_doubt(refused: Mapping[str, bool]) -> bool:
@@ -76,13 +76,13 @@ def is_turning(refused: Mapping[str, bool]) -> bool:
     return len(recent) >= RECENT_PEOPLE and sum(recent) >= RECENT_SHARE * len(recent)
 
 
-def judged(outcome: Outcome, *, in_doubt: bool, proven_wrong: bool) -> Outcome:
+def judged(outcome: FcmResult, *, in_doubt: bool, proven_wrong: bool) -> FcmResult:
     """The outcome as it counts. `proven_wrong`: another person's push was accepted since the token became suspect."""
-    if outcome.verdict is not Verdict.REVOKE or outcome.code not in (MISMATCH, UNREGISTERED):
+    if outcome.kind is not FcmResultKind.REVOKE or outcome.error_code not in (MISMATCH, UNREGISTERED):
         return outcome
-    if not in_doubt and (outcome.code == UNREGISTERED or proven_wrong):
+    if not in_doubt and (outcome.error_code == UNREGISTERED or proven_wrong):
         return outcome
-    return replace(outcome, verdict=Verdict.SUSPECT, pause=QUOTA_PAUSE)
+    return replace(outcome, kind=FcmResultKind.SUSPECT, pause=QUOTA_PAUSE)
 
 
 class Judge:
@@ -99,7 +99,7 @@ class Judge:
             (one, device_id, outcome)
             for one in answered
             for device_id, outcome in one.outcomes.items()
-            if outcome.code in REFUSALS
+            if outcome.error_code in REFUSALS
         ]
         if not refused and not self.in_doubt:
             return
@@ -113,7 +113,7 @@ class Judge:
         for one, device_id, outcome in refused:
             one.outcomes[device_id] = judged(outcome, in_doubt=is_unsure, proven_wrong=device_id in wrong)
 
-    def settle(self, results: Sequence[Result]) -> None:
+    def settle(self, results: Sequence[PushResult]) -> None:
         """Writes down what the answers say of the tokens, and that the project's pushes are accepted."""
         # First, so that a token that becomes suspect now is not proven wrong by the very same answers.
         if time.monotonic() >= self._note_at:
@@ -127,20 +127,20 @@ class Judge:
             cursor.execute(_PROVEN_WRONG, {"project": self._project, "ids": device_ids})
             return {device_id for (device_id,) in cursor.fetchall()}
 
-    def _settle_tokens(self, results: Sequence[Result]) -> None:
-        verdicts = [
-            (device_id, verdict, outcome.code, result.push.claimed_at)
+    def _settle_tokens(self, results: Sequence[PushResult]) -> None:
+        statuses = [
+            (device_id, status, outcome.error_code, result.push.claimed_at)
             for result in results
             for device_id, outcome in result.outcomes.items()
-            if (verdict := _token_verdict(result.push, device_id, outcome))
+            if (status := _token_status(result.push, device_id, outcome))
         ]
-        if verdicts:
-            names = ("ids", "verdicts", "reasons", "claimed_ats")
-            params = dict(zip(names, map(list, zip(*verdicts, strict=True)), strict=True))
+        if statuses:
+            names = ("ids", "statuses", "reasons", "claimed_ats")
+            params = dict(zip(names, map(list, zip(*statuses, strict=True)), strict=True))
             with connection.cursor() as cursor:
                 cursor.execute(_SETTLE, params)
 
-    def _note_acceptance(self, results: Sequence[Result]) -> None:
+    def _note_acceptance(self, results: Sequence[PushResult]) -> None:
         reminded = (r.push.user_id for r in results if r.has_arrived and r.push.kind not in NOT_REMINDERS)
         people = list(islice(dict.fromkeys(reminded), 2))
         if people:
@@ -151,10 +151,10 @@ class Judge:
                 cursor.execute(_NOTE_ACCEPTANCE, params)
 
 
-def _token_verdict(push: Push, device_id: str, outcome: Outcome) -> str | None:
-    if outcome.verdict is Verdict.ACCEPTED:
+def _token_status(push: Push, device_id: str, outcome: FcmResult) -> str | None:
+    if outcome.kind is FcmResultKind.ACCEPTED:
         return "good" if device_id in push.probed else None
-    return _TOKEN_VERDICTS.get(outcome.verdict)
+    return _TOKEN_STATUSES.get(outcome.kind)
 
 
 def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
@@ -169,8 +169,8 @@ def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
         cursor.execute(_LAST_ANSWERS, params)  # type: ignore[arg-type]
         refused = dict(reversed(cursor.fetchall()))
     for one in answered:
-        codes = {outcome.code for outcome in one.outcomes.values()}
-        is_accepted = any(outcome.verdict is Verdict.ACCEPTED for outcome in one.outcomes.values())
+        codes = {outcome.error_code for outcome in one.outcomes.values()}
+        is_accepted = any(outcome.kind is FcmResultKind.ACCEPTED for outcome in one.outcomes.values())
         if one.push.kind not in NOT_REMINDERS and (is_accepted or codes & set(REFUSALS)):
             refused.pop(one.push.user_id, None)
             refused[one.push.user_id] = not is_accepted

@@ -24,7 +24,7 @@ from medtrack.database.ids import uuid7_text
 from notifications.counters import BOUNDS, count_answers, count_moot
 from notifications.explanations import Reason
 from notifications.quiet_hours import quiet_until
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
 LOOKAHEAD = timedelta(minutes=2)
 DUE_LIFETIME = timedelta(minutes=30)
@@ -91,7 +91,7 @@ class _Row(NamedTuple):
     language: str
     is_private: bool
     medicine: str | None
-    obstacle: str | None
+    reason: str | None
     device_ids: list[str] | None
     tokens: list[str] | None
     probed: list[str] | None
@@ -103,7 +103,7 @@ class _Row(NamedTuple):
 
     @property
     def is_moot(self) -> bool:
-        return self.obstacle not in (None, "device_in_doubt") and not self.attempts
+        return self.reason not in (None, "device_in_doubt") and not self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +115,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PushResult:
     """FCM's answers to one push, by device; `retry_after` when some device is to be tried again."""
 
     push: Push
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, FcmResult]
     retry_after: timedelta | None
 
     @property
     def has_arrived(self) -> bool:
-        return any(outcome.verdict is Verdict.ACCEPTED for outcome in self.outcomes.values())
+        return any(outcome.kind is FcmResultKind.ACCEPTED for outcome in self.outcomes.values())
 
     @property
-    def fate(self) -> str:
+    def status(self) -> str:
         if self.retry_after is not None:
             return "queued"
         return "accepted" if self.has_arrived else "dead"
@@ -135,7 +135,9 @@ class Result:
     @property
     def reason(self) -> str:
         """The error kept with a reminder that did not simply arrive everywhere."""
-        return next((o.code for o in self.outcomes.values() if o.verdict is not Verdict.ACCEPTED), "")
+        return next(
+            (o.error_code for o in self.outcomes.values() if o.kind is not FcmResultKind.ACCEPTED), ""
+        )
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,12 @@ class Marked:
 
 
 _DELIVERY_OUTCOME = {
-    Verdict.ACCEPTED: "accepted",
-    Verdict.RETRY: "retry",
-    Verdict.SUSPECT: "retry",
-    Verdict.REFUSED: "retry",
-    Verdict.DEAD: "dead",
-    Verdict.REVOKE: "dead",
+    FcmResultKind.ACCEPTED: "accepted",
+    FcmResultKind.RETRY: "retry",
+    FcmResultKind.SUSPECT: "retry",
+    FcmResultKind.REFUSED: "retry",
+    FcmResultKind.DEAD: "dead",
+    FcmResultKind.REVOKE: "dead",
 }
 
 
@@ -224,7 +226,7 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
         _execute(cursor, _CLAIM, params | {"devices": max(MOST_DEVICES, settings.LIMITS.devices)})
         rows = [_Row(*row) for row in cursor.fetchall()]
         # What was tried before is closed as accepted or dead.
-        count_moot(Counter(row.obstacle for row in rows if row.obstacle and row.is_moot))
+        count_moot(Counter(row.reason for row in rows if row.reason and row.is_moot))
     return Claim(len(rows), _pushes(lease_token, rows))
 
 
@@ -234,7 +236,7 @@ def _pushes(lease_token: str, rows: Sequence["_Row"]) -> list[Push]:
     first = {(row.tag, row.kind, row.step, row.device_id): row for row in rows if row.device_ids}
     pushes: dict[tuple[str, str, int, str | None], Push] = {}
     for row in rows:
-        if row.obstacle is not None:
+        if row.reason is not None:
             continue
         key = (row.tag, row.kind, row.step, row.device_id)
         push = pushes.get(key)
@@ -289,7 +291,7 @@ def hold(pushes: Sequence[Push]) -> None:
     count_moot({Reason.QUIET_HOURS.value: given_up} if given_up else {})
 
 
-def mark(results: Sequence[Result]) -> Marked:
+def mark(results: Sequence[PushResult]) -> Marked:
     """Records FCM's answers to those reminders whose lease still holds."""
     # A dispatcher that was paused may have claimed its own push again: the later lease counts.
     by_claim = sorted(results, key=lambda result: result.push.claimed_at)
@@ -299,21 +301,21 @@ def mark(results: Sequence[Result]) -> Marked:
         (id, device_id, outcome)
         for id, result in reminders
         for device_id, outcome in result.outcomes.items()
-        if outcome.verdict is not Verdict.UNSENT
+        if outcome.kind is not FcmResultKind.UNSENT
     ]
     params = {
         "ids": _column(id for id, _ in reminders),
         "lease_tokens": _column(result.push.lease_token for _, result in reminders),
-        "fates": _column(result.fate for _, result in reminders),
+        "statuses": _column(result.status for _, result in reminders),
         "reasons": _column(result.reason for _, result in reminders),
         "accepted": _column("t" if result.has_arrived else "f" for _, result in reminders),
         "retries": _column(_seconds(result.retry_after) for _, result in reminders),
         "delivery_ids": _column(uuid7_text() for _ in deliveries),
         "notification_ids": _column(id for id, _, _ in deliveries),
         "device_ids": _column(device_id for _, device_id, _ in deliveries),
-        "outcomes": _column(_DELIVERY_OUTCOME[outcome.verdict] for _, _, outcome in deliveries),
+        "outcomes": _column(_DELIVERY_OUTCOME[outcome.kind] for _, _, outcome in deliveries),
         "message_ids": _column(outcome.message_id for _, _, outcome in deliveries),
-        "error_codes": _column(outcome.code for _, _, outcome in deliveries),
+        "error_codes": _column(outcome.error_code for _, _, outcome in deliveries),
         "bounds": list(BOUNDS),
     }
     with transaction.atomic(), connection.cursor() as cursor:

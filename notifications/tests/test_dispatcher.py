@@ -21,7 +21,7 @@ from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.pacing import Pace
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,16 +238,16 @@ def test_however_much_there_is_to_say_fcm_takes_it(
 @pytest.mark.parametrize(
     ("outcome", "attempts", "least", "most"),
     [
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 1, 10, 11),
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 3, 40, 44),
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 99, 600, 660),
-        (Outcome(Verdict.RETRY, retry_after=timedelta(seconds=900)), 4, 900, 990),
-        (Outcome(Verdict.RETRY, retry_after=timedelta(days=1)), 99, 86_400, 95_040),
-        (Outcome(Verdict.UNSENT, pause=timedelta(seconds=1)), 50, 1, 1.1),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 1, 10, 11),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 3, 40, 44),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 99, 600, 660),
+        (FcmResult(FcmResultKind.RETRY, retry_after=timedelta(seconds=900)), 4, 900, 990),
+        (FcmResult(FcmResultKind.RETRY, retry_after=timedelta(days=1)), 99, 86_400, 95_040),
+        (FcmResult(FcmResultKind.UNSENT, pause=timedelta(seconds=1)), 50, 1, 1.1),
     ],
 )
 def test_what_fcm_asks_for_is_kept_and_our_own_pause_doubles(
-    outcome: Outcome, attempts: int, least: float, most: float
+    outcome: FcmResult, attempts: int, least: float, most: float
 ) -> None:
     assert least <= dispatcher._wait(outcome, attempts).total_seconds() <= most
 

@@ -19,24 +19,24 @@ from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import MOST_DEVICES, Claim, Result, Turn
-from notifications.transports.results import Outcome, Verdict
+from notifications.queue import MOST_DEVICES, Claim, PushResult, Turn
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 
 LEASE = timedelta(seconds=40)
 MINUTE = timedelta(minutes=1)
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
-GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+GONE = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
 
 
 def claim(limit: int = 100, turn: Turn = Turn.DOSES) -> Claim:
     return queue.claim(limit=limit, lease=LEASE, turn=turn)
 
 
-def answer(claimed: Claim, outcome: Outcome, *, retry_after: timedelta | None = None) -> queue.Marked:
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
+def answer(claimed: Claim, outcome: FcmResult, *, retry_after: timedelta | None = None) -> queue.Marked:
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
     return queue.mark(results)
 
 
@@ -183,7 +183,7 @@ def test_a_busy_fcm_is_asked_again_later_and_only_for_the_devices_that_wait(
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
     queue.mark([result])
     assert (reminder().status, reminder().sent_at is not None) == ("queued", True)
     assert claim().examined == 0
@@ -200,7 +200,7 @@ def test_a_dead_push_says_why(dose: DoseLog) -> None:
     queue.enqueue()
     claimed = claim()
     answer(claimed, GONE)
-    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
     Judge("a-project").settle(results)
     assert (reminder().status, reminder().reason) == ("dead", "UNREGISTERED")
     device = DeviceToken.objects.get()
@@ -213,7 +213,7 @@ def test_a_token_that_registered_again_since_the_claim_is_not_revoked(
     queue.enqueue()
     claimed = claim()
     device_of(ana.user, now=timezone.now() + timedelta(seconds=1))
-    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
     Judge("a-project").settle(results)
     assert DeviceToken.objects.get().revoked_at is None
 
@@ -271,7 +271,7 @@ def test_a_dose_answered_after_one_of_two_phones_got_it_is_not_sent_to_the_other
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    queue.mark([Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))])
+    queue.mark([PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))])
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     assert claim().pushes == []
     assert (reminder().status, reminder().reason) == ("accepted", "answered")
@@ -301,10 +301,10 @@ def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
     queue.mark([result])
     (again,) = claim().pushes
-    queue.mark([Result(again, {second: GONE}, None)])
+    queue.mark([PushResult(again, {second: GONE}, None)])
     assert (reminder().status, reminder().reason) == ("accepted", "UNREGISTERED")
 
 
@@ -315,7 +315,7 @@ def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_othe
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
     queue.mark([result])
     pass_by(10)
     assert [row.step for row in follow_ups()] == [1]

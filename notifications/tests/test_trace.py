@@ -24,18 +24,18 @@ from medtrack.tests.support.builders import claim_all, device_of, dose_due, medi
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
-from notifications.explanations import REASONS, Code, Reason, VerdictCode, explain
+from notifications.explanations import REASONS, Reason, TraceCode, VerdictCode, explain
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Result
+from notifications.queue import PushResult
 from notifications.trace import Trace, trace
 from notifications.trace_history import history_of
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_out
 from users.models import User
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE")
 NOW = timedelta(0)
 
 
@@ -43,9 +43,9 @@ def claim() -> queue.Claim:
     return claim_all()
 
 
-def send(outcome: Outcome, *, retry_after: timedelta | None = None) -> None:
+def send(outcome: FcmResult, *, retry_after: timedelta | None = None) -> None:
     """Claims what there is and answers it so."""
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claim().pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claim().pushes]
     assert results
     queue.mark(results)
     Judge("a-project").settle(results)
@@ -133,23 +133,23 @@ def test_a_reminder_that_failed_and_was_then_given_up_says_what_fcm_said(dose: D
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(Verdict.REVOKE, "UNREGISTERED"),
-        Outcome(Verdict.REVOKE, "SENDER_ID_MISMATCH"),
-        Outcome(Verdict.REVOKE, "INVALID_TOKEN"),
-        Outcome(Verdict.DEAD, "INVALID_ARGUMENT"),
-        Outcome(Verdict.DEAD, "HTTP_400"),
-        Outcome(Verdict.DEAD, "HTTP_413"),
-        Outcome(Verdict.DEAD, "UNSENDABLE"),
+        FcmResult(FcmResultKind.REVOKE, "UNREGISTERED"),
+        FcmResult(FcmResultKind.REVOKE, "SENDER_ID_MISMATCH"),
+        FcmResult(FcmResultKind.REVOKE, "INVALID_TOKEN"),
+        FcmResult(FcmResultKind.DEAD, "INVALID_ARGUMENT"),
+        FcmResult(FcmResultKind.DEAD, "HTTP_400"),
+        FcmResult(FcmResultKind.DEAD, "HTTP_413"),
+        FcmResult(FcmResultKind.DEAD, "UNSENDABLE"),
     ],
-    ids=lambda outcome: outcome.code,
+    ids=lambda outcome: outcome.error_code,
 )
-def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: Outcome) -> None:
+def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: FcmResult) -> None:
     queue.enqueue()
     send(outcome)
-    assert verdict_of(dose) == ("not_delivered", outcome.code)
-    expected = [("claimed", ""), ("refused", outcome.code), ("dead", outcome.code)]
-    if outcome.verdict is Verdict.REVOKE:
-        expected.append(("token_revoked", outcome.code))
+    assert verdict_of(dose) == ("not_delivered", outcome.error_code)
+    expected = [("claimed", ""), ("refused", outcome.error_code), ("dead", outcome.error_code)]
+    if outcome.kind is FcmResultKind.REVOKE:
+        expected.append(("token_revoked", outcome.error_code))
     assert sorted(decisions_of(dose)[-len(expected) :]) == sorted(expected)
 
 
@@ -167,7 +167,7 @@ def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: Outcome) -> N
 )
 def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose: DoseLog, code: str) -> None:
     queue.enqueue()
-    send(Outcome(Verdict.RETRY, code), retry_after=timedelta(seconds=10))
+    send(FcmResult(FcmResultKind.RETRY, code), retry_after=timedelta(seconds=10))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("refused", code), ("will_retry", code)]
     pass_by(31)
@@ -180,7 +180,7 @@ def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose:
 @pytest.mark.parametrize("code", ["STOPPED", "NO_ACCESS_TOKEN", "TOO_LATE"])
 def test_what_could_not_even_be_sent_says_so(dose: DoseLog, code: str) -> None:
     queue.enqueue()
-    send(Outcome(Verdict.UNSENT, code), retry_after=timedelta(seconds=60))
+    send(FcmResult(FcmResultKind.UNSENT, code), retry_after=timedelta(seconds=60))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("unsent", code), ("will_retry", code)]
     pass_by(31)
@@ -432,7 +432,7 @@ def test_a_phone_that_was_removed_while_the_dose_mattered_is_part_of_the_story(d
     removed, earlier = DeviceToken.objects.get(), device_of(dose.user, "an-older-phone")
     revoke_device(device=removed, reason="removed_by_owner", now=database_now())
     revoke_device(device=earlier, reason="removed_by_owner", now=dose.created_at - timedelta(days=1))
-    lost = [d.device_id for d in told(dose.id).decisions if d.code is Code.TOKEN_REVOKED]
+    lost = [d.device_id for d in told(dose.id).decisions if d.code is TraceCode.TOKEN_REVOKED]
     assert lost == [removed.id]
 
 
@@ -446,11 +446,11 @@ def test_every_reason_of_the_engine_is_a_reason_of_the_trace_and_no_other(db: No
     assert {word for word in found if not word.isupper()} - others == set(Reason)
 
 
-SENTENCES = [*Code, *VerdictCode]
+SENTENCES = [*TraceCode, *VerdictCode]
 
 
 @pytest.mark.parametrize("code", SENTENCES, ids=lambda code: f"{type(code).__name__}.{code}")
-def test_every_code_has_a_sentence_in_all_three_languages(code: Code | VerdictCode) -> None:
+def test_every_code_has_a_sentence_in_all_three_languages(code: TraceCode | VerdictCode) -> None:
     details = {"time": "08:00", "minutes": "10", "count": "2"}
     sentences = set()
     for language in ("ko", "en", "ja"):

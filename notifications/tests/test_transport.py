@@ -24,13 +24,18 @@ from medtrack.development.fcm.process import FcmStandin
 from notifications.tests.http2_server import Http2Server, accept
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
-ACCEPTED, RETRY, REVOKE, UNSENT = Verdict.ACCEPTED, Verdict.RETRY, Verdict.REVOKE, Verdict.UNSENT
+ACCEPTED, RETRY, REVOKE, UNSENT = (
+    FcmResultKind.ACCEPTED,
+    FcmResultKind.RETRY,
+    FcmResultKind.REVOKE,
+    FcmResultKind.UNSENT,
+)
 TIMEOUT = 2.0
 PATIENCE = 30.0
 
-Answers = list[tuple[Any, Outcome]]
+Answers = list[tuple[Any, FcmResult]]
 
 
 def transport_to(
@@ -82,7 +87,7 @@ def answers(transport: FcmTransport) -> Answers:
     return received
 
 
-def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> dict[Any, Outcome]:
+def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> dict[Any, FcmResult]:
     """By key, each of which was answered exactly once."""
     expected = list(keys)
     submit(transport, expected, device)
@@ -91,8 +96,8 @@ def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "pho
     return dict(received)
 
 
-def verdicts(outcomes: dict[Any, Outcome]) -> Counter[tuple[Verdict, str]]:
-    return Counter((outcome.verdict, outcome.code) for outcome in outcomes.values())
+def kinds_of(outcomes: dict[Any, FcmResult]) -> Counter[tuple[FcmResultKind, str]]:
+    return Counter((outcome.kind, outcome.error_code) for outcome in outcomes.values())
 
 
 def recorded(standin: FcmStandin, status: int = 200) -> Counter[str]:
@@ -113,8 +118,8 @@ def wait_until(condition: Callable[[], bool], transport: FcmTransport | None = N
 def test_of_thousands_in_any_order_each_gets_its_own_answer_once(fcm: FcmStandin, seed: int) -> None:
     transport = transport_to(fcm, timeout=PATIENCE)
     chance = Random(seed)
-    fates = {"phone": ACCEPTED, "unregistered-phone": REVOKE, "malformed-phone": REVOKE}
-    devices = {(seed, n): chance.choice(list(fates)) for n in range(3000)}
+    kinds = {"phone": ACCEPTED, "unregistered-phone": REVOKE, "malformed-phone": REVOKE}
+    devices = {(seed, n): chance.choice(list(kinds)) for n in range(3000)}
     received: Answers = []
     for key in chance.sample(list(devices), len(devices)):
         transport.submit(key, body(key, devices[key]), latest=time.monotonic() + PATIENCE)
@@ -122,7 +127,7 @@ def test_of_thousands_in_any_order_each_gets_its_own_answer_once(fcm: FcmStandin
             received += transport.turn(chance.choice([0, 0, 0.002]))
     received += answers(transport)
     assert Counter(key for key, _ in received) == Counter(devices.keys())
-    assert {key: outcome.verdict for key, outcome in received} == {k: fates[d] for k, d in devices.items()}
+    assert {key: outcome.kind for key, outcome in received} == {k: kinds[d] for k, d in devices.items()}
     names = {line["message"]["data"]["key"]: line.get("name", "") for line in fcm.ledger()}
     assert {str(key): outcome.message_id for key, outcome in received} == names
     assert transport.turn(0) == []
@@ -155,7 +160,7 @@ def test_outcomes_belong_to_the_keys_of_their_messages(fcm: FcmStandin, transpor
     for key, device in enumerate(devices):
         submit(transport, [key], device)
     received = dict(answers(transport))
-    codes = [received[key].code for key in range(len(devices))]
+    codes = [received[key].error_code for key in range(len(devices))]
     assert codes == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
 
 
@@ -188,16 +193,16 @@ def test_a_fault_is_told_and_nothing_is_sent_twice_behind_our_back(
     submit(transport, range(20))
     received = dict(answers(transport))
     verdict, code, times = FAULTS[fault]
-    assert (received["struck"].verdict, received["struck"].code) == (verdict, code)
+    assert (received["struck"].kind, received["struck"].error_code) == (verdict, code)
     lines = Counter(line["message"]["data"]["key"] for line in fcm.ledger())
     assert lines["struck"] == times
     assert max(lines.values()) == 1
     for key in range(20):
-        assert received[key].verdict is ACCEPTED or (received[key].code, "close" in fault) == (
+        assert received[key].kind is ACCEPTED or (received[key].error_code, "close" in fault) == (
             "NO_ANSWER",
             True,
         )
-    assert verdicts(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
+    assert kinds_of(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
 
 
 def test_what_fcm_asks_to_wait_is_told(fcm: FcmStandin, transport: FcmTransport) -> None:
@@ -213,7 +218,7 @@ def test_one_token_is_fetched_for_all_requests_that_fcm_refused_with_the_old_one
     outcomes(transport, ["before"])
     fetches = count_fetches(transport)
     transport._token._credential.token = "stale"
-    assert verdicts(outcomes(transport, range(500))) == {(ACCEPTED, ""): 500}
+    assert kinds_of(outcomes(transport, range(500))) == {(ACCEPTED, ""): 500}
     assert len(fetches) == 1
     assert recorded(fcm) == Counter({str(n): 1 for n in range(500)} | {"before": 1})
     assert max(recorded(fcm, 401).values()) == 1
@@ -226,8 +231,8 @@ def test_requests_are_not_sent_for_ever_with_tokens_that_fcm_refuses(
     outcomes(transport, ["before"])
     fetches = count_fetches(transport, then=then)
     transport._token._credential.token = "stale"
-    assert verdicts(outcomes(transport, range(100))) == {(Verdict.REFUSED, "HTTP_401"): 100}
-    assert verdicts(outcomes(transport, range(100, 200))) == {(Verdict.REFUSED, "HTTP_401"): 100}
+    assert kinds_of(outcomes(transport, range(100))) == {(FcmResultKind.REFUSED, "HTTP_401"): 100}
+    assert kinds_of(outcomes(transport, range(100, 200))) == {(FcmResultKind.REFUSED, "HTTP_401"): 100}
     assert len(fetches) == 1
     assert recorded(fcm, 401) == {str(n): 2 if n < 100 else 1 for n in range(200)}
 
@@ -250,7 +255,7 @@ def test_without_an_access_token_nothing_leaves(fcm: FcmStandin) -> None:
     account = fcm.service_account | {"token_uri": "https://127.0.0.1:1/token"}
     transport = transport_to(fcm, credentials.Certificate(account))
     with capture_logs() as logs:
-        assert verdicts(outcomes(transport, range(100))) == {(UNSENT, "NO_ACCESS_TOKEN"): 100}
+        assert kinds_of(outcomes(transport, range(100))) == {(UNSENT, "NO_ACCESS_TOKEN"): 100}
     assert fcm.ledger() == []
     assert [line["event"] for line in logs] == ["no access token for FCM"]
 
@@ -271,11 +276,11 @@ def test_a_slow_token_endpoint_holds_up_neither_answers_nor_requests_while_the_t
     token = credential.token
     fcm.set_latency(0.3)
     started = time.monotonic()
-    assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
-    assert verdicts(outcomes(transport, range(50, 100))) == {(ACCEPTED, ""): 50}
+    assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+    assert kinds_of(outcomes(transport, range(50, 100))) == {(ACCEPTED, ""): 50}
     assert time.monotonic() - started < TIMEOUT
     wait_until(lambda: credential.token != token)
-    assert verdicts(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
+    assert kinds_of(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
 
 
 def test_answers_come_in_while_requests_wait_for_a_token(fcm: FcmStandin, transport: FcmTransport) -> None:
@@ -289,7 +294,7 @@ def test_answers_come_in_while_requests_wait_for_a_token(fcm: FcmStandin, transp
     submit(transport, ["waiting"])
     transport.submit("impatient", body("impatient"), latest=time.monotonic() + 0.1)
     received = wait_until(lambda: transport.pending == 1, transport)
-    assert {key: outcome.code for key, outcome in received} == {"flying": "", "impatient": "TOO_LATE"}
+    assert {key: outcome.error_code for key, outcome in received} == {"flying": "", "impatient": "TOO_LATE"}
 
 
 def test_nothing_begins_after_its_latest_moment(
@@ -302,7 +307,7 @@ def test_nothing_begins_after_its_latest_moment(
     transport.submit("late", body("late"), latest=now)
     transport.submit("in time", body("in time"), latest=now + PATIENCE)
     transport.submit("too long in the queue", body("too long in the queue"), latest=now + 0.2)
-    received = {key: (outcome.verdict, outcome.code) for key, outcome in answers(transport)}
+    received = {key: (outcome.kind, outcome.error_code) for key, outcome in answers(transport)}
     assert received == {
         "late": (UNSENT, "TOO_LATE"),
         "in time": (ACCEPTED, ""),
@@ -321,7 +326,7 @@ def test_what_was_in_flight_when_it_was_closed_does_not_haunt_it(
     transport.close()
     assert (transport.pending, transport.turn(1.0)) == (0, [])
     fcm.set_latency(0)
-    assert verdicts(outcomes(transport, range(100, 300))) == {(ACCEPTED, ""): 200}
+    assert kinds_of(outcomes(transport, range(100, 300))) == {(ACCEPTED, ""): 200}
     transport.close()
     transport.close()
 
@@ -336,7 +341,7 @@ def test_closing_after_an_exception_forgets_the_rest(
     transport.close()
     assert transport.pending == 0
     (outcome,) = outcomes(transport, ["phone"]).values()
-    assert outcome.verdict is ACCEPTED
+    assert outcome.kind is ACCEPTED
 
 
 def test_a_server_that_dies_in_mid_flight_and_comes_back(mortal: FcmStandin) -> None:
@@ -348,14 +353,14 @@ def test_a_server_that_dies_in_mid_flight_and_comes_back(mortal: FcmStandin) -> 
     mortal.kill()
     with capture_logs() as logs:
         received = answers(transport)
-    assert Counter((key, outcome.code) for key, outcome in received) == {
+    assert Counter((key, outcome.error_code) for key, outcome in received) == {
         (n, "NO_ANSWER"): 1 for n in range(300)
     }
     assert sum(line["requests"] for line in logs) == 300
     assert len(logs) < 30
-    assert verdicts(outcomes(transport, range(50))) == {(UNSENT, "NO_CONNECTION"): 50}
+    assert kinds_of(outcomes(transport, range(50))) == {(UNSENT, "NO_CONNECTION"): 50}
     with FcmStandin.start(mortal.directory, port=mortal.port) as again:
-        assert verdicts(outcomes(transport, range(300, 600))) == {(ACCEPTED, ""): 300}
+        assert kinds_of(outcomes(transport, range(300, 600))) == {(ACCEPTED, ""): 300}
         assert max(recorded(again).values()) == 1
     transport.close()
 
@@ -367,10 +372,10 @@ def test_a_server_that_says_goodbye_loses_nothing(mortal: FcmStandin) -> None:
     received = wait_until(lambda: len(mortal.ledger()) == 150, transport)
     mortal.process.terminate()
     received += answers(transport)
-    assert verdicts(dict(received)) == {(ACCEPTED, ""): 150}
+    assert kinds_of(dict(received)) == {(ACCEPTED, ""): 150}
     mortal.process.wait()
     with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert verdicts(outcomes(transport, range(150, 300))) == {(ACCEPTED, ""): 150}
+        assert kinds_of(outcomes(transport, range(150, 300))) == {(ACCEPTED, ""): 150}
     transport.close()
 
 
@@ -380,7 +385,7 @@ def test_neither_message_nor_token_goes_to_a_server_with_another_certificate(
     ensure_certificate(tmp_path)
     transport = transport_to(fcm, Static("secret"), tmp_path / CERTIFICATE)
     with capture_logs() as logs:
-        assert verdicts(outcomes(transport, range(10))) == {(UNSENT, "NO_CONNECTION"): 10}
+        assert kinds_of(outcomes(transport, range(10))) == {(UNSENT, "NO_CONNECTION"): 10}
     assert fcm.ledger() == []
     assert "secret" not in str(logs)
 
@@ -414,7 +419,7 @@ def test_bodies_larger_than_every_window_arrive_whole(tmp_path: Path) -> None:
         transport = transport_to_server(server)
         for key, content in enumerate(sent):
             transport.submit(key, content, latest=time.monotonic() + PATIENCE)
-        assert verdicts(dict(answers(transport))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(dict(answers(transport))) == {(ACCEPTED, ""): 50}
         assert sorted(received) == sorted(sent)
         transport.close()
 
@@ -438,9 +443,9 @@ def test_a_stream_refused_for_ever_is_told_and_the_next_request_gets_through(
 
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
-        assert verdicts(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
-        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
+        assert kinds_of(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
+        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
         assert set(processed.values()) == {1}
         transport.close()
 
@@ -467,7 +472,7 @@ def test_what_the_server_says_it_never_processed_is_sent_again_at_once(
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
         outcomes(transport, ["warm"])
-        assert verdicts(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
+        assert kinds_of(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
         assert refused
         assert set(processed.values()) == {1}
         transport.close()
@@ -485,8 +490,8 @@ def test_a_server_that_falls_silent_is_left(tmp_path: Path) -> None:
 
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
-        assert verdicts(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
         transport.close()
 
 
@@ -513,7 +518,7 @@ def test_what_the_server_allows_is_kept_to(tmp_path: Path, most: int, table: int
         for key in range(30):
             transport.submit(key, body(key), latest=time.monotonic() + (PATIENCE if most else 1.0))
         expected = {(ACCEPTED, ""): 30} if most else {(UNSENT, "TOO_LATE"): 30}
-        assert verdicts(dict(answers(transport))) == expected
+        assert kinds_of(dict(answers(transport))) == expected
         assert received == ({body(key): 1 for key in range(30)} if most else {})
         transport.close()
 
@@ -523,14 +528,14 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_no_answer(mortal: F
     outcomes(transport, ["before"])
     mortal.kill()
     with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
     transport.close()
 
 
 def test_a_port_where_nobody_speaks_http2_is_no_connection(tmp_path: Path) -> None:
     with Http2Server(tmp_path, lambda *_: True, protocols=["http/1.1"]) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
         transport.close()
 
 
@@ -548,11 +553,11 @@ def test_a_connection_that_is_closed_every_few_requests_costs_no_answer(tmp_path
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
         received = outcomes(transport, range(1000))
-        assert set(verdicts(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
+        assert set(kinds_of(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
         for key, outcome in received.items():
             assert processed[body(key)] <= 1
-            assert processed[body(key)] == 1 or outcome.verdict is not ACCEPTED
-            assert processed[body(key)] == 0 or outcome.verdict is not UNSENT
+            assert processed[body(key)] == 1 or outcome.kind is not ACCEPTED
+            assert processed[body(key)] == 0 or outcome.kind is not UNSENT
         transport.close()
 
 

@@ -33,7 +33,7 @@ from notifications.actions import MAX_TESTS
 from notifications.erasing import erase_person
 from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import Session, User
 
@@ -546,8 +546,8 @@ def test_a_damaged_time_zone_does_not_hide_the_page(superuser: Client, ana: Cred
 def test_a_device_tells_how_it_is(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     superuser.post(button_of("test-push", ana.user))
     (push,) = claim_all().pushes
-    outcome = Outcome(Verdict.ACCEPTED, message_id="projects/x/messages/1")
-    queue.mark([queue.Result(push, {str(phone.id): outcome}, None)])
+    outcome = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/x/messages/1")
+    queue.mark([queue.PushResult(push, {str(phone.id): outcome}, None)])
     PushDelivery.objects.update(arrived_at=timezone.now())
     page = content_of(superuser.get(page_of(ana.user)))
     assert "reachable" in page
