@@ -34,7 +34,7 @@ from medtrack.console.dashboard import figures  # noqa: E402
 from medtrack.console.patients import summaries  # noqa: E402
 from medtrack.console.patients.search import Wish  # noqa: E402
 from medtrack.database.clock import database_now  # noqa: E402
-from notifications import standing  # noqa: E402
+from notifications import engine_state  # noqa: E402
 from users.models import User  # noqa: E402
 
 RUNS = 9
@@ -147,11 +147,11 @@ def dashboard(now: datetime) -> dict[str, Section]:
     return {
         "doses today": partial(figures.doses_today, now=now),
         "reminders by hour": partial(figures.reminders_by_hour, now=now, zone=zone),
-        "queue": standing.queue_state,
+        "queue": engine_state.queue_state,
         "pushes by outcome": partial(figures.pushes_by_outcome, now=now),
-        "silent devices": standing.silent_devices,
-        "heartbeats": standing.heartbeats,
-        "engine check": standing.last_check,
+        "silent devices": engine_state.silent_devices,
+        "heartbeats": engine_state.heartbeats,
+        "engine check": engine_state.last_check,
         "schedules set aside": figures.schedules_set_aside,
         "the whole page": partial(page, signed_in(), "/admin/"),
     }

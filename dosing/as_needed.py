@@ -22,7 +22,7 @@ from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.database.statements import Statement
 from medtrack.http.problems import Conflict
-from users.actions import take_turn
+from users.actions import lock_user
 from users.models import User
 
 # So many intakes in a row are passed, one by one, in search of the first instant that is allowed.
@@ -32,7 +32,7 @@ _OTHERS = """
     WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'
       AND id IS DISTINCT FROM %(besides)s::uuid
 """
-_IN_THE_WAY = Statement(f"""
+_IN_THE_WAY_SQL = f"""
     WITH others AS NOT MATERIALIZED ({_OTHERS})
     SELECT
         (SELECT count(*) FROM (
@@ -40,8 +40,9 @@ _IN_THE_WAY = Statement(f"""
         ) of_day),
         (SELECT taken_at FROM others WHERE taken_at > %(after)s AND taken_at < %(before)s
          ORDER BY taken_at DESC LIMIT 1)
-""")  # noqa: S608 - our own text
-_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1")
+"""  # noqa: S608 - our own text
+_IN_THE_WAY = Statement(_IN_THE_WAY_SQL, prepared=True)
+_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1", prepared=True)
 
 
 class IntakeTooSoon(Conflict):
@@ -126,7 +127,7 @@ def check_limits(
     The limits are those of the schedule, or the strictest of the medicine's as-needed schedules. Two intakes at
     once take turns: the second one sees the first.
     """
-    zone = take_turn(medication.user_id).zone
+    zone = lock_user(medication.user_id).zone
     limits = _limits_of(schedule) if schedule else _strictest(medication)
     intakes = Intakes(medication.id, limits, zone, besides.id if besides else None)
     if (found := intakes.obstacle(at)) is None:

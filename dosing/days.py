@@ -20,8 +20,8 @@ from users.authentication import SessionEnded
 from users.tokens import AccessClaims
 
 _SQL = Path(__file__).parent / "sql"
-_DAY = Statement.of(_SQL / "day.sql")
-_TAKE = Statement.of(_SQL / "take.sql")
+_DAY = Statement.of(_SQL / "day.sql", prepared=True)
+_TAKE = Statement.of(_SQL / "take.sql", prepared=True)
 
 
 def day_of(claims: AccessClaims, day: date) -> dict[str, Any]:

@@ -59,11 +59,12 @@ class MedicationDetail(APIView):
         operation_id="updateMedication", request=MedicationInput(partial=True), responses=MedicationOutput
     )
     def patch(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
+        visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
         changes = validated(MedicationInput, request, partial=True)
-        return Response(
-            shown(MedicationOutput, actions.update_medication(medication=medication, changes=changes))
+        medication = actions.update_medication(
+            medication_id=medication_id, by=caller(request), changes=changes
         )
+        return Response(shown(MedicationOutput, medication))
 
 
 def visible_medication(request: Request, medication_id: UUID) -> Medication:

@@ -14,7 +14,9 @@ from notifications.models import DeviceToken, EngineCheck, NotificationLog, Push
 from notifications.querysets import FINAL_STATUSES, NO_DEVICE, FinalStatus, NotificationLogQuerySet
 from notifications.trace import trace
 from notifications.trace_history import history_of
-from users.read_only_admin import SUPERUSERS, GuardedInline, ReadOnlyAdmin
+from users.access_log import record_access
+from users.models import AccessLog
+from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser
 
 FINAL_STATUS_NAMES = {
     FinalStatus.SENT: _("sent in time"),
@@ -79,9 +81,9 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
-        if not history.user.is_patient and not request.user.has_perm(SUPERUSERS):
+        if not history.user.is_patient and not is_superuser(request):
             raise Http404
-        self.recorder.record_view(request, patient_id=history.user.id, object_id=dose_id)
+        record_access(request, AccessLog.Action.VIEW, patient_id=history.user.id, object_id=dose_id)
         told = trace(history)
         devices = {device.id: device for device in history.devices}
         context: dict[str, Any] = {
@@ -94,7 +96,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
                 for decision in told.decisions
             ],
         }
-        return TemplateResponse(request, "admin/notifications/dose_trace.html", context)
+        return TemplateResponse(request, "console/trace.html", context)
 
 
 @admin.register(DeviceToken)

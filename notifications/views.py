@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dosing.views import plans
+from dosing.views import schedules
+from medtrack.api.erasure import erase_person
 from medtrack.database.clock import database_now
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import DeletionWithBody
@@ -17,7 +18,6 @@ from medtrack.http.requests import queried, validated
 from medtrack.http.responses import shown
 from notifications import actions
 from notifications.actions import PushState
-from notifications.erasing import erase_person
 from notifications.inbox import entries
 from notifications.models import DeviceToken, NotificationLog
 from notifications.querysets import DeviceTokenQuerySet
@@ -37,8 +37,8 @@ from notifications.serializers import (
 )
 from notifications.trace import trace
 from notifications.trace_history import history_of
+from users.actions.erasing import require_presence
 from users.authentication import caller, caller_session
-from users.erasing import require_presence
 from users.serializers import ErasureInput
 from users.views import count_own_guess
 
@@ -164,7 +164,7 @@ class ReadAllNotifications(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Me(plans.Me):
+class Me(schedules.Me):
     """Reading and changing are of the apps below; erasing reaches into all of them."""
 
     schema = DeletionWithBody()

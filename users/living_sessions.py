@@ -16,13 +16,14 @@ def _columns(model: type[Model], alias: str) -> str:
     return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
 
 
-_LIVING = Statement(f"""
+_LIVING_SQL = f"""
     SELECT {_columns(Session, "s")}, {_columns(User, "u")}
     FROM living_sessions l
     JOIN sessions s ON s.id = l.id
     JOIN users u ON u.id = l.user_id
     WHERE l.id = %(session_id)s AND l.user_id = %(user_id)s
-""")  # noqa: S608 - the columns are our own
+"""  # noqa: S608 - the columns are our own
+_LIVING = Statement(_LIVING_SQL, prepared=True)
 
 
 def living_session(claims: AccessClaims) -> Session | None:

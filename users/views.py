@@ -74,7 +74,7 @@ class SignUp(PublicView):
     def post(self, request: Request) -> Response:
         credentials = accounts.sign_up(now=timezone.now(), **validated(SignUpInput, request))
         if (wait := _book_mail("verify", credentials.user)) is not None:
-            emails.greet(user=credentials.user, wait=wait)
+            emails.queue_first_email_link(user_id=credentials.user.id, wait=wait)
         return Response(shown(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
 
 
@@ -160,9 +160,9 @@ class ForgotPassword(PublicView):
     )
     def post(self, request: Request) -> Response:
         email = validated(ForgotPasswordInput, request)["email"]
-        account = emails.account_of(email)
+        account = emails.account_id(email)
         if (wait := book_if_possible("mail", f"password {folded(email)}", account=account)) is not None:
-            emails.ask_for_password_link(account=account, wait=wait)
+            emails.queue_password_link(user_id=account, wait=wait)
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
@@ -190,7 +190,9 @@ class ChangePassword(APIView):
     def post(self, request: Request) -> Response:
         fields = validated(ChangePasswordInput, request)
         count_own_guess(request)
-        passwords.change_password(session=caller_session(request), now=database_now(), **fields)
+        passwords.change_password(
+            by=caller(request), session_id=caller_session(request).id, now=database_now(), **fields
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -214,9 +216,9 @@ class SendVerification(APIView):
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
-        emails.refuse_verified(user)
+        emails.require_unverified_email(user)
         if (wait := _book_mail("verify", user)) is not None:
-            emails.ask_for_email_link(user=user, wait=wait)
+            emails.queue_email_link(user_id=user.id, wait=wait)
         return Response(status=status.HTTP_202_ACCEPTED)
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from dosing.models import Schedule
 from dosing.replanning import Move, replanning
-from users.actions import end_sessions, take_turn
+from users.actions import end_sessions, lock_user
 from users.models import User
 
 
@@ -19,7 +19,7 @@ def replan_person(*, user: User, now: datetime) -> list[Move]:
 
     Raises Http404.
     """
-    with _replanned(take_turn(user.id), now) as moves:
+    with _replanned(lock_user(user.id), now) as moves:
         pass
     return moves
 
@@ -44,7 +44,7 @@ def reactivate_account(*, user: User, now: datetime) -> bool:
 
 
 def _set_active(user_id: UUID, is_active: bool, now: datetime) -> bool:
-    person = take_turn(user_id)
+    person = lock_user(user_id)
     if person.is_active == is_active:
         return False
     with _replanned(person, now):

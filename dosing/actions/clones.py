@@ -14,7 +14,7 @@ from medications.models import Medication
 from medtrack.database.ids import uuid7
 from medtrack.database.unique_ids import taken_ids_are_conflicts
 from medtrack.http.person_limits import refuse_more
-from users.actions import take_turn
+from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
 from users.rates import count_edits
@@ -53,7 +53,7 @@ def clone_medication(
     Its schedules begin today, or when the copied ones will; those that are over are left behind. Raises Http404,
     IdConflict, LimitReached and TooManyEdits.
     """
-    person = take_turn(by.id)
+    person = lock_user(by.id)
     mine = Medication.objects.visible_to(person)
     said = {"clone_of": medication_id} | ({} if name is None else {"name": name})
     if found := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=person, said=said):

@@ -17,7 +17,7 @@ from medications.models import Medication
 from medtrack.database.ids import uuid7
 from medtrack.database.unique_ids import taken_ids_are_conflicts
 from medtrack.http.problems import IdConflict, field_error
-from users.actions import take_turn
+from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, Session, User
 
@@ -55,7 +55,7 @@ def log_intake(
         known.over_limit = was_over_limit(known)
         return known, False
     medication = get_object_or_404(Medication.objects.visible_to(by), id=medication_id)
-    medication.user = take_turn(medication.user_id)
+    medication.user = lock_user(medication.user_id)
     at = taken_at or now
     refuse_implausible("taken_at", at, now=now)
     schedule = _as_needed_schedule(medication, schedule_id)

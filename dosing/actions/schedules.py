@@ -17,7 +17,7 @@ from medications.models import Medication
 from medtrack.database.ids import uuid7
 from medtrack.database.unique_ids import taken_ids_are_conflicts
 from medtrack.http.person_limits import refuse_more
-from users.actions import take_turn
+from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
 from users.rates import count_edits, count_zone_change
@@ -41,7 +41,7 @@ def create_schedule(
 
     Raises ValidationError, IdConflict, LimitReached, TooManyEdits and Http404.
     """
-    person = take_turn(medication.user_id)
+    person = lock_user(medication.user_id)
     get_object_or_404(Medication, id=medication.id, deleted_at=None)
     living = Schedule.objects.visible_to(person)
     said = {"medication_id": medication.id, **fields}
@@ -66,7 +66,7 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
 
     Raises ValidationError, TooManyEdits and Http404.
     """
-    count_edits(take_turn(schedule.medication.user_id))
+    count_edits(lock_user(schedule.medication.user_id))
     schedule = get_object_or_404(Schedule, id=schedule.id, deleted_at=None)
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     for name, value in changed.items():
@@ -84,14 +84,14 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
 @transaction.atomic
 def delete_schedule(*, schedule: Schedule, now: datetime) -> None:
     """Soft: its past doses stay, its future ones go. Raises TooManyEdits and Http404."""
-    count_edits(take_turn(schedule.medication.user_id))
+    count_edits(lock_user(schedule.medication.user_id))
     _delete([schedule.id], now)
 
 
 @transaction.atomic
 def delete_medication(*, medication: Medication, now: datetime) -> None:
     """Soft: the history of its doses survives; its schedules and future doses end. Raises TooManyEdits and Http404."""
-    count_edits(take_turn(medication.user_id))
+    count_edits(lock_user(medication.user_id))
     _delete(_schedules_of(medication), now)
     Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False, updated_at=now)
 
@@ -115,7 +115,7 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
 
     Raises TooManyEdits and Http404.
     """
-    user = take_turn(user.id)
+    user = lock_user(user.id)
     zone_before = user.timezone
     for name, value in changes.items():
         setattr(user, name, value)
@@ -131,7 +131,7 @@ def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tup
 
 def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:
     with transaction.atomic():
-        user = take_turn(medication.user_id)
+        user = lock_user(medication.user_id)
         medication = get_object_or_404(Medication, id=medication.id, deleted_at=None)
         if (medication.paused_at is None) != (paused_at is None):
             count_edits(user)

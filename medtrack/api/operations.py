@@ -8,17 +8,17 @@ from dosing.actions.doses import InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.offline import EventsBusy, EventsUnavailable
 from medtrack.api import examples
+from medtrack.api.erasure import ErasureBlocked
 from medtrack.http.openapi import describe, operation
 from medtrack.http.person_limits import LimitReached
 from medtrack.http.problems import IdConflict
 from notifications.actions import DeviceRevoked, NotSentYet, TooManyTests
-from notifications.erasing import ErasureBlocked
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.emails import MailUnavailable, NothingToVerify
+from users.actions.erasing import FreshLogInRequired
 from users.actions.identities import InvalidIdToken
 from users.actions.sessions import InvalidRefreshToken
 from users.authentication import SessionEnded
-from users.erasing import FreshLogInRequired
 from users.hashing import PasswordsBusy
 from users.links import InvalidLink
 from users.outside_tokens import IssuerUnavailable

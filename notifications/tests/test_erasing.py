@@ -20,6 +20,8 @@ from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
+from medtrack.api import erasure
+from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import (
@@ -33,9 +35,8 @@ from medtrack.tests.support.builders import (
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
-from notifications import erasing, queue
+from notifications import queue
 from notifications.actions import register_device, send_test_push
-from notifications.erasing import ErasureBlocked, erase_person
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, PushResult
@@ -336,7 +337,7 @@ def test_whoever_has_something_of_the_person_is_let_finish(
     device_of(ana)
     dose_due(ana, timezone.now() - timedelta(seconds=2))
     queue.enqueue()
-    monkeypatch.setattr(erasing, "PATIENCE", 0.2)
+    monkeypatch.setattr(erasure, "PATIENCE", 0.2)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         HOLDERS[holder](ana)
         before = rows_of(ana)
@@ -401,7 +402,7 @@ def test_what_was_asked_for_before_is_not_written_after() -> None:
     ]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            erasing._erase(ana, database_now())
+            erasure._erase(ana, database_now())
             job = pool.submit(closing(acts[0]))
             wait_until_somebody_waits_for_us()
         with pytest.raises(Http404):
@@ -419,7 +420,7 @@ def test_an_erasure_that_fails_changes_nothing(ana: Credentials, monkeypatch: py
     def fail(**_fields: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(erasing, "erase_account", fail)
+    monkeypatch.setattr(erasure, "erase_account", fail)
     with pytest.raises(OperationalError), transaction.atomic():
         erase_person(user=ana.user, now=database_now())
     assert rows_of(ana.user) == before

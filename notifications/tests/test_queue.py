@@ -1,47 +1,39 @@
+"""Which reminders are enqueued, claimed and marked, and what becomes of them."""
+
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from dosing.actions.doses import snooze_dose, take_dose, undo_dose
+from dosing.actions.doses import take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.passing import pass_by
 from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import MOST_DEVICES, Claim, PushResult, Turn
-from notifications.transports.results import FcmResult, FcmResultKind
+from notifications.queue import MOST_DEVICES, PushResult, Turn
+from notifications.tests.claims import (
+    ACCEPTED,
+    BUSY,
+    GONE,
+    LEASE,
+    MINUTE,
+    answer,
+    claim,
+    moment_ago,
+    reminder,
+)
 from users.actions import Credentials, log_in, log_out
 from users.models import User
-
-LEASE = timedelta(seconds=40)
-MINUTE = timedelta(minutes=1)
-ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
-GONE = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
-
-
-def claim(limit: int = 100, turn: Turn = Turn.DOSES) -> Claim:
-    return queue.claim(limit=limit, lease=LEASE, turn=turn)
-
-
-def answer(claimed: Claim, outcome: FcmResult, *, retry_after: timedelta | None = None) -> queue.Marked:
-    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
-    return queue.mark(results)
-
-
-def moment_ago(seconds: float = 1) -> datetime:
-    return timezone.now() - timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -49,10 +41,6 @@ def dose(ana: Credentials) -> DoseLog:
     """Due a second ago, with a phone to say so."""
     device_of(ana.user)
     return dose_due(ana.user, moment_ago())
-
-
-def reminder() -> NotificationLog:
-    return NotificationLog.objects.get()
 
 
 def test_a_due_dose_becomes_one_reminder_however_often_it_is_enqueued(dose: DoseLog) -> None:
@@ -288,112 +276,6 @@ def test_the_rest_of_a_push_goes_out_when_one_of_its_doses_is_answered(ana: Cred
     assert NotificationLog.objects.get(dose=taken).reason == "answered"
 
 
-def follow_ups() -> list[NotificationLog]:
-    queue.enqueue()
-    queue.enqueue_follow_ups()
-    return list(NotificationLog.objects.filter(kind="follow_up").order_by("id"))
-
-
-def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
-    ana: Credentials, dose: DoseLog
-) -> None:
-    device_of(ana.user, "second-phone")
-    queue.enqueue()
-    (push,) = claim().pushes
-    first, second = push.devices
-    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
-    queue.mark([result])
-    (again,) = claim().pushes
-    queue.mark([PushResult(again, {second: GONE}, None)])
-    assert (reminder().status, reminder().reason) == ("accepted", "UNREGISTERED")
-
-
-def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_other(
-    ana: Credentials, dose: DoseLog
-) -> None:
-    device_of(ana.user, "second-phone")
-    queue.enqueue()
-    (push,) = claim().pushes
-    first, second = push.devices
-    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
-    queue.mark([result])
-    pass_by(10)
-    assert [row.step for row in follow_ups()] == [1]
-
-
-def test_a_follow_up_waits_from_the_hand_over_and_not_from_the_due_time(dose: DoseLog) -> None:
-    queue.enqueue()
-    pass_by(12)
-    answer(claim(), ACCEPTED)
-    assert follow_ups() == []
-    pass_by(10)
-    assert [row.step for row in follow_ups()] == [1]
-
-
-def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, dose: DoseLog) -> None:
-    queue.enqueue()
-    answer(claim(), ACCEPTED)
-    snooze_dose(dose_id=dose.id, by=ana.user, now=timezone.now(), minutes=15)
-    pass_by(12)
-    assert follow_ups() == []
-    DoseLog.objects.update(snoozed_until=timezone.now())
-    assert follow_ups() == []
-    assert claim().pushes[0].kind == "snoozed"
-
-
-def test_follow_ups_go_on_after_one_that_fcm_never_took(dose: DoseLog) -> None:
-    queue.enqueue()
-    answer(claim(), BUSY, retry_after=timedelta(0))
-    pass_by(31)
-    claim()
-    assert (reminder().status, reminder().reason) == ("dead", "expired")
-    assert [row.status for row in follow_ups()] == ["queued"]
-
-
-def test_a_dose_that_was_reopened_is_reminded_of_again(ana: Credentials, dose: DoseLog) -> None:
-    queue.enqueue()
-    take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    claim()
-    undo_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    pass_by(10)
-    assert [row.status for row in follow_ups()] == ["queued"]
-
-
-def test_a_follow_up_does_not_hide_another_that_is_on_its_way(ana: Credentials) -> None:
-    device_of(ana.user)
-    due_at = moment_ago()
-    first, second = (dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin"))
-    queue.enqueue()
-    answer(claim(), ACCEPTED)
-    take_dose(dose_id=second.id, by=ana.user, now=timezone.now())
-    pass_by(10)
-    assert [row.dose_id for row in follow_ups()] == [first.id]
-    undo_dose(dose_id=second.id, by=ana.user, now=timezone.now())
-    tags = {row.tag for row in follow_ups()}
-    assert len(tags) == 2
-
-
-@pytest.mark.breaks_the_engine
-def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credentials) -> None:
-    """Statistics from when the queue was empty must not make a tag's rows be sought in the whole queue."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO notification_logs (id, user_id, dose_id, kind, step, tag, send_at, expires_at, sent_at, "
-            "closed_at, status) SELECT medtrack_uuid7(), %s, medtrack_uuid7(), 'due', 0, medtrack_uuid7(), t, "
-            "t + interval '1 min', t, t, 'accepted' FROM generate_series(now() - interval '20 days', now() - interval "
-            "'1 day', interval '1 min') t",
-            [ana.user.id],
-        )
-        with acting_as(OWNER):
-            cursor.execute("ANALYZE notification_logs")
-        cursor.execute(queue._BY_KEY)
-        params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
-        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MOST_DEVICES})
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert plan.count("notification_logs_queue") == 1
-    assert plan.count("using notification_logs_by_tag") == 2
-
-
 def test_test_pushes_have_a_turn_of_their_own_after_the_doses(ana: Credentials, dose: DoseLog) -> None:
     send_test_push(device=DeviceToken.objects.get(), now=moment_ago(2))
     queue.enqueue()
@@ -480,31 +362,6 @@ def test_many_may_enqueue_at_once() -> None:
         for _ in range(8):
             NotificationLog.objects.all().delete()
             assert sum(pool.map(closing(lambda _: queue.enqueue()), range(4))) == 15
-
-
-def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_the_phone(
-    dose: DoseLog,
-) -> None:
-    queue.enqueue()
-    answer(claim(), ACCEPTED)
-    for step in (1, 2, 3):
-        assert queue.enqueue_follow_ups() == 0
-        pass_by(10)
-        assert [queue.enqueue_follow_ups(), queue.enqueue_follow_ups()] == [1, 0]
-        (push,) = (claimed := claim()).pushes
-        assert (push.kind, push.step) == ("follow_up", step)
-        answer(claimed, ACCEPTED)
-    pass_by(10)
-    assert queue.enqueue_follow_ups() == 0
-    assert NotificationLog.objects.values("tag").distinct().count() == 1
-
-
-def test_an_answered_dose_is_not_followed_up(ana: Credentials, dose: DoseLog) -> None:
-    queue.enqueue()
-    answer(claim(), ACCEPTED)
-    take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    pass_by(10)
-    assert follow_ups() == []
 
 
 def people_with_two_doses(*names: str) -> None:

@@ -1,56 +1,39 @@
 """The production transport against the stand-in as a real process: whatever happens, one answer for each request."""
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import google.auth._helpers
 import google.oauth2.credentials
 import pytest
 from firebase_admin import credentials
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.settings import SettingCodes
 from structlog.testing import capture_logs
 
 from medtrack.development.fcm.faults import KINDS
-from medtrack.development.fcm.identity import CERTIFICATE, ensure_certificate
 from medtrack.development.fcm.process import FcmStandin
-from notifications.tests.http2_server import Http2Server, accept
+from notifications.tests.sending import (
+    ACCEPTED,
+    PATIENCE,
+    RETRY,
+    REVOKE,
+    TIMEOUT,
+    UNSENT,
+    Answers,
+    answers,
+    body,
+    kinds_of,
+    outcomes,
+    recorded,
+    submit,
+    transport_to,
+    wait_until,
+)
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.results import FcmResult, FcmResultKind
-
-ACCEPTED, RETRY, REVOKE, UNSENT = (
-    FcmResultKind.ACCEPTED,
-    FcmResultKind.RETRY,
-    FcmResultKind.REVOKE,
-    FcmResultKind.UNSENT,
-)
-TIMEOUT = 2.0
-PATIENCE = 30.0
-
-Answers = list[tuple[Any, FcmResult]]
-
-
-def transport_to(
-    standin: FcmStandin,
-    credential: credentials.Base | None = None,
-    ca_file: Path | None = None,
-    timeout: float = TIMEOUT,
-) -> FcmTransport:
-    return FcmTransport(
-        credential or credentials.Certificate(standin.service_account),
-        project_id="medtrack-local",
-        endpoint=standin.url,
-        ca_file=str(ca_file or standin.certificate_file),
-        timeout=timeout,
-    )
+from notifications.transports.results import FcmResultKind
 
 
 @pytest.fixture
@@ -60,66 +43,12 @@ def transport(fcm: FcmStandin) -> Iterator[FcmTransport]:
     transport.close()
 
 
-@pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[FcmStandin]:
-    """A stand-in that a test may kill."""
-    standin = FcmStandin.start(tmp_path / "mortal")
-    yield standin
-    standin.kill()
-
-
-def body(key: object, device: str = "phone") -> bytes:
-    return json.dumps({"message": {"token": device, "data": {"key": str(key)}}}).encode()
-
-
-def submit(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> None:
-    for key in keys:
-        transport.submit(key, body(key, device), latest=time.monotonic() + PATIENCE)
-
-
-def answers(transport: FcmTransport) -> Answers:
-    """All that are missing."""
-    received: Answers = []
-    end = time.monotonic() + PATIENCE
-    while transport.pending:
-        assert time.monotonic() < end, f"{transport.pending} requests have no answer"
-        received += transport.turn(0.5)
-    return received
-
-
-def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> dict[Any, FcmResult]:
-    """By key, each of which was answered exactly once."""
-    expected = list(keys)
-    submit(transport, expected, device)
-    received = answers(transport)
-    assert Counter(key for key, _ in received) == Counter(expected)
-    return dict(received)
-
-
-def kinds_of(outcomes: dict[Any, FcmResult]) -> Counter[tuple[FcmResultKind, str]]:
-    return Counter((outcome.kind, outcome.error_code) for outcome in outcomes.values())
-
-
-def recorded(standin: FcmStandin, status: int = 200) -> Counter[str]:
-    """How often each key is in FCM's ledger."""
-    return Counter(line["message"]["data"]["key"] for line in standin.ledger() if line["status"] == status)
-
-
-def wait_until(condition: Callable[[], bool], transport: FcmTransport | None = None) -> Answers:
-    received: Answers = []
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        received += transport.turn(0.01) if transport else []
-    return received
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_of_thousands_in_any_order_each_gets_its_own_answer_once(fcm: FcmStandin, seed: int) -> None:
     transport = transport_to(fcm, timeout=PATIENCE)
     chance = Random(seed)
-    kinds = {"phone": ACCEPTED, "unregistered-phone": REVOKE, "malformed-phone": REVOKE}
-    devices = {(seed, n): chance.choice(list(kinds)) for n in range(3000)}
+    fates = {"phone": ACCEPTED, "unregistered-phone": REVOKE, "malformed-phone": REVOKE}
+    devices = {(seed, n): chance.choice(list(fates)) for n in range(3000)}
     received: Answers = []
     for key in chance.sample(list(devices), len(devices)):
         transport.submit(key, body(key, devices[key]), latest=time.monotonic() + PATIENCE)
@@ -127,7 +56,7 @@ def test_of_thousands_in_any_order_each_gets_its_own_answer_once(fcm: FcmStandin
             received += transport.turn(chance.choice([0, 0, 0.002]))
     received += answers(transport)
     assert Counter(key for key, _ in received) == Counter(devices.keys())
-    assert {key: outcome.kind for key, outcome in received} == {k: kinds[d] for k, d in devices.items()}
+    assert {key: outcome.kind for key, outcome in received} == {k: fates[d] for k, d in devices.items()}
     names = {line["message"]["data"]["key"]: line.get("name", "") for line in fcm.ledger()}
     assert {str(key): outcome.message_id for key, outcome in received} == names
     assert transport.turn(0) == []
@@ -160,7 +89,7 @@ def test_outcomes_belong_to_the_keys_of_their_messages(fcm: FcmStandin, transpor
     for key, device in enumerate(devices):
         submit(transport, [key], device)
     received = dict(answers(transport))
-    codes = [received[key].error_code for key in range(len(devices))]
+    codes = [received[key].code for key in range(len(devices))]
     assert codes == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
 
 
@@ -193,12 +122,12 @@ def test_a_fault_is_told_and_nothing_is_sent_twice_behind_our_back(
     submit(transport, range(20))
     received = dict(answers(transport))
     verdict, code, times = FAULTS[fault]
-    assert (received["struck"].kind, received["struck"].error_code) == (verdict, code)
+    assert (received["struck"].kind, received["struck"].code) == (verdict, code)
     lines = Counter(line["message"]["data"]["key"] for line in fcm.ledger())
     assert lines["struck"] == times
     assert max(lines.values()) == 1
     for key in range(20):
-        assert received[key].kind is ACCEPTED or (received[key].error_code, "close" in fault) == (
+        assert received[key].kind is ACCEPTED or (received[key].code, "close" in fault) == (
             "NO_ANSWER",
             True,
         )
@@ -342,236 +271,3 @@ def test_closing_after_an_exception_forgets_the_rest(
     assert transport.pending == 0
     (outcome,) = outcomes(transport, ["phone"]).values()
     assert outcome.kind is ACCEPTED
-
-
-def test_a_server_that_dies_in_mid_flight_and_comes_back(mortal: FcmStandin) -> None:
-    transport = transport_to(mortal)
-    outcomes(transport, ["warm"])
-    mortal.set_latency(1.0)
-    submit(transport, range(300))
-    wait_until(lambda: len(mortal.ledger()) == 301, transport)
-    mortal.kill()
-    with capture_logs() as logs:
-        received = answers(transport)
-    assert Counter((key, outcome.error_code) for key, outcome in received) == {
-        (n, "NO_ANSWER"): 1 for n in range(300)
-    }
-    assert sum(line["requests"] for line in logs) == 300
-    assert len(logs) < 30
-    assert kinds_of(outcomes(transport, range(50))) == {(UNSENT, "NO_CONNECTION"): 50}
-    with FcmStandin.start(mortal.directory, port=mortal.port) as again:
-        assert kinds_of(outcomes(transport, range(300, 600))) == {(ACCEPTED, ""): 300}
-        assert max(recorded(again).values()) == 1
-    transport.close()
-
-
-def test_a_server_that_says_goodbye_loses_nothing(mortal: FcmStandin) -> None:
-    transport = transport_to(mortal)
-    mortal.set_latency(0.5)
-    submit(transport, range(150))
-    received = wait_until(lambda: len(mortal.ledger()) == 150, transport)
-    mortal.process.terminate()
-    received += answers(transport)
-    assert kinds_of(dict(received)) == {(ACCEPTED, ""): 150}
-    mortal.process.wait()
-    with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert kinds_of(outcomes(transport, range(150, 300))) == {(ACCEPTED, ""): 150}
-    transport.close()
-
-
-def test_neither_message_nor_token_goes_to_a_server_with_another_certificate(
-    fcm: FcmStandin, tmp_path: Path
-) -> None:
-    ensure_certificate(tmp_path)
-    transport = transport_to(fcm, Static("secret"), tmp_path / CERTIFICATE)
-    with capture_logs() as logs:
-        assert kinds_of(outcomes(transport, range(10))) == {(UNSENT, "NO_CONNECTION"): 10}
-    assert fcm.ledger() == []
-    assert "secret" not in str(logs)
-
-
-class Static(credentials.Base):  # type: ignore[misc]
-    """An access token that is what it is."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def get_credential(self) -> google.oauth2.credentials.Credentials:
-        return google.oauth2.credentials.Credentials(self._token)
-
-
-def transport_to_server(server: Http2Server) -> FcmTransport:
-    return FcmTransport(
-        Static("token"), project_id="p", endpoint=server.url, ca_file=str(server.ca_file), timeout=TIMEOUT
-    )
-
-
-def test_bodies_larger_than_every_window_arrive_whole(tmp_path: Path) -> None:
-    received = []
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        received.append(content)
-        accept(connection, stream)
-        return True
-
-    sent = [body(key, "x" * size) for key, size in enumerate([0, 4_000, 16_384, 65_535, 300_000] * 10)]
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        for key, content in enumerate(sent):
-            transport.submit(key, content, latest=time.monotonic() + PATIENCE)
-        assert kinds_of(dict(answers(transport))) == {(ACCEPTED, ""): 50}
-        assert sorted(received) == sorted(sent)
-        transport.close()
-
-
-@pytest.mark.parametrize("is_goodbye", [True, False])
-def test_a_stream_refused_for_ever_is_told_and_the_next_request_gets_through(
-    tmp_path: Path, is_goodbye: bool
-) -> None:
-    processed = Counter[bytes]()
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        if b"refused" in content:
-            if is_goodbye:
-                connection.close_connection(last_stream_id=max(0, stream - 2))
-            else:
-                connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
-            return True
-        processed[content] += 1
-        accept(connection, stream)
-        return True
-
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        assert kinds_of(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
-        assert kinds_of(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
-        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
-        assert set(processed.values()) == {1}
-        transport.close()
-
-
-@pytest.mark.parametrize("is_goodbye", [True, False])
-def test_what_the_server_says_it_never_processed_is_sent_again_at_once(
-    tmp_path: Path, is_goodbye: bool
-) -> None:
-    processed = Counter[bytes]()
-    refused = set()
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        if b"refused" in content and content not in refused:
-            refused.add(content)
-            if is_goodbye:
-                connection.close_connection(last_stream_id=stream - 2)
-            else:
-                connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
-            return True
-        processed[content] += 1
-        accept(connection, stream)
-        return True
-
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        outcomes(transport, ["warm"])
-        assert kinds_of(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
-        assert refused
-        assert set(processed.values()) == {1}
-        transport.close()
-
-
-def test_a_server_that_falls_silent_is_left(tmp_path: Path) -> None:
-    connections = []
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        if connection not in connections:
-            connections.append(connection)
-        if len(connections) > 1:
-            accept(connection, stream)
-        return True
-
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        assert kinds_of(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
-        assert kinds_of(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
-        transport.close()
-
-
-@pytest.mark.parametrize(("most", "table", "window"), [(1, 0, 1), (0, 4096, 65_535), (7, 200, 100)])
-def test_what_the_server_allows_is_kept_to(tmp_path: Path, most: int, table: int, window: int) -> None:
-    received = Counter[bytes]()
-
-    def begin(connection: H2Connection) -> None:
-        connection.update_settings(
-            {
-                SettingCodes.MAX_CONCURRENT_STREAMS: most,
-                SettingCodes.HEADER_TABLE_SIZE: table,
-                SettingCodes.INITIAL_WINDOW_SIZE: window,
-            }
-        )
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        received[content] += 1
-        accept(connection, stream)
-        return True
-
-    with Http2Server(tmp_path, script, begin) as server:
-        transport = transport_to_server(server)
-        for key in range(30):
-            transport.submit(key, body(key), latest=time.monotonic() + (PATIENCE if most else 1.0))
-        expected = {(ACCEPTED, ""): 30} if most else {(UNSENT, "TOO_LATE"): 30}
-        assert kinds_of(dict(answers(transport))) == expected
-        assert received == ({body(key): 1 for key in range(30)} if most else {})
-        transport.close()
-
-
-def test_a_connection_that_the_server_closed_meanwhile_costs_no_answer(mortal: FcmStandin) -> None:
-    transport = transport_to(mortal)
-    outcomes(transport, ["before"])
-    mortal.kill()
-    with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
-    transport.close()
-
-
-def test_a_port_where_nobody_speaks_http2_is_no_connection(tmp_path: Path) -> None:
-    with Http2Server(tmp_path, lambda *_: True, protocols=["http/1.1"]) as server:
-        transport = transport_to_server(server)
-        assert kinds_of(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
-        transport.close()
-
-
-def test_a_connection_that_is_closed_every_few_requests_costs_no_answer(tmp_path: Path) -> None:
-    processed = Counter[bytes]()
-    chance = Random(3)
-
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        processed[content] += 1
-        if chance.random() < 0.03:
-            return False
-        accept(connection, stream)
-        return True
-
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        received = outcomes(transport, range(1000))
-        assert set(kinds_of(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
-        for key, outcome in received.items():
-            assert processed[body(key)] <= 1
-            assert processed[body(key)] == 1 or outcome.kind is not ACCEPTED
-            assert processed[body(key)] == 0 or outcome.kind is not UNSENT
-        transport.close()
-
-
-@pytest.mark.parametrize(
-    ("value", "least", "most"),
-    [("Sat, 01 Jan 2124 00:00:00 GMT", 3600, 10**7), ("Wed, 01 Jan 2020 00:00:00 GMT", 0, 0), ("soon", 0, 0)],
-)
-def test_retry_after_as_a_date_is_told_in_seconds(tmp_path: Path, value: str, least: int, most: int) -> None:
-    def script(connection: H2Connection, stream: int, content: bytes) -> bool:
-        accept(connection, stream, ("retry-after", value), status=503)
-        return True
-
-    with Http2Server(tmp_path, script) as server:
-        transport = transport_to_server(server)
-        wait = outcomes(transport, ["asked"])["asked"].retry_after
-        assert least <= (wait.total_seconds() if wait else 0) <= most
-        transport.close()

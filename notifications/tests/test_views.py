@@ -12,7 +12,7 @@ from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import replace_settings
 from notifications.models import DeviceToken
-from users.actions import Credentials, log_in, take_turn
+from users.actions import Credentials, lock_user, log_in
 
 PHONE = {"token": "phone-1", "platform": "android", "app_version": "1.2.3"}
 
@@ -140,7 +140,7 @@ def test_settings_are_ones_own(as_ana: Client, as_cleo: Client, as_nobody: Clien
 def test_settings_take_turns_with_other_changes_of_the_profile() -> None:
     ana = person("Ana").user
     with transaction.atomic():
-        take_turn(ana.id)
+        lock_user(ana.id)
         with pytest.raises(OperationalError, match="lock timeout"):
             in_another_worker(lambda: replace_settings(user=ana, now=timezone.now(), quiet_hours=None))
 

@@ -8,10 +8,10 @@ from pytest_django import Settings
 
 from users.actions import Credentials, log_in
 from users.actions.emails import verify_email
+from users.actions.erasing import erase_account
 from users.actions.identities import log_in_socially, verified_id_token
 from users.actions.passwords import reset_password
 from users.actions.sessions import InvalidRefreshToken, refresh_session
-from users.erasing import erase_account
 from users.links import EmailLink, InvalidLink, PasswordLink
 from users.models import Identity
 from users.tests.issuer import LocalIssuer

@@ -15,14 +15,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from rest_framework.exceptions import Throttled
 
 from dosing.actions.accounts import deactivate_account, reactivate_account, replan_person
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog
 from medtrack.console.patient.facts import next_doses
 from medtrack.http.problems import Conflict
 from notifications.actions import revoke_device, send_test_push
 from notifications.models import DeviceToken
+from users.access_log import record_access
 from users.actions import end_sessions, log_out
-from users.models import Session, User
+from users.models import AccessLog, Session, User
 
 # Why a device that support removed gets nothing any more.
 REVOKE_REASON = "removed_by_support"

@@ -64,12 +64,12 @@ def demo_exists() -> bool:
 
 
 @transaction.atomic
-def create_demo(*, now: datetime, tell: Callable[[str], object]) -> None:
+def create_demo(*, now: datetime, report: Callable[[str], object]) -> None:
     """Everybody of the demo with `DAYS` days of history until `now`, or nobody. Raises EmailTaken."""
     for patient in PATIENTS:
-        tell(f"{patient.login.name}: {len(patient.medicines)} medicines, {DAYS} days")
+        report(f"{patient.login.name}: {len(patient.medicines)} medicines, {DAYS} days")
         doses = _create_patient(patient, now)
-        tell(f"{patient.login.name}: {doses} doses")
+        report(f"{patient.login.name}: {doses} doses")
     _sign_up(CAREGIVER, CAREGIVER_DEVICE, now)
     User.objects.create_superuser(ADMIN_EMAIL, PASSWORD, name="Admin", timezone=ADMIN_ZONE, language="en")
 

@@ -1,6 +1,6 @@
 from csp.decorators import csp_update
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -13,9 +13,7 @@ from medtrack.development.demo.texts import TEXTS, texts_by_language
 @require_safe
 @never_cache
 def phone(request: HttpRequest) -> HttpResponseBase:
-    """A page that does what the mobile client does, through the public API alone; in development only."""
-    if not settings.DEBUG:
-        raise Http404
+    """A page that does what the mobile client does, through the public API only."""
     push_services = [settings.FCM_BROWSER_URL] if settings.FCM_BROWSER_URL else []
     return csp_update({"connect-src": push_services})(_phone)(request)
 

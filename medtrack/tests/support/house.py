@@ -46,8 +46,9 @@ def eventually(probe: Callable[[], T], *, within: float = PATIENCE) -> T:
 class House:
     """On the tests' PostgreSQL and Redis, or on `services` of its own, which a test may end and start again."""
 
-    def __init__(self, directory: Path, services: OwnServices | None = None) -> None:
+    def __init__(self, directory: Path, services: OwnServices | None = None, project: Path = ROOT) -> None:
         self.directory = directory
+        self.project = project
         self.services = services
         self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -84,7 +85,7 @@ class House:
         with (self.directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.project,
                 env=self.environment | role | environment,
                 stdout=output,
                 stderr=output,
@@ -108,9 +109,8 @@ class House:
     def manage(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
         """manage.py as the owner of the database, as script/manage runs it."""
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment | environment, check=True, capture_output=True
-        )
+        environ = self.environment | environment
+        return subprocess.run(command, cwd=self.project, env=environ, check=True, capture_output=True)
 
     def api(self, method: str, path: str, body: object = None, *, token: str = "") -> Any:
         headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
@@ -169,7 +169,7 @@ class House:
             "MEDTRACK_VAR": str(self.directory),
             "THROTTLES": "signup=100000/60,login=100000/60",
             "GRANIAN_PORT": str(self.port),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.project),
         }
 
 

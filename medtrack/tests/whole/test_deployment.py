@@ -171,14 +171,7 @@ def test_the_image_does_not_run_as_root():
 def test_no_secret_and_no_test_gets_into_the_image():
     ignored = read(".dockerignore").splitlines()
 
-    assert {
-        ".*",
-        "var",
-        "tls",
-        "**/tests",
-        "medtrack/development/services",
-        "medtrack/development/fcm",
-    } <= set(ignored)
+    assert {".*", "var", "tls", "**/tests", "medtrack/development"} <= set(ignored)
 
 
 def test_a_thread_of_web_is_free_while_one_hashes_a_password_and_others_wait(settings):

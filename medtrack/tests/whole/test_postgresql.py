@@ -1,5 +1,7 @@
 """Connections to PostgreSQL: which statements stay prepared, and which connections are thrown away."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from django.db import connection
@@ -8,7 +10,8 @@ from medtrack.database.statements import Statement
 from medtrack.tests.support.database_role import server_url
 from users.models import User
 
-NUMBER = Statement("SELECT %(number)s::int AS the_prepared_number")
+NUMBER = Statement("SELECT %(number)s::int AS the_prepared_number", prepared=True)
+UNPREPARED = Statement("SELECT %(number)s::int AS the_unprepared_number")
 
 
 def prepared() -> list[str]:
@@ -17,11 +20,13 @@ def prepared() -> list[str]:
         return [statement for (statement,) in cursor.fetchall()]
 
 
-def test_statements_of_our_own_stay_prepared_and_no_others_do(db: None) -> None:
+def test_only_statements_that_ask_for_it_stay_prepared(db: None) -> None:
     for number in range(3):
         assert NUMBER.rows(number=number) == [(number,)]
+        assert UNPREPARED.one(number=number) == (number,)
         assert User.objects.filter(name=str(number)).count() == 0
     assert len([statement for statement in prepared() if "the_prepared_number" in statement]) == 1
+    assert not [statement for statement in prepared() if "the_unprepared_number" in statement]
     assert not [
         statement for statement in prepared() if "users" in statement and "count" in statement.lower()
     ]
@@ -36,3 +41,12 @@ def test_a_connection_that_was_cut_costs_no_request() -> None:
     connection.close_if_unusable_or_obsolete()  # as at the end of a request
     connection.health_check_enabled = True  # type: ignore[attr-defined]
     assert NUMBER.rows(number=2) == [(2,)]
+
+
+def test_a_statement_says_how_many_rows_it_wrote(db: None, tmp_path: Path) -> None:
+    file = tmp_path / "rename.sql"
+    file.write_text("UPDATE users SET name = %(name)s WHERE name LIKE 'rename me%%'")
+    for number in range(2):
+        User.objects.create_user(None, name=f"rename me {number}")
+    assert Statement.of(file).execute(name="renamed") == 2
+    assert Statement.of(file).execute(name="renamed") == 0

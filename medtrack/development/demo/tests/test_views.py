@@ -14,15 +14,9 @@ STATIC = Path(__file__).resolve().parents[1] / "static" / "demo"
 
 
 @pytest.fixture(autouse=True)
-def _development(settings: Settings) -> None:
+def _development(settings: Settings, installed_demo: None) -> None:
     settings.DEBUG = True
     settings.FCM_BROWSER_URL = "http://127.0.0.1:7000"
-
-
-def test_there_is_no_demo_phone_but_in_development(client: Client, settings: Settings) -> None:
-    settings.DEBUG = False
-    answer = client.get(PHONE)
-    assert (answer.status_code, answer.json()["type"]) == (404, "NotFound")
 
 
 def test_it_is_only_read(client: Client) -> None:

@@ -13,8 +13,8 @@ import pytest
 from medtrack.development.fcm import browsers
 from medtrack.development.fcm.browsers import Mailboxes
 from medtrack.development.fcm.process import FcmStandin
-from medtrack.development.fcm.tests.test_fcm_standin import access_token
-from medtrack.development.fcm.tests.test_fcm_standin import send as send_message
+from medtrack.development.fcm.tests.client import access_token
+from medtrack.development.fcm.tests.client import send as send_message
 
 ORIGIN = "http://localhost:8000"
 NOW = 1_000_000.0

@@ -1,22 +1,27 @@
-from datetime import datetime
+from typing import Any
 
 from django.core.management import call_command
+from django.core.management.base import BaseCommand
 
+from medtrack.database.clock import database_now
 from medtrack.development.demo.actions import create_demo, demo_exists
-from medtrack.development.demo.management.base import DemoCommand
 from medtrack.development.demo.people import ADMIN_EMAIL, ADMIN_ZONE, CAREGIVER, PASSWORD, PATIENTS
 
 
-class Command(DemoCommand):
-    help = "Creates people with medicines and sixty days of doses, once, and prints how to sign in as them."
+class Command(BaseCommand):
+    help = "Creates demo patients with medications and sixty days of doses, once, and prints their logins."
 
-    def run(self, *, now: datetime) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
+        # Progress goes to stderr, because other programs read the table on stdout.
         if demo_exists():
-            self.tell("The demo data exists already.")
+            self._report("The demo data exists already.")
         else:
-            create_demo(now=now, tell=self.tell)
+            create_demo(now=database_now(), report=self._report)
             call_command("refresh_summaries", stdout=self.stderr, stderr=self.stderr)
         self.stdout.write(login_table())
+
+    def _report(self, line: str) -> None:
+        self.stderr.write(line, style_func=str)
 
 
 def login_table() -> str:

@@ -1,19 +1,21 @@
-from datetime import datetime
+from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 
+from medtrack.database.clock import database_now
 from medtrack.development.demo.actions import NoDemoPatient, make_dose_fall_due
-from medtrack.development.demo.management.base import DemoCommand
 
 
-class Command(DemoCommand):
+class Command(BaseCommand):
     help = "Makes a dose of the demo's patient in Seoul fall due within the next 80 seconds."
 
-    def run(self, *, now: datetime) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
-            soon = make_dose_fall_due(now=now)
+            soon = make_dose_fall_due(now=database_now())
         except NoDemoPatient as error:
-            raise CommandError("The demo's patient in Seoul is not there: run create_demo first.") from error
+            raise CommandError(
+                "The demo's patient in Seoul does not exist: run create_demo first."
+            ) from error
         zone = soon.patient.zone
         city = zone.key.rpartition("/")[2].replace("_", " ")
         self.stdout.write(

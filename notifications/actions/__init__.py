@@ -23,7 +23,7 @@ from medtrack.database.ids import uuid7
 from medtrack.http.person_limits import REACHED_WITHIN, LimitReached
 from medtrack.http.problems import Conflict, TooMany
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from users.actions import take_turn
+from users.actions import lock_user
 from users.models import Session, User
 from users.rates import wait_for_test_push
 
@@ -95,7 +95,7 @@ def register_device(
         **fields,
     }
     with transaction.atomic():
-        take_turn(by.id)
+        lock_user(by.id)
         # Whoever registers the phone at the same moment waits, and then sees whose it has become.
         device, created = DeviceToken.objects.select_for_update(no_key=True).get_or_create(
             token=token, defaults=mine | {"owned_since": now}
@@ -149,7 +149,7 @@ def revoke_device(*, device: DeviceToken, reason: str, now: datetime) -> bool:
 def send_test_push(*, device: DeviceToken, now: datetime) -> NotificationLog:
     """A push to this device alone, on its way with the next claim. Raises DeviceRevoked and TooManyTests."""
     # Tests of one person take turns, so that none is counted out of the limits.
-    person = take_turn(device.user_id)
+    person = lock_user(device.user_id)
     locked = DeviceToken.objects.select_for_update(of=("self",), no_key=True).select_related("session")
     device = get_object_or_404(locked, id=device.id, user_id=person.id)
     if not device.is_reachable:

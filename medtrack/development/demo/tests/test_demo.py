@@ -54,7 +54,7 @@ class TestHistory(TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         cls.told = []
-        create_demo(now=NOW, tell=cls.told.append)
+        create_demo(now=NOW, report=cls.told.append)
 
     def test_progress_names_every_patient(self):
         for patient in PATIENTS:
@@ -156,14 +156,14 @@ def test_a_demo_that_is_interrupted_leaves_nothing():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        create_demo(now=NOW, tell=interrupt_at_the_second)
+        create_demo(now=NOW, report=interrupt_at_the_second)
     assert not User.objects.exists()
     assert not DoseLog.objects.exists()
 
 
 @pytest.mark.django_db
-def test_create_demo_twice_is_one_demo_and_the_same_table(settings):
-    settings.DEBUG = True
+@pytest.mark.usefixtures("installed_demo")
+def test_create_demo_twice_is_one_demo_and_the_same_table():
     first, second, progress = StringIO(), StringIO(), StringIO()
     call_command("create_demo", stdout=first, stderr=StringIO())
     before = DoseLog.objects.order_by("id").values_list("id", "status", "taken_at")
@@ -182,15 +182,6 @@ def test_create_demo_twice_is_one_demo_and_the_same_table(settings):
     ]
 
 
-@pytest.mark.parametrize("command", ["create_demo", "demo_reminder"])
-def test_demo_commands_refuse_outside_development(command, settings):
-    settings.DEBUG = False
-    with pytest.raises(
-        CommandError, match=r"^The demo is for development only: set DEBUG=true to have it\.$"
-    ):
-        call_command(command)
-
-
 @pytest.fixture
 def seoyeon(db: Any) -> User:
     """The demo's patient in Seoul before anything is known of her medicines."""
@@ -205,8 +196,8 @@ def seoyeon(db: Any) -> User:
     ).user
 
 
-def test_demo_reminder_says_when_the_dose_falls_due_within_80_seconds(seoyeon, settings):
-    settings.DEBUG = True
+@pytest.mark.usefixtures("installed_demo")
+def test_demo_reminder_says_when_the_dose_falls_due_within_80_seconds(seoyeon):
     printed = StringIO()
     before = database_now()
     call_command("demo_reminder", stdout=printed)
@@ -271,7 +262,7 @@ def test_a_deleted_or_paused_medicine_is_replaced(seoyeon):
 
 
 @pytest.mark.django_db
-def test_demo_reminder_without_the_demo_says_what_to_do(settings):
-    settings.DEBUG = True
+@pytest.mark.usefixtures("installed_demo")
+def test_demo_reminder_without_the_demo_says_what_to_do():
     with pytest.raises(CommandError, match="run create_demo first"):
         call_command("demo_reminder")

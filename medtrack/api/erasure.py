@@ -10,7 +10,7 @@ from psycopg.errors import LockNotAvailable
 from dosing.actions.erasing import erase_doses
 from medications.actions import erase_medications
 from medtrack.http.problems import Conflict
-from users.erasing import erase_account, lock_for_good
+from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
 # Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
@@ -71,7 +71,7 @@ def erase_person(*, user: User, now: datetime) -> None:
 
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
-    user = lock_for_good(user.id)
+    user = lock_user_for_erasure(user.id)
     with connection.cursor() as cursor:
         cursor.execute(_ERASE, {"user": user.id, "now": now})
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})

@@ -1,0 +1,176 @@
+"""Schedules, pausing and time zones through the API."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from dosing.models import DoseLog, Schedule
+from medtrack.tests.support.api import Client
+from medtrack.tests.support.builders import medication_of
+from users.actions import Credentials
+from users.models import User
+
+
+@pytest.fixture
+def schedules(ana: Credentials) -> str:
+    return f"/api/v1/medications/{medication_of(ana.user).id}/schedules"
+
+
+def test_a_schedule_is_planned_before_the_answer_returns(as_ana: Client, schedules: str) -> None:
+    soon = (timezone.now() + timedelta(minutes=2)).strftime("%H:%M")
+    response = as_ana.post(schedules, {"scheduled_time": soon, "quantity": "1.500"}, format="json")
+    assert response.status_code == 201
+    assert response.json()["quantity"] == "1.5"
+    days = [
+        as_ana.get(f"/api/v1/doses?date={date}").json()
+        for date in DoseLog.objects.values_list("log_date", flat=True)
+    ]
+    assert [day["results"][0]["scheduled_time"] for day in days] == [soon] * len(days)
+
+
+def test_the_same_schedule_twice_is_one_schedule_and_another_body_is_a_conflict(
+    as_ana: Client, schedules: str
+) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "start_date": "2026-01-01"}
+    assert [as_ana.post(schedules, body, format="json").status_code for _ in range(2)] == [201, 200]
+    conflict = as_ana.post(schedules, body | {"scheduled_time": "09:00"}, format="json")
+    assert (conflict.status_code, conflict.json()["type"]) == (409, "IdConflict")
+    assert Schedule.objects.count() == 1
+
+
+def test_a_schedule_created_again_on_another_day_is_the_same_one(
+    as_ana: Client, schedules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00"}
+    today = timezone.now()
+    for days, status in ((0, 201), (1, 200)):
+        now = today + timedelta(days=days)
+        monkeypatch.setattr("dosing.views.schedules.database_now", lambda now=now: now)
+        assert as_ana.post(schedules, body, format="json").status_code == status
+
+
+def test_a_schedule_created_again_after_a_change_is_the_changed_one(as_ana: Client, schedules: str) -> None:
+    end = (timezone.now() + timedelta(days=1)).date().isoformat()
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "quantity": "1.50", "end_date": end}
+    as_ana.post(schedules, body, format="json")
+    as_ana.patch(f"/api/v1/schedules/{body['id']}", {"scheduled_time": "09:00"}, format="json")
+    again = as_ana.post(schedules, body | {"quantity": "1.5"}, format="json")
+    assert (again.status_code, again.json()["scheduled_time"]) == (200, "09:00")
+    other = as_ana.post(schedules, body | {"scheduled_time": "09:00"}, format="json")
+    assert (other.status_code, other.json()["type"]) == (409, "IdConflict")
+
+
+def test_a_schedule_created_again_when_it_is_over_is_still_the_same_one(
+    as_ana: Client, schedules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = timezone.now()
+    body = {"id": str(uuid4()), "scheduled_time": "08:00", "end_date": today.date().isoformat()}
+    for days, status in ((0, 201), (2, 200)):
+        monkeypatch.setattr(
+            "dosing.views.schedules.database_now", lambda days=days: today + timedelta(days=days)
+        )
+        assert as_ana.post(schedules, body, format="json").status_code == status
+
+
+def test_a_deleted_schedule_is_not_created_again(as_ana: Client, schedules: str) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00"}
+    as_ana.post(schedules, body, format="json")
+    as_ana.delete(f"/api/v1/schedules/{body['id']}")
+    conflict = as_ana.post(schedules, body, format="json")
+    assert (conflict.status_code, conflict.json()["type"]) == (409, "IdConflict")
+
+
+def test_a_damaged_schedule_is_an_error_of_its_own(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
+    Schedule.objects.update(cycle_type="weekly")
+    refused = as_ana.get(f"/api/v1/schedules/{schedule['id']}/preview")
+    assert [error["field"] for error in refused.json()["errors"]] == ["cycle_value"]
+    assert as_ana.get("/api/v1/adherence/current").status_code == 200
+
+
+def test_editing_and_deleting_a_schedule(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
+    path = f"/api/v1/schedules/{schedule['id']}"
+    changed = as_ana.patch(path, {"scheduled_time": "09:30", "version": 99}, format="json").json()
+    assert (changed["scheduled_time"], changed["version"]) == ("09:30", 2)
+    bad = as_ana.patch(path, {"end_date": "2020-01-01"}, format="json")
+    assert [error["code"] for error in bad.json()["errors"]] == ["before_start"]
+    assert as_ana.delete(path).status_code == 204
+    assert as_ana.get(path).status_code == 404
+    assert as_ana.get(schedules).json()["results"] == []
+
+
+def test_deleting_a_medication_ends_its_doses_through_the_api(as_ana: Client, schedules: str) -> None:
+    as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json")
+    assert as_ana.delete(schedules.removesuffix("/schedules")).status_code == 204
+    assert as_ana.get(schedules).status_code == 404
+    assert not DoseLog.objects.filter(due_at__gt=timezone.now()).exists()
+
+
+def test_pausing_and_resuming(as_ana: Client, schedules: str) -> None:
+    medication = schedules.removesuffix("/schedules")
+    as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json")
+    planned = DoseLog.objects.count()
+    assert planned
+    assert as_ana.post(f"{medication}/pause").json()["paused_at"] is not None
+    assert not DoseLog.objects.exists()
+    assert as_ana.get(schedules).json()["results"][0]["next_due_at"] is None
+    assert as_ana.post(f"{medication}/resume").json()["paused_at"] is None
+    assert DoseLog.objects.count() == planned
+
+
+def test_another_time_zone_answers_with_what_moves(as_ana: Client, schedules: str) -> None:
+    schedule = as_ana.post(schedules, {"scheduled_time": "12:00"}, format="json").json()
+    before = {dose.log_date.isoformat(): dose.due_at for dose in DoseLog.objects.all()}
+    me = as_ana.patch("/api/v1/me", {"timezone": "Pacific/Honolulu", "name": "Anna"}, format="json").json()
+    assert (me["timezone"], me["name"]) == ("Pacific/Honolulu", "Anna")
+    assert {move["schedule_id"] for move in me["moved_doses"]} == {schedule["id"]}
+    assert {move["log_date"] for move in me["moved_doses"]} == before.keys()
+    for move in me["moved_doses"]:
+        due_at = datetime.fromisoformat(move["due_at"])
+        assert datetime.fromisoformat(move["due_at_before"]) == before[move["log_date"]]
+        assert due_at - timedelta(hours=10) == before[move["log_date"]]
+    assert as_ana.get("/api/v1/me").json() == {name: me[name] for name in me if name != "moved_doses"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": None}, "timezone"),
+        ({"language": "tlh"}, "language"),
+        ({"week_start": 0}, "week_start"),
+        ({"follow_up_interval_minutes": 4}, "follow_up_interval_minutes"),
+        ({"follow_up_cap": 11}, "follow_up_cap"),
+        ({"name": "x" * 101}, "name"),
+        ({"private_push_text": "perhaps"}, "private_push_text"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_refused_by_field(
+    as_ana: Client, change: dict[str, Any], field: str
+) -> None:
+    before = as_ana.get("/api/v1/me").json()
+    refused = as_ana.patch("/api/v1/me", change, format="json")
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert as_ana.get("/api/v1/me").json() == before
+
+
+def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentials) -> None:
+    changes = {
+        "email": "x@example.com",
+        "is_staff": True,
+        "id": str(uuid4()),
+        "is_active": False,
+        "password": "x",
+    }
+    assert as_ana.patch("/api/v1/me", changes, format="json").json()["email"] == ana.user.email
+    stored = User.objects.values().get(id=ana.user.id)
+    assert (stored["is_staff"], stored["is_active"], stored["password"]) == (False, True, ana.user.password)
+
+
+def test_a_zone_change_of_nobody_is_refused(as_nobody: Client) -> None:
+    assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401
