@@ -89,7 +89,7 @@ def test_outcomes_belong_to_the_keys_of_their_messages(fcm: FcmStandin, transpor
     for key, device in enumerate(devices):
         submit(transport, [key], device)
     received = dict(answers(transport))
-    codes = [received[key].code for key in range(len(devices))]
+    codes = [received[key].error_code for key in range(len(devices))]
     assert codes == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
 
 
@@ -122,12 +122,12 @@ def test_a_fault_is_told_and_nothing_is_sent_twice_behind_our_back(
     submit(transport, range(20))
     received = dict(answers(transport))
     verdict, code, times = FAULTS[fault]
-    assert (received["struck"].kind, received["struck"].code) == (verdict, code)
+    assert (received["struck"].kind, received["struck"].error_code) == (verdict, code)
     lines = Counter(line["message"]["data"]["key"] for line in fcm.ledger())
     assert lines["struck"] == times
     assert max(lines.values()) == 1
     for key in range(20):
-        assert received[key].kind is ACCEPTED or (received[key].code, "close" in fault) == (
+        assert received[key].kind is ACCEPTED or (received[key].error_code, "close" in fault) == (
             "NO_ANSWER",
             True,
         )

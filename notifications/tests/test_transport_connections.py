@@ -53,7 +53,7 @@ def test_a_server_that_dies_in_mid_flight_and_comes_back(mortal: FcmStandin) -> 
     mortal.kill()
     with capture_logs() as logs:
         received = answers(transport)
-    assert Counter((key, outcome.code) for key, outcome in received) == {
+    assert Counter((key, outcome.error_code) for key, outcome in received) == {
         (n, "NO_ANSWER"): 1 for n in range(300)
     }
     assert sum(line["requests"] for line in logs) == 300
@@ -256,8 +256,8 @@ def test_a_connection_that_is_closed_every_few_requests_costs_no_answer(tmp_path
         assert set(kinds_of(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
         for key, outcome in received.items():
             assert processed[body(key)] <= 1
-            assert processed[body(key)] == 1 or outcome.verdict is not ACCEPTED
-            assert processed[body(key)] == 0 or outcome.verdict is not UNSENT
+            assert processed[body(key)] == 1 or outcome.kind is not ACCEPTED
+            assert processed[body(key)] == 0 or outcome.kind is not UNSENT
         transport.close()
 
 
