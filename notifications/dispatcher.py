@@ -261,7 +261,7 @@ class _Dispatch:
         self._tally.lost += marked.lost
         self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
         fail_point("after_mark")
-        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.has_arrived)
+        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _mark_through_restarts(
         self, flights: Sequence[_Flight], lease_end: float

@@ -16,7 +16,7 @@ from medtrack.development.fcm.process import FcmStandin
 from medtrack.tests.support.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
-from notifications.judgement import PEOPLE
+from notifications.judgement import USERS
 from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.pacing import Pace
@@ -260,13 +260,13 @@ def transport_of(fcm: FcmStandin, project: str) -> FcmTransport:
 def test_a_project_that_refuses_nearly_everyone_is_sent_to_at_a_trickle_until_it_accepts(
     fcm: FcmStandin, transport: FcmTransport
 ) -> None:
-    for number in range(PEOPLE * 3):
+    for number in range(USERS * 3):
         due_now(f"person-{number}")
     shared = pace()
     wrong = transport_of(fcm, "another")
     dispatch(transport=wrong, pace=shared, time_slice=timedelta(seconds=1))
     assert shared.is_trickling()
-    assert DeviceToken.objects.filter(revoked_at=None).count() == PEOPLE * 3
+    assert DeviceToken.objects.filter(revoked_at=None).count() == USERS * 3
     assert set(NotificationLog.objects.values_list("status", flat=True)) == {"queued"}
     # The key is mended: by trickle at first, and at full pace once enough people were accepted.
     hurry()
@@ -274,7 +274,7 @@ def test_a_project_that_refuses_nearly_everyone_is_sent_to_at_a_trickle_until_it
     hurry()
     dispatch(transport=transport, pace=shared, time_slice=timedelta(seconds=20))
     assert not shared.is_trickling()
-    assert len(accepted(fcm)) == PEOPLE * 3
+    assert len(accepted(fcm)) == USERS * 3
 
 
 def test_what_the_pace_does_not_let_through_goes_back_before_its_lease_ends(

@@ -124,9 +124,9 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
         )
         with acting_as(OWNER):
             cursor.execute("ANALYZE notification_logs")
-        cursor.execute(queue._BY_KEY)
+        cursor.execute(queue._BY_KEY.sql)
         params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
-        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MOST_DEVICES})
+        cursor.execute(f"EXPLAIN {queue._CLAIM.sql}", params | {"devices": queue.MAX_DEVICES_OF_PUSH})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("notification_logs_queue") == 1
     assert plan.count("using notification_logs_by_tag") == 2

@@ -11,7 +11,7 @@ from medtrack.tests.support.builders import device_of, dose_due, person
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import send_test_push
-from notifications.judgement import MISMATCH, PEOPLE, UNREGISTERED, Judge, is_in_doubt, judged, last_answers
+from notifications.judgement import MISMATCH, UNREGISTERED, USERS, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery
 from notifications.queue import Claim, Push, PushResult, Turn
 from notifications.transports.results import FcmResult, FcmResultKind
@@ -28,8 +28,8 @@ BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10)
 @pytest.mark.parametrize(
     ("refused", "accepted", "expected"),
     [
-        (PEOPLE, 0, True),
-        (PEOPLE - 1, 0, False),
+        (USERS, 0, True),
+        (USERS - 1, 0, False),
         (0, 0, False),
         (9, 1, True),
         (89, 11, False),
@@ -149,13 +149,13 @@ def test_a_suspect_token_of_a_project_that_works_gets_one_push_an_hour(db: None)
 
 
 def test_a_mended_key_is_noticed_while_the_reminders_are_still_useful(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     due(*names)
     answer(claim(), dict.fromkeys(names, STRANGE))
     pass_by(5)
     answer(claim(), dict.fromkeys(names, ACCEPTED))
-    assert NotificationLog.objects.filter(status="accepted").count() == PEOPLE
+    assert NotificationLog.objects.filter(status="accepted").count() == USERS
 
 
 def test_a_project_that_never_had_an_accepted_push_revokes_nothing(db: None) -> None:
@@ -200,7 +200,7 @@ def test_a_mismatch_after_another_persons_push_was_accepted_revokes_the_token(db
 
 
 def test_after_a_wrong_key_is_mended_every_token_is_good_again(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE + 2)]
+    names = [f"person-{n}" for n in range(USERS + 2)]
     people(*names)
     for _ in range(3):
         due(*names)
@@ -242,13 +242,13 @@ def test_an_answer_to_a_push_sent_before_the_acceptance_proves_nothing(db: None)
 
 
 def test_while_the_project_is_in_doubt_unregistered_revokes_nothing(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     due(*names)
     judge = Judge(PROJECT)
     answer(claim(), dict.fromkeys(names, GONE), judge=judge)
     assert judge.in_doubt
-    assert DeviceToken.objects.filter(revoked_at=None, suspect_since__isnull=False).count() == PEOPLE
+    assert DeviceToken.objects.filter(revoked_at=None, suspect_since__isnull=False).count() == USERS
 
 
 def test_unregistered_by_few_is_the_phones_own(db: None) -> None:
@@ -261,7 +261,7 @@ def test_unregistered_by_few_is_the_phones_own(db: None) -> None:
 def test_one_account_with_many_tokens_is_one_person(db: None) -> None:
     people("Eve", "Ben")
     eve = User.objects.get(name="Eve")
-    for number in range(PEOPLE * 3):
+    for number in range(USERS * 3):
         DeviceToken.objects.create(
             user=eve, session=phone("Ben").session, token=f"strange-{number}", platform="android"
         )
@@ -275,7 +275,7 @@ def test_one_account_with_many_tokens_is_one_person(db: None) -> None:
 
 
 def test_test_pushes_are_neither_refusals_nor_acceptances(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     for name in names:
         send_test_push(device=phone(name), now=timezone.now())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.actions.doses import snooze_dose, take_dose
@@ -12,7 +13,7 @@ from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import device_of, dose_due
-from notifications import lateness, queue
+from notifications import queue
 from notifications.actions import send_test_push
 from notifications.lateness import LateDoses, late_doses
 from notifications.models import NotificationLog, TaskRun
@@ -168,7 +169,9 @@ def test_late_doses_are_found_by_index(ana: Credentials) -> None:
     record_success(ENQUEUE, seconds=0.1)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {lateness._LATE}", lateness._params())
+        with CaptureQueriesContext(connection) as captured:
+            late_doses()
+        cursor.execute(f"EXPLAIN {captured[-1]['sql']}")
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "Seq Scan" not in plan
     for index in (

@@ -20,7 +20,7 @@ from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import MOST_DEVICES, PushResult, Turn
+from notifications.queue import MAX_DEVICES_OF_PUSH, PushResult, Turn
 from notifications.tests.claims import (
     ACCEPTED,
     BUSY,
@@ -292,11 +292,11 @@ def test_a_push_goes_to_no_more_devices_than_an_account_has_those_seen_last(
         DeviceToken(
             user=ana.user, session=session, token=f"phone-{n}", platform="ios", last_seen_at=now + n * MINUTE
         )
-        for n in range(1, MOST_DEVICES + 5)
+        for n in range(1, MAX_DEVICES_OF_PUSH + 5)
     )
     queue.enqueue()
     (push,) = claim().pushes
-    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MOST_DEVICES + 5))
+    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MAX_DEVICES_OF_PUSH + 5))
 
 
 def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana: Credentials) -> None:

@@ -220,7 +220,7 @@ def test_a_follow_up_that_quiet_hours_outlast_is_moot_and_the_first_reminder_say
 
 
 def test_what_is_too_much_for_one_hour_says_so(dose: DoseLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(queue._FOLLOW_UPS[1], "cap", 0)
+    monkeypatch.setattr(queue, "MAX_PUSHES_BESIDES_DUE", 0)
     follow_up_in_quiet_hours(dose, hours=1)
     assert ("moot", "too_many_pushes") in decisions_of(dose)
     assert verdict_of(dose) == ("not_delivered", "no_device")
