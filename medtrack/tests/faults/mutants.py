@@ -87,7 +87,9 @@ def main() -> int:
     is_good = not _try("none", Mutant((), every))
     for name, mutant in MUTANTS.items():
         is_good &= bool(_try(name, mutant))
-    print("Every mutant was noticed." if is_good else "A mutant was not noticed, or a fault fails without one.")
+    print(
+        "Every mutant was noticed." if is_good else "A mutant was not noticed, or a fault fails without one."
+    )
     return 0 if is_good else 1
 
 
