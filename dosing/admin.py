@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.querysets import DoseLogQuerySet
 from medtrack.database.clock import database_now
-from users.read_only_admin import READ_NOTES, GuardedInline, ReadOnlyAdmin
+from users.read_only_admin import GuardedInline, ReadOnlyAdmin
 
 
 @admin.register(Schedule)
@@ -27,7 +27,7 @@ class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
 
 class DoseEventInline(GuardedInline[DoseEvent]):
     model = DoseEvent
-    guarded = {"payload": READ_NOTES}
+    guarded = {"payload": "console.read_notes"}
     fields = readonly_fields = ("action", "occurred_at", "recorded_at", "recorded_by", "payload")
 
 
@@ -49,7 +49,7 @@ class TodayFilter(admin.SimpleListFilter):
 
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
-    guarded = {"note": READ_NOTES, "skip_reason": READ_NOTES}
+    guarded = {"note": "console.read_notes", "skip_reason": "console.read_notes"}
     list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
     list_filter = (TodayFilter, "status", "log_date")
     list_select_related = ("user", "medication")

@@ -265,3 +265,50 @@ class RateCounter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.times}"
+
+
+class AccessLog(models.Model):
+    """A member of staff saw or changed data of a patient. A trigger refuses to change or delete a row.
+
+    Without `staff` it was manage.py; `details` then name the user of the operating system. `patient_id` is no foreign
+    key and `staff` has no constraint, because the row outlives both users.
+    """
+
+    class Action(models.TextChoices):
+        VIEW = "view", _("looked at")
+        LIST = "list", _("listed")
+        SEARCH = "search", _("searched")
+        EXPORT = "export", _("exported")
+        ACT = "act", _("acted")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
+    staff = models.ForeignKey(
+        User,
+        models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("staff"),
+    )
+    patient_id = models.UUIDField(_("patient"), null=True, blank=True)
+    action = models.CharField(_("action"), max_length=8, choices=Action)
+    # The name of the page's URL, such as `console_patient_change`.
+    page = models.CharField(_("page"), max_length=100)
+    object_id = models.CharField(_("object"), max_length=100, blank=True, db_default="")
+    # The search and the filters, the number of rows, or the action and its result.
+    details = models.JSONField(_("details"), default=dict, blank=True)
+    address = models.CharField(_("address"), max_length=50, blank=True)
+
+    class Meta:
+        db_table = "access_log"
+        verbose_name = _("access")
+        verbose_name_plural = _("access log")
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["patient_id", "id"], name="access_log_of_patient"),
+            models.Index(fields=["staff", "id"], name="access_log_of_staff"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}Z {self.get_action_display()} {self.page}"

@@ -1,10 +1,10 @@
-"""Admin pages that show everything and change nothing: writes go through the API's own actions.
+"""Base class of the admin's pages: they show everything and change nothing. Writes go through the apps' actions.
 
-Each page that shows somebody's data tells the site so before it is shown; the site writes down who looked.
+A page that shows a patient's data adds a row to the access log before it is shown.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -14,37 +14,33 @@ from django.db import DataError
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 
+from users.access_log import record_access
+from users.models import AccessLog
 from users.querysets import is_patient
 
 M = TypeVar("M", bound=Model)
-# Nobody is ever given it, and superusers have every permission.
-SUPERUSERS = "console.be_superuser"
-READ_NOTES = "console.read_notes"
 _COMPARISONS = {"", "exact", "gt", "gte", "lt", "lte", "isnull"}
 
 
-class Recorder(Protocol):
-    """What a site does about pages that show somebody's data."""
-
-    def record_view(self, request: HttpRequest, *, patient_id: UUID | None, object_id: object) -> None: ...
-
-    def record_list(
-        self, request: HttpRequest, *, rows: int, search: str, filters: dict[str, list[str]]
-    ) -> None: ...
-
-
 class GuardedFields(BaseModelAdmin[M]):
-    """Fields that take a permission of their own; without it they are neither shown nor searched or filtered by."""
+    """Hides fields, and searches and filters by them, from staff without the permission that they require."""
 
+    # Field name to the permission that it requires.
     guarded: Mapping[str, str] = {}
+    # Names of fields that only superusers see.
+    superuser_fields: Collection[str] = ()
 
     def seen(self, request: HttpRequest, names: Sequence[Any]) -> list[Any]:
         return [name for name in names if self._may_see(request, name)]
 
     def _may_see(self, request: HttpRequest, name: Any) -> bool:
-        field = name[0] if isinstance(name, tuple) else name
-        right = self.guarded.get(str(field).lstrip("^=@").partition("__")[0])
-        return right is None or request.user.has_perm(right)
+        # `names` are those of the admin's options: `fields`, `list_filter` with tuples, `search_fields` with prefixes.
+        option = name[0] if isinstance(name, tuple) else name
+        field = str(option).lstrip("^=@").partition("__")[0]
+        if field in self.superuser_fields and not is_superuser(request):
+            return False
+        permission = self.guarded.get(field)
+        return permission is None or request.user.has_perm(permission)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return self.seen(request, super().get_fields(request, obj))
@@ -61,18 +57,18 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
     list_per_page = 50
     actions = None
     shows_patients = True
-    # The way from a row to whose it is.
+    # The lookup from a row to the user whose it is; empty for users themselves.
     person = "user"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
-        """Nobody looks into the medicines of a colleague, nor of who was erased."""
+        """Only rows of patients, unless the viewer is a superuser: not of staff, and not of deleted users."""
         rows = super().get_queryset(request)
-        if not self.shows_patients or request.user.has_perm(SUPERUSERS):
+        if not self.shows_patients or is_superuser(request):
             return rows
         return rows.filter(is_patient(f"{self.person}__" if self.person else ""))
 
     def patient_of(self, obj: Any) -> UUID | None:
-        """Whose data the row is."""
+        """The id of the user whose data the row is."""
         return cast("UUID | None", obj.user_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -94,9 +90,9 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         return self.seen(request, super().get_search_fields(request))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """By a filter of the page, by what a row belongs to, or by comparing what its page shows anyway.
+        """Allows the page's filters, foreign keys of the row, and comparisons of fields that the page shows.
 
-        Django would also take `?token__startswith=`.
+        Django alone would also allow lookups such as `?token__startswith=`.
         """
         field, _separator, rest = lookup.partition("__")
         if not self._may_see(request, field):
@@ -117,13 +113,10 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
             response = super().changelist_view(request, extra_context)
         except (DataError, ValueError, ArithmeticError) as error:  # a year 0, an amount beyond every number
             raise BadRequest from error
-        found = getattr(response, "context_data", None)
-        if self.shows_patients and found and "cl" in found:
-            listed = found["cl"]
-            asked = listed.get_filters_params()
-            filters = {name: list(values) for name, values in asked.items()}
-            rows = len(listed.result_list)
-            self.recorder.record_list(request, rows=rows, search=listed.query, filters=filters)
+        context = getattr(response, "context_data", None)
+        # A redirect, as for an unknown lookup, shows no list.
+        if self.shows_patients and context and "cl" in context:
+            self._record_list(request, context["cl"])
         return response
 
     def render_change_form(
@@ -136,20 +129,29 @@ class ReadOnlyAdmin(GuardedFields[M], admin.ModelAdmin[M]):
         obj: Any = None,
     ) -> HttpResponse:
         if self.shows_patients and obj is not None:
-            self.recorder.record_view(request, patient_id=self.patient_of(obj), object_id=obj.pk)
+            patient_id = self.patient_of(obj)
+            record_access(request, AccessLog.Action.VIEW, patient_id=patient_id, object_id=obj.pk)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Nothing is changed here, so there is no history."""
+        # The admin changes nothing, so it has no history.
         raise Http404
 
-    @property
-    def recorder(self) -> Recorder:
-        return cast(Recorder, self.admin_site)
+    def _record_list(self, request: HttpRequest, changelist: Any) -> None:
+        details: dict[str, Any] = {"rows": len(changelist.result_list)}
+        if search := changelist.query:
+            details["search"] = search[:200]
+        if filters := changelist.get_filters_params():
+            details["filters"] = {name: list(values) for name, values in filters.items()}
+        record_access(request, AccessLog.Action.SEARCH if search else AccessLog.Action.LIST, **details)
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    return request.user.is_active and getattr(request.user, "is_superuser", False)
 
 
 def _is_of(listed: Any, lookup: str) -> bool:
-    """Whether a filter, as a page lists it, asks by this."""
+    """Whether the lookup is one of this entry of `list_filter`."""
     if isinstance(listed, type):
         return lookup == getattr(listed, "parameter_name", None)
     name = listed[0] if isinstance(listed, tuple) else listed

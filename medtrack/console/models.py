@@ -1,4 +1,4 @@
-"""What only support staff see: patients with what sums them up, and who of the staff looked at whom."""
+"""Patients as the console shows them, what their list shows and sorts by, and invitations to the staff."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -61,52 +61,6 @@ class PatientSummary(models.Model):
 
     def __str__(self) -> str:
         return str(self.patient_id)
-
-
-class AccessLog(models.Model):
-    """Somebody of the staff looked at somebody's data. A trigger refuses to change or delete a row.
-
-    Without staff it was manage.py, run by the user of the operating system that the details name. The patient is named by id alone, and the row outlives both.
-    """
-
-    class Action(models.TextChoices):
-        VIEW = "view", _("looked at")
-        LIST = "list", _("listed")
-        SEARCH = "search", _("searched")
-        EXPORT = "export", _("exported")
-        ACT = "act", _("acted")
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
-    staff = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.DO_NOTHING,
-        null=True,
-        db_constraint=False,
-        related_name="+",
-        verbose_name=_("staff"),
-    )
-    patient_id = models.UUIDField(_("patient"), null=True, blank=True)
-    action = models.CharField(_("action"), max_length=8, choices=Action)
-    # The admin's name of the page, such as `console_patient_change`.
-    page = models.CharField(_("page"), max_length=100)
-    object_id = models.CharField(_("object"), max_length=100, blank=True, db_default="")
-    # What was searched or filtered for, how many rows were seen, or which button was pressed.
-    details = models.JSONField(_("details"), default=dict, blank=True)
-    address = models.CharField(_("address"), max_length=50, blank=True)
-
-    class Meta:
-        db_table = "access_log"
-        verbose_name = _("access")
-        verbose_name_plural = _("access log")
-        default_permissions = ("view",)
-        indexes = [
-            models.Index(fields=["patient_id", "id"], name="access_log_of_patient"),
-            models.Index(fields=["staff", "id"], name="access_log_of_staff"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M}Z {self.get_action_display()} {self.page}"
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):

@@ -12,8 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog, Patient
+from medtrack.console.models import Patient
 from medtrack.console.patient import facts as patient_facts
 from medtrack.console.patient.actions import BUTTONS, Button, press
 from medtrack.console.patient.adherence_charts import percent, span_in_words, taken_of_due
@@ -22,7 +21,8 @@ from medtrack.console.patient.timeline import KINDS, Choice, Timeline, timeline_
 from medtrack.console.patient.timeline_words import by_day
 from medtrack.database.clock import database_now
 from notifications.models import DeviceToken
-from users.models import User
+from users.access_log import record_access
+from users.models import AccessLog, User
 
 if TYPE_CHECKING:
     _Base = admin.ModelAdmin[Patient]
@@ -142,7 +142,7 @@ def _uuid(text: str) -> UUID:
         raise Http404 from error
 
 
-def _asked_for(choice: Choice) -> dict[str, str]:
+def _asked_for(choice: Choice) -> dict[str, Any]:
     asked = {"kind": choice.kind, "day": choice.day, "before": choice.before}
     return {name: str(value) for name, value in asked.items() if value}
 

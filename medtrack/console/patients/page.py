@@ -14,14 +14,14 @@ from django.urls import URLPattern, path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog, Patient
+from medtrack.console.models import Patient
 from medtrack.console.patients import export as exports
 from medtrack.console.patients.rows import Freshness, patients_in_words, row_of
 from medtrack.console.patients.search import COLUMNS, DEFAULT_ORDER, Wish, zones
 from medtrack.console.patients.summaries import refreshed_at
 from medtrack.database.clock import database_now
-from users.models import User
+from users.access_log import record_access
+from users.models import AccessLog, User
 
 # A click on these headings begins with the last ones: the newest, the most.
 _LAST_FIRST = {"answer", "devices", "since"}

@@ -1,7 +1,6 @@
 """The admin site's door: who may come in, what of the stock admin is closed, and who is told that a page was shown."""
 
 from typing import Any, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
@@ -9,16 +8,14 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog
 from medtrack.console.sign_in import views as sign_in
 from medtrack.console.sign_in.adapters import used_factor
 from medtrack.console.sign_in.refusals import refused_page
 from medtrack.console.staff import pages as staff_pages
 from medtrack.database.clock import database_now
 from users.actions.sessions import end_sessions
+from users.guesses import count_guess
 from users.models import User
-from users.views import count_guess
 
 
 class GuardedSite(AdminSite):
@@ -59,16 +56,3 @@ class GuardedSite(AdminSite):
             path("staff/<uuid:user_id>/", self.admin_view(staff_pages.staff_member), name="staff_member"),
             *super().get_urls(),
         ]
-
-    def record_view(self, request: HttpRequest, *, patient_id: UUID | None, object_id: object) -> None:
-        record_access(request, AccessLog.Action.VIEW, patient_id=patient_id, object_id=object_id)
-
-    def record_list(
-        self, request: HttpRequest, *, rows: int, search: str, filters: dict[str, list[str]]
-    ) -> None:
-        details: dict[str, Any] = {"rows": rows}
-        if search:
-            details["search"] = search[:200]
-        if filters:
-            details["filters"] = filters
-        record_access(request, AccessLog.Action.SEARCH if search else AccessLog.Action.LIST, **details)

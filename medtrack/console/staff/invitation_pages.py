@@ -17,7 +17,6 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import APIException, ValidationError
 
-from medtrack.console.access import record_arrival
 from medtrack.console.models import Invitation
 from medtrack.console.sign_in.refusals import set_retry_after
 from medtrack.console.sign_in.views import in_the_admins_look
@@ -25,7 +24,8 @@ from medtrack.console.staff.actions import Refused
 from medtrack.console.staff.invitation_links import invitation_of
 from medtrack.console.staff.invitations import InvitationOver, accept
 from medtrack.database.clock import database_now
-from users.models import User
+from users.access_log import record_access
+from users.models import AccessLog, User
 
 _TOKEN = "invitation"  # noqa: S105 - where the session keeps the link's token
 
@@ -69,8 +69,9 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     try:
         with transaction.atomic():
             user = accept(invitation=invitation, now=database_now(), **chosen)
-            record_arrival(
+            record_access(
                 request,
+                AccessLog.Action.ACT,
                 staff_id=user.pk,
                 object_id=invitation.pk,
                 accepted=True,

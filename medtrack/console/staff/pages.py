@@ -19,13 +19,13 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog, Invitation
+from medtrack.console.models import Invitation
 from medtrack.console.staff.actions import Refused, change_roles, forget_factors
 from medtrack.console.staff.invitation_links import link_of
 from medtrack.console.staff.invitations import invite, invite_again, mail_invitation, withdraw
 from medtrack.database.clock import database_now
-from users.models import User
+from users.access_log import record_access
+from users.models import AccessLog, User
 
 # Where the session keeps which invitation's link is to be shown once.
 _HANDOVER = "invitation_to_hand_over"

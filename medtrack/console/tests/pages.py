@@ -7,12 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from medtrack.console.models import AccessLog
 from medtrack.tests.support.belongings import Belongings, belongings_of
 from medtrack.tests.support.builders import session_of
 from notifications.models import EngineCheck, PushDelivery
 from users.actions import Credentials
-from users.models import Identity, User
+from users.models import AccessLog, Identity, User
 
 CANARIES = ("zzcanarynote", "zzcanaryintake", "zzcanarymemo", "zzcanaryreason")
 
@@ -41,7 +40,7 @@ class House:
             "notifications_pushdelivery": PushDelivery.objects.latest("id").pk,
             "notifications_enginecheck": self.check.pk,
             "notifications_dose_trace": theirs.dose.pk,
-            "console_accesslog": self.access.pk,
+            "users_accesslog": self.access.pk,
             "console_patient": theirs.user.pk,
         }
         return keys[next(key for key in keys if name.startswith(key))]

@@ -6,14 +6,13 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from medtrack.console.access import record_access
-from medtrack.console.models import AccessLog
 from medtrack.console.tests.pages import House, address, house_of, names
 from medtrack.console.tests.staff import signed_in, staff_member, superuser
 from medtrack.console.tests.test_roles import PAGES
 from medtrack.tests.support.database_role import OWNER, acting_as
+from users.access_log import record_access
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +21,7 @@ ABOUT_NOBODY = {
     *("index", "login", "logout", "password_change", "password_change_done", "jsi18n", "app_list"),
     *("autocomplete", "view_on_site", "staff", "staff_member"),
     *("notifications_enginecheck_changelist", "notifications_enginecheck_change"),
-    *("console_accesslog_changelist", "console_accesslog_change"),
+    *("users_accesslog_changelist", "users_accesslog_change"),
     "console_patient_export",  # how many a file would hold; the POST is logged
 }
 
@@ -108,12 +107,12 @@ def test_the_row_outlives_who_looked_and_who_was_looked_at(house: House, client:
     client.get(address("users_user_change", house))
     row = newest()
     assert row.patient_id == house.belongings.user.pk
-    assert client.get("/admin/console/accesslog/").status_code == 200
+    assert client.get("/admin/users/accesslog/").status_code == 200
     ghost = AccessLog.objects.create(
         staff_id="00000000-0000-7000-8000-000000000000", action="view", page="gone", patient_id=row.patient_id
     )
     for page in ("", f"{ghost.pk}/change/"):
-        assert ">gone<" in client.get(f"/admin/console/accesslog/{page}").content.decode()
+        assert ">gone<" in client.get(f"/admin/users/accesslog/{page}").content.decode()
 
 
 def test_the_log_is_searched_by_patient_and_by_staff(client: Client, root: User, house: House) -> None:
@@ -124,18 +123,18 @@ def test_the_log_is_searched_by_patient_and_by_staff(client: Client, root: User,
         ("nobody@example.com", 0),
         ("not-an-id", 0),
     ):
-        page = client.get("/admin/console/accesslog/", {"q": search}).content.decode()
+        page = client.get("/admin/users/accesslog/", {"q": search}).content.decode()
         assert page.count('class="field-at') + page.count('<th class="field-at') >= found, search
         assert ("users_user_change" in page) is bool(found), search
 
 
 def test_the_log_is_filtered_by_staff(client: Client, root: User, house: House) -> None:
     client.get(address("users_user_change", house))
-    page = client.get("/admin/console/accesslog/", {"staff": str(root.pk)}).content.decode()
+    page = client.get("/admin/users/accesslog/", {"staff": str(root.pk)}).content.decode()
     assert ("users_user_change" in page, ">a<" in page) == (True, False)
-    page = client.get("/admin/console/accesslog/", {"staff": str(house.access.staff_id)}).content.decode()
+    page = client.get("/admin/users/accesslog/", {"staff": str(house.access.staff_id)}).content.decode()
     assert ("users_user_change" in page, ">a<" in page) == (False, True)
-    assert client.get("/admin/console/accesslog/", {"staff": "nonsense"}).status_code == 200
+    assert client.get("/admin/users/accesslog/", {"staff": "nonsense"}).status_code == 200
 
 
 def test_a_client_cannot_keep_out_of_the_log_by_saying_much_of_where_it_is(
@@ -146,11 +145,9 @@ def test_a_client_cannot_keep_out_of_the_log_by_saying_much_of_where_it_is(
 
 
 def test_the_log_is_read_only(client: Client, house: House) -> None:
-    assert client.get("/admin/console/accesslog/add/").status_code == 403
-    assert client.post(f"/admin/console/accesslog/{house.access.pk}/delete/").status_code == 403
-    assert (
-        client.post(f"/admin/console/accesslog/{house.access.pk}/change/", {"page": "x"}).status_code == 403
-    )
+    assert client.get("/admin/users/accesslog/add/").status_code == 403
+    assert client.post(f"/admin/users/accesslog/{house.access.pk}/delete/").status_code == 403
+    assert client.post(f"/admin/users/accesslog/{house.access.pk}/change/", {"page": "x"}).status_code == 403
 
 
 def test_an_access_is_of_who_is_signed_in(root: User, rf: Any) -> None:

@@ -14,10 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from medtrack.console.models import AccessLog, Patient, PatientSummary
+from medtrack.console.models import Patient, PatientSummary
 from medtrack.console.patients import export as exports
 from medtrack.console.patients.search import Wish
-from users.models import User
+from users.models import AccessLog, User
 
 LIST = "/admin/console/patient/"
 EXPORT = f"{LIST}export/"

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from medtrack.console.models import AccessLog, Invitation, PatientSummary
+from medtrack.console.models import Invitation, PatientSummary
 from medtrack.console.patients.search import living
 from medtrack.console.staff.actions import Refused
 from medtrack.console.staff.invitation_links import invitation_of, link_of
@@ -34,7 +34,7 @@ from medtrack.console.tests.staff import (
 from medtrack.tests.support.builders import PASSWORD, confirmed, person
 from users.actions import Credentials
 from users.hashing import SLOT
-from users.models import Session, User
+from users.models import AccessLog, Session, User
 from users.querysets import CONFIRM_EMAIL_WITHIN
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
-from medtrack.console.models import AccessLog
 from medtrack.console.sign_in.encryption import Undecryptable, decrypt, encrypt
 from medtrack.console.tests.staff import (
     CODE,
@@ -27,7 +26,7 @@ from medtrack.console.tests.staff import (
     superuser,
     with_app,
 )
-from users.models import User
+from users.models import AccessLog, User
 
 pytestmark = pytest.mark.django_db
 # SECRET, encrypted with a SECRET_KEY of fifty letters k by the version that knew no other key.
@@ -231,6 +230,6 @@ def test_the_access_log_shows_what_manage_py_did(settings: Settings) -> None:
     call_command("reset_second_factor", staff_member("Sofia").email)
     client = Client()
     client.force_login(superuser())
-    page = client.get("/admin/console/accesslog/").content.decode()
+    page = client.get("/admin/users/accesslog/").content.decode()
     assert "manage.py (" in page
     assert "manage.py reset_second_factor" in page

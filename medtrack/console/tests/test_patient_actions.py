@@ -9,7 +9,6 @@ from django.test import Client
 from django.utils import timezone
 
 from dosing.models import DoseLog
-from medtrack.console.models import AccessLog
 from medtrack.console.tests.patient_pages import (
     BUTTONS,
     ON_A_DEVICE,
@@ -37,7 +36,7 @@ from notifications.actions import MAX_TESTS
 from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 
 def test_a_button_about_what_is_not_the_patients_is_not_there(

@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from medtrack.console.models import AccessLog, PatientSummary
+from medtrack.console.models import PatientSummary
 from medtrack.console.patients.rows import Change, Freshness, since
 from medtrack.console.patients.summaries import refresh
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 LIST = "/admin/console/patient/"
 NOW = datetime(2041, 3, 10, 23, 30, tzinfo=UTC)

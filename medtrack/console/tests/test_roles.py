@@ -6,7 +6,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from medtrack.console.models import AccessLog
 from medtrack.console.staff.actions import appoint_staff
 from medtrack.console.tests.pages import CANARIES, House, address, house_of, names
 from medtrack.console.tests.staff import (
@@ -20,7 +19,7 @@ from medtrack.console.tests.staff import (
 )
 from medtrack.tests.support.builders import confirmed, person
 from users.actions import Credentials
-from users.models import User
+from users.models import AccessLog, User
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +41,7 @@ TABLES = {
     "notifications_pushdelivery": ALL_ROLES,
     "notifications_devicetoken": ALL_ROLES,
     "notifications_enginecheck": ENGINE,
-    "console_accesslog": SUPERUSER,
+    "users_accesslog": SUPERUSER,
     "console_patient": CARE,
 }
 PAGES = {
@@ -172,7 +171,7 @@ def test_an_operator_hears_of_no_person_and_of_no_medicine(house: House) -> None
         ("support", "dosing/doselog", "status__regex=("),
         ("support", "dosing/doselog", "log_date__year=0"),
         ("superuser", "users/user", "password__startswith=argon2"),
-        ("superuser", "console/accesslog", "details__search=ana"),
+        ("superuser", "users/accesslog", "details__search=ana"),
     ],
 )
 def test_no_filter_tells_what_a_page_does_not_show(who: str, table: str, query: str, house: House) -> None:

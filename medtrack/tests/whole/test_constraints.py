@@ -192,4 +192,5 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "engine_counters",
         "idempotency_keys",
         "rate_counters",
+        "access_log",
     }

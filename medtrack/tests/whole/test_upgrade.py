@@ -23,6 +23,7 @@ from medtrack.database.owner import connected_as
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD
 from medtrack.tests.support.database_role import OWNER, server_url
+from users.models import User
 
 ROOT = Path(__file__).resolve().parents[3]
 LINES = Path(__file__).with_name("migrations.sha256").read_text().splitlines()
@@ -169,3 +170,18 @@ def test_a_database_of_an_earlier_version_is_migrated_with_its_data(earlier_data
         ana = Client(HTTP_AUTHORIZATION=f"Bearer {access}")
         (dose, *_) = ana.get(f"/api/v1/doses?date={NOW.date()}").json()["results"]
         assert ana.post(f"/api/v1/doses/{dose['id']}/take", {}, format="json").json()["status"] == "taken"
+
+
+def test_the_permission_to_see_the_access_log_follows_its_model(earlier_database: StateApps) -> None:
+    fill(earlier_database)
+    permission = earlier_database.get_model("auth.Permission").objects.get(
+        content_type__app_label="console", codename="view_accesslog"
+    )
+    earlier_database.get_model("users.User").objects.get(name="Ana").user_permissions.add(permission)
+
+    call_command("migrate", verbosity=0)
+
+    assert User.objects.get(name="Ana").get_all_permissions() == {"users.view_accesslog"}
+    assert _select("SELECT app_label FROM django_content_type WHERE model = 'accesslog'") == [
+        {"app_label": "users"}
+    ]

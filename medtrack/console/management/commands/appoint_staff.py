@@ -5,7 +5,6 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from medtrack.console.access import record_command
 from medtrack.console.staff.actions import (
     NotAPerson,
     SuperuserStays,
@@ -13,6 +12,7 @@ from medtrack.console.staff.actions import (
     UnverifiedEmail,
     appoint_staff,
 )
+from users.access_log import record_command
 
 
 class Command(BaseCommand):

@@ -6,12 +6,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from medtrack.console.access import record_command
 from medtrack.console.models import Invitation
 from medtrack.console.staff.actions import Refused
 from medtrack.console.staff.invitation_links import link_of
 from medtrack.console.staff.invitations import invite, mail_invitation
 from medtrack.database.clock import database_now
+from users.access_log import record_command
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from medtrack.console.access import record_command
 from medtrack.console.staff.actions import forget_factors
+from users.access_log import record_command
 from users.models import User
 
 

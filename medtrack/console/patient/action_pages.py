@@ -18,7 +18,7 @@ OURS = {name for name, button in BUTTONS.items() if button.about is DeviceToken}
 
 
 class OperatedDeviceTokenAdmin(DeviceTokenAdmin):
-    change_form_template = "admin/console/patient/device_change_form.html"
+    change_form_template = "admin/notifications/devicetoken/change_form.html"
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view(self.button_view)
