@@ -1,6 +1,5 @@
 from datetime import date, timedelta
 
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +14,7 @@ from dosing.serializers import (
     CurrentAdherenceQuery,
 )
 from dosing.views.spans import check_span
+from medtrack.database.clock import process_now
 from medtrack.http.openapi import documented
 from medtrack.http.requests import validated_query
 from medtrack.http.responses import serialized
@@ -34,7 +34,7 @@ class Adherence(APIView):
         "each that had a due dose, deleted ones too, by name.",
     )
     def get(self, request: Request) -> Response:
-        user, now = caller(request), timezone.now()
+        user, now = caller(request), process_now()
         asked = validated_query(AdherenceQuery, request)
         last: date = asked.get("to") or now.astimezone(user.zone).date()
         first: date = asked.get("from") or last - timedelta(days=29)
@@ -63,5 +63,5 @@ class CurrentAdherence(APIView):
     )
     def get(self, request: Request) -> Response:
         length = PeriodLength(validated_query(CurrentAdherenceQuery, request)["period"])
-        found = progress(caller(request), length, now=timezone.now())
+        found = progress(caller(request), length, now=process_now())
         return Response(serialized(CurrentAdherenceOutput, found))

@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.exceptions import NotFound, ValidationError
@@ -31,7 +30,7 @@ from dosing.serializers import (
     TakeInput,
     UndoInput,
 )
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Key, Pagination, instant, local_date
@@ -70,7 +69,7 @@ class Doses(SignatureOnly, APIView):
         claims = caller_claims(request)
         day = (
             _read(validated_query, DayQuery, request).get("date")
-            or timezone.now().astimezone(caller(request).zone).date()
+            or process_now().astimezone(caller(request).zone).date()
         )
         return Response(day_of(claims, day))
 
@@ -205,7 +204,7 @@ def _history(request: Request) -> Response:
         raise field_error("to", _("The end is before the start."), code="before_start")
     doses = DoseLog.objects.visible_to(user).history(
         first=first,
-        last=last or timezone.now().astimezone(user.zone).date(),
+        last=last or process_now().astimezone(user.zone).date(),
         medication_id=asked.get("medication"),
         status=asked.get("status"),
     )

@@ -2,7 +2,6 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +23,7 @@ from dosing.serializers import (
 )
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
@@ -116,7 +115,7 @@ class SchedulePreview(APIView):
         mine = Schedule.objects.visible_to(user).select_related("medication")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
         asked = validated_query(SpanQuery, request)
-        first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
+        first: date = asked.get("from") or process_now().astimezone(user.zone).date()
         last: date = asked.get("to") or first + timedelta(days=30)
         check_span(first, last)
         check(schedule)
