@@ -61,13 +61,16 @@ def main() -> int:
     parser.add_argument("bench", choices=LINES)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--limit", type=float, default=3, help="percent")
-    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT")
-    options = parser.parse_args()
+    # What follows `--` is for the bench.
+    own, arguments = sys.argv[1:], []
+    if "--" in own:
+        own, arguments = own[: own.index("--")], own[own.index("--") + 1 :]
+    options = parser.parse_args(own)
     roots = {"other": options.other.resolve(), "this": ROOT}
     pairs: list[dict[str, dict[str, float]]] = []
     for number in range(options.runs):
         order = ["other", "this"] if number % 2 == 0 else ["this", "other"]
-        pairs.append({name: run(roots[name], options.bench, options.arguments) for name in order})
+        pairs.append({name: run(roots[name], options.bench, arguments) for name in order})
         print(f"run {number + 1}: {pairs[-1]}", flush=True)
 
     print(f"\n{options.bench:<40}{'other':>12}{'this':>12}{'this/other':>12}   of each pair")
