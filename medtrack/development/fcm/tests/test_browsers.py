@@ -44,8 +44,8 @@ class Page:
 
     @property
     def titles(self) -> list[str]:
-        said = [json.loads(event.split(b"\ndata: ")[1]) for event in self.events]
-        return [message["notification"]["title"] for message in said]
+        messages = [json.loads(event.split(b"\ndata: ")[1]) for event in self.events]
+        return [message["notification"]["title"] for message in messages]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def mailboxes() -> Mailboxes:
     return mailboxes
 
 
-def heard(mailboxes: Mailboxes, *, after: int = 0, now: float = NOW) -> Page:
+def page_of(mailboxes: Mailboxes, *, after: int = 0, now: float = NOW) -> Page:
     page = Page()
     mailboxes.listen("web-ana", page, after=after, now=now)
     mailboxes.stop_listening("web-ana", page)
@@ -76,21 +76,21 @@ def test_a_page_receives_new_messages_and_those_kept_before(mailboxes):
 def test_received_messages_are_not_kept(mailboxes):
     mailboxes.put(push("first"), now=NOW)
     mailboxes.put(push("second"), now=NOW)
-    (first, _second) = heard(mailboxes).ids
-    assert heard(mailboxes, after=first).titles == ["second"]
-    assert heard(mailboxes).titles == ["second"]
+    (first, _second) = page_of(mailboxes).ids
+    assert page_of(mailboxes, after=first).titles == ["second"]
+    assert page_of(mailboxes).titles == ["second"]
 
 
 def test_expired_messages_are_not_kept(mailboxes):
     mailboxes.put(push("short", ttl="60"), now=NOW)
     mailboxes.put(push("at once or never", ttl="0"), now=NOW)
     mailboxes.put(push("long", ttl="600"), now=NOW)
-    assert heard(mailboxes, now=NOW + 61).titles == ["long"]
+    assert page_of(mailboxes, now=NOW + 61).titles == ["long"]
 
 
 def test_a_silent_push_has_no_notification(mailboxes):
     mailboxes.put({"token": "web-ana", "data": {"kind": "withdraw", "tag": "t1"}}, now=NOW)
-    (event,) = heard(mailboxes).events
+    (event,) = page_of(mailboxes).events
     assert json.loads(event.split(b"\ndata: ")[1]) == {"data": {"kind": "withdraw", "tag": "t1"}}
 
 
@@ -99,11 +99,11 @@ def test_the_numbers_of_messages_and_browsers_are_limited(mailboxes, monkeypatch
     monkeypatch.setattr(browsers, "MAX_BROWSERS", 2)
     for number in range(5):
         mailboxes.put(push(str(number)), now=NOW)
-    assert heard(mailboxes).titles == ["2", "3", "4"]
+    assert page_of(mailboxes).titles == ["2", "3", "4"]
     mailboxes.put(push("kept"), now=NOW)
     for number in range(2):
         mailboxes.listen(f"web-{number}", Page(), after=0, now=NOW)
-    assert heard(mailboxes).titles == []
+    assert page_of(mailboxes).titles == []
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def open_request(
 ) -> Iterator[HTTPResponse]:
     connection = HTTPConnection(urlsplit(standin.browser_url).netloc, timeout=20)
     try:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=given | ({"Origin": origin} if origin else {}))
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=sent_headers | ({"Origin": origin} if origin else {}))
         yield connection.getresponse()
     finally:
         connection.close()

@@ -73,12 +73,12 @@ def test_lines_that_arrive_during_a_sync_share_the_next_one(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("found", "kept"),
+    ("content", "kept"),
     [("", ""), ("a\nb\n", "a\nb\n"), ("a\nb", "a\n"), ("torn", ""), ("a\n" + "x" * 200_000, "a\n")],
 )
-def test_opening_a_ledger_removes_an_incomplete_line(tmp_path, found, kept):
+def test_opening_a_ledger_removes_an_incomplete_line(tmp_path, content, kept):
     path = tmp_path / "ledger.jsonl"
-    path.write_text(found)
+    path.write_text(content)
 
     asyncio.run(Ledger[str](path, print, print).close())
 
