@@ -23,7 +23,9 @@ LINES = {
     "plan": re.compile(r"^median of (?:ours|medtrack)()\s+([\d,]+) doses/s$", re.MULTILINE),
     "dispatch": re.compile(r"^(\d+ process(?:es)?)\s+([\d,]+)/s", re.MULTILINE),
     "push": re.compile(
-        r"^(medians at .+ ms|MedTrack \S.*?)\s+[\d,a-z]+\s+([\d,]+|messages/s) ", re.MULTILINE
+        r"^(medians at .+ ms|MedTrack send|MedTrack submit, encoded before)\s+(?:messages|[\d,]+)"
+        r"\s+(messages/s|[\d,]+) ",
+        re.MULTILINE,
     ),
     "api": re.compile(r"^(\w+\s+\d+)\s+MedTrack\s+([\d,]+) ", re.MULTILINE),
 }
