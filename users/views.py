@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Pagination
@@ -288,7 +288,7 @@ class SessionDetail(APIView):
 
 
 def _my_sessions(request: Request) -> SessionQuerySet:
-    return Session.objects.visible_to(caller(request), now=database_now())
+    return Session.objects.visible_to(caller(request), now=process_now())
 
 
 def _book_mail(kind: str, user: User) -> float | None:

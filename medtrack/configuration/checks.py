@@ -16,6 +16,7 @@ TRUE, FALSE = ("true", "on", "yes", "y", "ok", "1"), ("false", "off", "no", "n",
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_LETTERS = 5
 TOKEN_LENGTH = 16
+SHORTEST_ENCRYPTION_KEY = 32
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _FAIL_POINT = re.compile(r"[a-z_]+(:SIG[A-Z]+)?")
@@ -201,6 +202,14 @@ def _no_longer_read(_text: str) -> None:
         "it is no longer read: remove it, and name the addresses of your proxies in TRUSTED_PROXIES, for example "
         "10.0.0.0/8; proxies on this machine are trusted by default"
     )
+
+
+def encryption_keys(text: str) -> list[str]:
+    """Parses ENCRYPTION_KEYS. Raises ValueError for a key that is too short."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if any(len(key) < SHORTEST_ENCRYPTION_KEY for key in keys):
+        raise ValueError(f"a key is shorter than {SHORTEST_ENCRYPTION_KEY} characters")
+    return keys
 
 
 CHECKS: dict[str, Check] = {

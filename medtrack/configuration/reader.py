@@ -72,7 +72,7 @@ class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
             self._settings[name] = Setting(name, is_given=False, problem=f"is not set: {remedy}")
         return value
 
-    def understood(self, name: str, read: Callable[[str], T], remedy: str) -> T:
+    def parsed(self, name: str, read: Callable[[str], T], remedy: str) -> T:
         """What `read` makes of the text, or of an empty one; it raises ValueError or ImproperlyConfigured."""
         if name not in self.ENVIRON:
             self.get_value(name, default="")
