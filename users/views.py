@@ -47,13 +47,13 @@ from users.tokens import InvalidToken, RefreshToken, bearer_token
 
 
 class PublicView(APIView):
-    """Open to everyone: a stale token in the header is no reason to refuse signing in again."""
+    """Needs no access token, and ignores one that is sent: an expired one must not prevent signing in again."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get_authenticate_header(self, request: Request) -> str:
-        """A wrong password is a 401; without this DRF would make it a 403."""
+        """Makes a wrong password a 401. Without authentication classes DRF would make it a 403."""
         return AUTHENTICATE_HEADER
 
 
@@ -105,7 +105,7 @@ class LogIn(PublicView):
 
 
 class LogInSocially(PublicView):
-    """Counts by address what fails, and by person what succeeds: nobody's failures keep others out."""
+    """Counts failures by address and successes by user: failures of others at one address do not lock a user out."""
 
     @documented(
         "logInSocially",
@@ -135,7 +135,7 @@ class LogInSocially(PublicView):
 
 
 class Refresh(PublicView):
-    """Counts by session, and by address what fails: thousands of people may share an address with one who fails."""
+    """Counts by session, and only failures by address: thousands of users may share one address."""
 
     @documented(
         "refreshSession",
