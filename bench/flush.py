@@ -46,7 +46,8 @@ def main() -> None:
     medication, _new = create_medication(by=ana.user, name="Ibuprofen")
     limits = {"min_gap_minutes": 60, "max_per_day": 4}
     create_schedule(
-        medication=medication,
+        medication_id=medication.id,
+        by=medication.user,
         scheduled_time=wall_time(8),
         now=now,
         cycle_type="as_needed",

@@ -20,10 +20,10 @@ from medtrack.tests.support.planner import forget_statistics
 from notifications import queue, silent_devices
 from notifications.actions import PushState, acknowledge, revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Result
-from notifications.silent_devices import PUSHES, clear_heard, mark_silent
+from notifications.queue import PushResult
+from notifications.silent_devices import PUSHES, clear_silent, mark_silent
 from notifications.tasks import clear_silent_devices, mark_silent_devices
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.actions.sessions import open_session
 from users.models import Session, User
@@ -44,10 +44,10 @@ def send() -> None:
     results = []
     for claimed in claim_all().pushes:
         accepted = {
-            device: Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{next(_numbers)}")
+            device: FcmResult(FcmResultKind.ACCEPTED, message_id=f"projects/p/messages/{next(_numbers)}")
             for device in claimed.devices
         }
-        results.append(Result(claimed, accepted, None))
+        results.append(PushResult(claimed, accepted, None))
     assert results
     queue.mark(results)
 
@@ -231,7 +231,7 @@ def test_clearing_does_not_touch_those_that_stay_silent(cleo: Credentials, silen
     found()
     device_of(cleo.user)
     DeviceToken.objects.filter(user=cleo.user).update(silent_since=timezone.now() - timedelta(days=1))
-    assert clear_heard(now=database_now()) == 1
+    assert clear_silent(now=database_now()) == 1
     assert DeviceToken.objects.silent().get().user == silent_phone.user
 
 
@@ -277,7 +277,7 @@ def test_pushes_are_found_by_key(db: None) -> None:
         with acting_as(OWNER):
             cursor.execute("ANALYZE push_deliveries")
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {silent_devices._MARK_SILENT}", params)
+        cursor.execute(f"EXPLAIN {silent_devices._MARK.sql}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "push_deliveries_pkey" in plan
     assert "Index Scan Backward using push_deliveries_of_device" in plan
@@ -288,7 +288,7 @@ def test_answers_are_found_by_time_and_silent_phones_by_their_index(db: None) ->
     forget_statistics()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {silent_devices._CLEAR_HEARD}", {"lately": database_now()})
+        cursor.execute(f"EXPLAIN {silent_devices._CLEAR.sql}", {"lately": database_now()})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "dose_events_by_time" in plan
     assert "device_tokens_silent" in plan

@@ -88,13 +88,14 @@ def make_dose_fall_due(*, now: datetime) -> UpcomingDose:
         # Delete the one-day schedules of earlier calls whose dose can no longer be answered in time.
         one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
         for schedule in one_day.filter(doses__answer_by__lte=now):
-            delete_schedule(schedule=schedule, now=now)
+            delete_schedule(schedule_id=schedule.id, by=patient, now=now)
         # A second call within the same minute finds the dose of the first.
         pending = DoseLog.objects.filter(medication=medication, due_at=due_at, status=DoseStatus.PENDING)
         if not pending.exists():
             local = due_at.astimezone(patient.zone)
             create_schedule(
-                medication=medication,
+                medication_id=medication.id,
+                by=patient,
                 now=now,
                 scheduled_time=local.time(),
                 start_date=local.date(),
@@ -142,10 +143,15 @@ def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now
                     "cycle_type": Schedule.CycleType.WEEKLY,
                     "cycle_value": {"days": list(slot.weekdays)},
                 }
-            schedule, _new = create_schedule(
-                medication=medication, now=set_up_at, created_at=set_up_at, start_date=start_date, **rule
+            schedule = create_schedule(
+                medication_id=medication.id,
+                by=user,
+                now=set_up_at,
+                created_at=set_up_at,
+                start_date=start_date,
+                **rule,
             )
-            schedules.append(schedule)
+            schedules.append(schedule.object)
     return schedules
 
 

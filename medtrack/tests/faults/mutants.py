@@ -45,10 +45,10 @@ _DISPATCHER = "notifications/dispatcher.py"
 _CLAIM = "notifications/sql/claim.sql"
 _MOOT_REASON = "notifications/migrations/0006_reachable_devices_and_moot_reasons.py"
 _MARK_FIRST = """            for flight in list(self._ready)[:granted]:
-                taken = dict.fromkeys(flight.push.devices, Outcome(Verdict.ACCEPTED, message_id="0"))
-                queue.mark([Result(flight.push, taken, None)])
+                taken = dict.fromkeys(flight.push.devices, FcmResult(FcmResultKind.ACCEPTED, message_id="0"))
+                queue.mark([PushResult(flight.push, taken, None)])
 """
-_BEFORE_SEND = '            reach("before_send")\n'
+_BEFORE_SEND = '            fail_point("before_send")\n'
 
 MUTANTS = {
     "mark first": Mutant(

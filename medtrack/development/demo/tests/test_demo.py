@@ -253,7 +253,8 @@ def test_a_schedule_of_one_minute_is_deleted_when_its_answer_window_is_over_and_
 
 def test_a_deleted_or_paused_medication_is_replaced(seoyeon):
     make_dose_fall_due(now=NOW)
-    delete_medication(medication=Medication.objects.get(), now=NOW)
+    medication = Medication.objects.get()
+    delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     make_dose_fall_due(now=NOW + timedelta(minutes=1))
     Medication.objects.filter(deleted_at=None).update(paused_at=NOW)
     make_dose_fall_due(now=NOW + timedelta(minutes=2))
