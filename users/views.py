@@ -118,7 +118,7 @@ class LogInSocially(PublicView):
         tags=["auth"],
         request=SocialInput,
         responses=CredentialsOutput,
-        description="With the id token of Google, Apple or Kakao. An account is never found by its e-mail.",
+        description="With the ID token of Google, Apple or Kakao. An account is never found by its e-mail.",
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
@@ -145,8 +145,10 @@ class Refresh(PublicView):
         tags=["auth"],
         request=RefreshInput,
         responses=CredentialsOutput,
-        description="A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, as "
-        "Bearer: then an answer that was lost is given again for 30 seconds.",
+        description=(
+            "A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, "
+            "as Bearer: then a repeat within 30 seconds returns the same response, in case the first one was lost."
+        ),
         request_example=examples.REFRESH,
         response_example=examples.CREDENTIALS,
     )
@@ -181,9 +183,11 @@ class ForgotPassword(PublicView):
         tags=["auth"],
         request=ForgotPasswordInput,
         responses={202: None},
-        description="Mails a link with which to choose a new password. The answer is the same for everybody. After three mails "
-        "within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; what is asked for during a "
-        "pause is answered by the one mail at its end.",
+        description=(
+            "Mails a link with which to choose a new password. The response is the same if no account has the "
+            "address. After three mails within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; "
+            "requests during a pause are answered by the one mail at its end."
+        ),
         request_example=examples.FORGOT,
     )
     def post(self, request: Request) -> Response:
@@ -203,7 +207,7 @@ class ResetPassword(PublicView):
         tags=["auth"],
         request=ResetPasswordInput,
         responses={204: None},
-        description="By the link of a mail. Ends all sessions.",
+        description="By the token of a mail's link. Ends all sessions.",
     )
     def post(self, request: Request) -> Response:
         passwords.reset_password(now=database_now(), **validated_body(ResetPasswordInput, request))
@@ -254,8 +258,10 @@ class SendVerification(APIView):
         tags=["auth"],
         request=None,
         responses={202: None},
-        description="Mails the link that confirms the caller's e-mail once more; after three mails within an hour with the "
-        "pauses of `forgotPassword`.",
+        description=(
+            "Mails the link that confirms the caller's e-mail again; after three mails within an hour with the pauses "
+            "of `forgotPassword`."
+        ),
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
