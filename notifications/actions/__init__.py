@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Min, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
@@ -222,19 +222,6 @@ def read_all_notifications(*, by: User, now: datetime, until: datetime | None = 
     """
     unread = NotificationLog.objects.shown_to(by).filter(read_at=None, sent_at__lte=until or now)
     _read(unread.select_for_update(no_key=True, skip_locked=True), now)
-
-
-def delete_reminders_of_erased_users() -> int:
-    """Deletes reminders that were enqueued while their user was erased, once a claim has closed them; returns how many.
-
-    Enqueueing reads the doses first: it may write reminders of doses that are erased by then.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("""
-            DELETE FROM notification_logs n USING users u
-            WHERE u.deleted_at IS NOT NULL AND n.user_id = u.id AND n.status <> 'queued'
-        """)
-        return int(cursor.rowcount)
 
 
 def replace_settings(
