@@ -33,7 +33,7 @@ class DeleteMedication(APIView):
 class PauseMedication(APIView):
     @documented(
         "pauseMedication",
-        "Pause a medication: nothing of it falls due",
+        "Pause a medication: no dose of it falls due",
         TooManyEdits,
         request=None,
         responses=MedicationOutput,
@@ -59,15 +59,18 @@ class ResumeMedication(APIView):
 class CloneMedication(APIView):
     @documented(
         "cloneMedication",
-        "Begin a medication anew, with the schedules of this one",
+        "Clone a medication with its schedules",
         IdConflict,
         LimitReached,
         TooManyEdits,
         request=CloneInput,
         responses={201: MedicationOutput, 200: MedicationOutput},
-        description="A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
-        "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
-        + CREATED_ONCE,
+        description=(
+            "Creates a medication like this one, with its schedules. They start today, or when the copied "
+            "ones will start later, and their doses are planned before the response. Schedules that have "
+            "ended, the stock, and "
+            "a pause are not copied. " + CREATED_ONCE
+        ),
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         result = clone_medication(
