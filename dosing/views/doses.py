@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import PolymorphicProxySerializer
-from rest_framework import status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,7 +36,7 @@ from medtrack.http.openapi import documented
 from medtrack.http.pagination import Key, Pagination, instant, local_date
 from medtrack.http.problems import IdConflict, field_error
 from medtrack.http.requests import validated_body, validated_query
-from medtrack.http.responses import serialized
+from medtrack.http.responses import created, serialized
 from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 
 
@@ -97,10 +96,9 @@ class Doses(SignatureOnly, APIView):
             now=database_now(),
             **validated_body(IntakeInput, request),
         )
-        return Response(
-            serialized(DoseOutput, result.object) | {"over_limit": result.over_limit},
-            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
-        )
+        response = created(DoseOutput, result.object, result.changed)
+        response.data["over_limit"] = result.over_limit
+        return response
 
 
 class TakeDose(SignatureOnly, APIView):

@@ -143,7 +143,7 @@ def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now
                     "cycle_type": Schedule.CycleType.WEEKLY,
                     "cycle_value": {"days": list(slot.weekdays)},
                 }
-            result = create_schedule(
+            schedule = create_schedule(
                 medication_id=medication.id,
                 by=user,
                 now=set_up_at,
@@ -151,7 +151,7 @@ def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now
                 start_date=start_date,
                 **rule,
             )
-            schedules.append(result.object)
+            schedules.append(schedule.object)
     return schedules
 
 
