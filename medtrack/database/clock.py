@@ -1,4 +1,4 @@
-"""The clocks: PostgreSQL's for the engine and all writes, the process's own for reads."""
+"""The clocks of the code. `pyproject.toml` forbids every other one, with the exceptions that it explains."""
 
 from datetime import datetime
 from typing import cast
@@ -8,7 +8,11 @@ from django.utils import timezone
 
 
 def database_now() -> datetime:
-    """The database's wall clock now, UTC, even inside a transaction. All web, worker and beat processes share it."""
+    """Returns PostgreSQL's clock now, in UTC, also inside a transaction.
+
+    All web, worker and beat processes share it, so it is the clock of every instant that is stored or compared with
+    one that is stored.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
@@ -16,5 +20,9 @@ def database_now() -> datetime:
 
 
 def process_now() -> datetime:
-    """This process's clock now, UTC, without a query: for reads, such as those of today, and for tokens."""
+    """Returns this machine's clock now, in UTC, without a query.
+
+    Only for what a read shows, such as the date that is today for a user: the clocks of two machines differ by
+    seconds at most, and nothing is written.
+    """
     return timezone.now()
