@@ -2,7 +2,6 @@ from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from rest_framework import status
 from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.permissions import AllowAny
@@ -75,7 +74,7 @@ class SignUp(PublicView):
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
-        credentials = accounts.sign_up(now=timezone.now(), **validated_body(SignUpInput, request))
+        credentials = accounts.sign_up(now=database_now(), **validated_body(SignUpInput, request))
         if (wait := _book_mail("verify", credentials.user)) is not None:
             emails.queue_first_email_link(user_id=credentials.user.id, wait=wait)
         return Response(serialized(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
@@ -101,7 +100,7 @@ class LogIn(PublicView):
         fields = validated_body(LogInInput, request)
         device = known_device(fields.pop("device_secret"), email=fields["email"])
         count_guess(request, fields["email"], device=device)
-        credentials = accounts.log_in(now=timezone.now(), **fields)
+        credentials = accounts.log_in(now=database_now(), **fields)
         return Response(serialized(CredentialsOutput, credentials))
 
 
@@ -131,7 +130,7 @@ class LogInSocially(PublicView):
             count_if_possible("social", address(request))
             raise
         count_if_possible("social", f"{claims.issuer} {claims.subject}")
-        credentials = identities.log_in_socially(claims=claims, now=timezone.now(), **session)
+        credentials = identities.log_in_socially(claims=claims, now=database_now(), **session)
         return Response(serialized(CredentialsOutput, credentials))
 
 
@@ -166,7 +165,7 @@ class Refresh(PublicView):
 class LogOut(APIView):
     @documented("logOut", "End this session", tags=["auth"], request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.log_out(session=caller_session(request), now=database_now())
+        sessions.log_out(session_id=caller_session(request).id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -284,12 +283,12 @@ class SessionDetail(APIView):
     @documented("endSession", "Sign out another device", tags=["auth"], responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         session = get_object_or_404(_my_sessions(request), id=session_id)
-        sessions.log_out(session=session, now=database_now())
+        sessions.log_out(session_id=session.id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _my_sessions(request: Request) -> SessionQuerySet:
-    return Session.objects.visible_to(caller(request), now=timezone.now())
+    return Session.objects.visible_to(caller(request), now=database_now())
 
 
 def _book_mail(kind: str, user: User) -> float | None:
