@@ -41,8 +41,6 @@ def run(root: Path, bench: str, arguments: list[str]) -> dict[str, float]:
         command = [sys.executable, "-m", services, "run", "--", *command]
     environ = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=environ, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed in {root}:\n{done.stdout}")
     rates: dict[str, float] = {}
     title = ""
     for label, number in LINES[bench].findall(done.stdout):
@@ -52,6 +50,11 @@ def run(root: Path, bench: str, arguments: list[str]) -> dict[str, float]:
             rates[" ".join(f"{label or bench}{title}".split())] = float(number.replace(",", ""))
     if not rates:
         raise SystemExit(f"{' '.join(command)} printed no rate of MedTrack in {root}:\n{done.stdout}")
+    if done.returncode:
+        # The other checkout's bench may fail at a later step, after MedTrack was measured.
+        print(
+            f"{bench}.py in {root} ended with status {done.returncode} after these rates: {rates}", flush=True
+        )
     return rates
 
 
