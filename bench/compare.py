@@ -29,11 +29,15 @@ LINES = {
     ),
     "api": re.compile(r"^(\w+\s+\d+)\s+MedTrack\s+([\d,]+) ", re.MULTILINE),
 }
+# The lines with CPU per request, which depend less on the load of the machine: a label, and milliseconds.
+CPU_LINES = {
+    "api": re.compile(r"^(\w+\s+\d+)\s+MedTrack\s+[\d,]+\s+[\d.]+\s+[\d.]+\s+([\d.]+) ", re.MULTILINE)
+}
 DEFAULTS = {"push": ["--contenders", "medtrack", "medtrack_encoded"], "api": ["--only", "medtrack"]}
 
 
 def run(root: Path, bench: str, arguments: list[str]) -> dict[str, float]:
-    """Returns the rates by their labels."""
+    """Returns the rates by their labels; for CPU, requests per second of CPU."""
     command = [sys.executable, f"bench/{bench}.py", *(arguments or DEFAULTS.get(bench, []))]
     if bench != "push":  # which needs no database
         is_new = (root / "medtrack" / "development" / "services").exists()
@@ -48,6 +52,8 @@ def run(root: Path, bench: str, arguments: list[str]) -> dict[str, float]:
             title = f" {label.removeprefix('medians ')}"
         else:
             rates[" ".join(f"{label or bench}{title}".split())] = float(number.replace(",", ""))
+    for label, milliseconds in CPU_LINES[bench].findall(done.stdout) if bench in CPU_LINES else ():
+        rates[" ".join(f"{label} per CPU s".split())] = 1000 / float(milliseconds)
     if not rates:
         raise SystemExit(f"{' '.join(command)} printed no rate of MedTrack in {root}:\n{done.stdout}")
     if done.returncode:
