@@ -292,7 +292,7 @@ SPECTACULAR_SETTINGS = {
         "InboxKind": "notifications.inbox.KINDS",
         "DoseStatus": "dosing.status.DoseStatus",
         "PushState": "notifications.actions.PushState",
-        "TraceCode": "notifications.explanations.Code",
+        "TraceCode": "notifications.explanations.TraceCode",
         "VerdictCode": "notifications.explanations.VerdictCode",
     },
     "POSTPROCESSING_HOOKS": [

@@ -11,18 +11,18 @@ from django.utils.translation import gettext_lazy as _
 
 from medtrack.database.clock import database_now
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
-from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
+from notifications.querysets import FINAL_STATUSES, NO_DEVICE, FinalStatus, NotificationLogQuerySet
 from notifications.trace import trace
 from notifications.trace_history import history_of
 from users.access_log import record_access
 from users.models import AccessLog
 from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser
 
-FATE_NAMES = {
-    Fate.SENT: _("sent in time"),
-    Fate.LATE: _("sent late"),
-    Fate.FAILED: _("failed: it expired unsent"),
-    Fate.DEAD: _("dead: no device took it"),
+FINAL_STATUS_NAMES = {
+    FinalStatus.SENT: _("sent in time"),
+    FinalStatus.LATE: _("sent late"),
+    FinalStatus.FAILED: _("failed: it expired unsent"),
+    FinalStatus.DEAD: _("dead: no device took it"),
 }
 
 
@@ -41,18 +41,20 @@ class PushDeliveryInline(GuardedInline[PushDelivery]):
     )
 
 
-class FateFilter(admin.SimpleListFilter):
+class FinalStatusFilter(admin.SimpleListFilter):
     title = _("what became of it")
-    parameter_name = "fate"
+    parameter_name = "final_status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        fates = [(fate.value, FATE_NAMES[fate]) for fate in Fate]
-        return [*fates, ("no_device", _("not sent: there was no device"))]
+        statuses = [(status.value, FINAL_STATUS_NAMES[status]) for status in FinalStatus]
+        return [*statuses, ("no_device", _("not sent: there was no device"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[NotificationLog]
     ) -> QuerySet[NotificationLog]:
-        condition = NO_DEVICE if self.value() == "no_device" else FATES.get(cast(Fate, self.value()))
+        condition = (
+            NO_DEVICE if self.value() == "no_device" else FINAL_STATUSES.get(cast(FinalStatus, self.value()))
+        )
         return (
             cast(NotificationLogQuerySet, queryset).about_doses().filter(condition) if condition else queryset
         )
@@ -61,7 +63,7 @@ class FateFilter(admin.SimpleListFilter):
 @admin.register(NotificationLog)
 class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     list_display = ("send_at", "user", "kind", "step", "status", "reason", "attempts", "sent_at")
-    list_filter = (FateFilter, "status", "kind", "reason")
+    list_filter = (FinalStatusFilter, "status", "kind", "reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id", "dose__id")
     ordering = ("-id",)

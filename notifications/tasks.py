@@ -6,7 +6,7 @@ from celery import shared_task
 from medtrack.database.clock import database_now
 from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
 from notifications.actions import erasing
-from notifications.silent_devices import clear_heard, mark_silent
+from notifications.silent_devices import clear_silent, mark_silent
 from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import record_check
 
@@ -57,6 +57,6 @@ def mark_silent_devices() -> None:
 
 @shared_task
 def clear_silent_devices() -> None:
-    """Every minute, so that the console never calls a phone silent for long on which its owner takes doses."""
-    if heard := clear_heard(now=database_now()):
-        log.info("devices heard again", devices=heard)
+    """Runs every minute, so that the console does not show a device as silent that is used."""
+    if cleared := clear_silent(now=database_now()):
+        log.info("devices no longer silent", devices=cleared)

@@ -39,14 +39,14 @@ from notifications import queue
 from notifications.actions import register_device, send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Push, Result
+from notifications.queue import Push, PushResult
 from notifications.tasks import delete_reminders_of_erased_users
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, sign_up
 from users.models import IdempotencyKey, Identity, RateCounter, Session, User
 
 ME = "/api/v1/me"
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
 def claim() -> list[Push]:
@@ -55,7 +55,7 @@ def claim() -> list[Push]:
 
 
 def mark(pushes: list[Push]) -> queue.Marked:
-    return queue.mark([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    return queue.mark([PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
 
 
 def live(user: User) -> None:
@@ -300,7 +300,9 @@ def test_a_push_on_its_way_when_its_person_goes_is_marked_nowhere(ana: Credentia
     assert len(pushes) == 2
     erase_person(user=ana.user, now=database_now())
     assert mark(pushes).lost == 1
-    Judge("a-project").settle([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    Judge("a-project").settle(
+        [PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes]
+    )
     assert (claim(), PushDelivery.objects.count()) == ([], 1)
 
 

@@ -35,20 +35,20 @@ from notifications import queue
 from notifications.actions import revoke_device
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
-from notifications.queue import MAX_PUSHES_BESIDES_DUE, Result
+from notifications.queue import MAX_PUSHES_BESIDES_DUE, PushResult
 from notifications.tasks import check_engine
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from notifications.violations import violations
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 
 
-GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
+GONE = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
 
 
 def ago(**span: float) -> datetime:
@@ -73,7 +73,7 @@ def run_unguarded(sql: str, *params: Any) -> None:
     run("SET LOCAL session_replication_role = origin")
 
 
-def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> list[queue.Push]:
+def send(outcome: FcmResult = ACCEPTED, *, retry_after: timedelta | None = None) -> list[queue.Push]:
     """What the dispatcher does, with this answer of FCM to everything."""
     queue.enqueue()
     queue.enqueue_follow_ups()
@@ -82,7 +82,7 @@ def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -
     if held:
         queue.hold(held)
     sent = [push for push in pushes if not push.held_until]
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in sent]
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in sent]
     queue.mark(results)
     Judge("a-project").settle(results)
     return sent

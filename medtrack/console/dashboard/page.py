@@ -38,7 +38,7 @@ from notifications.engine_state import (
 from notifications.judgement import is_in_doubt, last_answers
 from notifications.lateness import late_doses
 from notifications.models import DeviceToken, EngineCheck, Heartbeat, NotificationLog, PushDelivery, TaskRun
-from notifications.querysets import HOUR, LATE_AFTER, LONGEST_WAIT, Fate
+from notifications.querysets import HOUR, LATE_AFTER, LONGEST_WAIT, FinalStatus
 from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import INVARIANTS
 from users.models import User
@@ -198,12 +198,12 @@ def _doses(links: Links, *, now: datetime) -> Card:
 
 def _reminders(links: Links, hours: Sequence[Hour], *, viewer: User) -> HourChart:
     labels = [_clock(hour.start, viewer, "H:i") for hour in hours]
-    series = [(fate.value, [hour.count(fate) for hour in hours]) for fate in Fate]
-    totals = {fate: sum(counts) for fate, (_kind, counts) in zip(Fate, series, strict=True)}
-    legend = _fates(links, totals, since=hours[0].start, until=hours[-1].start + HOUR)
+    series = [(status.value, [hour.count(status) for hour in hours]) for status in FinalStatus]
+    totals = {status: sum(counts) for status, (_kind, counts) in zip(FinalStatus, series, strict=True)}
+    legend = _final_statuses(links, totals, since=hours[0].start, until=hours[-1].start + HOUR)
     rows = [
         HourRow(label, _summary(label, figures), figures)
-        for label, hour, figures in zip(labels, hours, _fates_of_hours(links, hours), strict=True)
+        for label, hour, figures in zip(labels, hours, _final_statuses_of_hours(links, hours), strict=True)
     ]
     return HourChart(
         title=_("Reminders of the last 24 hours"),
@@ -222,29 +222,31 @@ def _drawing(name: str, every: int, drawn: Bars, rows: list[HourRow]) -> Drawing
     return Drawing(name, every, drawn, list(zip(drawn.columns, rows, strict=True)))
 
 
-def _fates_of_hours(links: Links, hours: Sequence[Hour]) -> Iterator[list[Figure]]:
+def _final_statuses_of_hours(links: Links, hours: Sequence[Hour]) -> Iterator[list[Figure]]:
     for hour in hours:
-        counts = {fate: hour.count(fate) for fate in Fate}
-        yield _fates(links, counts, since=hour.start, until=hour.start + HOUR)
+        counts = {status: hour.count(status) for status in FinalStatus}
+        yield _final_statuses(links, counts, since=hour.start, until=hour.start + HOUR)
 
 
-def _fates(links: Links, counts: dict[Fate, int], *, since: datetime, until: datetime) -> list[Figure]:
+def _final_statuses(
+    links: Links, counts: dict[FinalStatus, int], *, since: datetime, until: datetime
+) -> list[Figure]:
     names = {
-        Fate.SENT: (_("sent"), _("within a minute")),
-        Fate.LATE: (_("late"), _("after more than a minute")),
-        Fate.FAILED: (_("failed"), _("expired unsent")),
-        Fate.DEAD: (_("dead"), _("no device took it")),
+        FinalStatus.SENT: (_("sent"), _("within a minute")),
+        FinalStatus.LATE: (_("late"), _("after more than a minute")),
+        FinalStatus.FAILED: (_("failed"), _("expired unsent")),
+        FinalStatus.DEAD: (_("dead"), _("no device took it")),
     }
     between = _between(since, until)
     return [
         Figure(
-            names[fate][0],
+            names[status][0],
             _number(count),
-            fate.value,
-            links.rows(NotificationLog, fate=fate.value, **between),
-            names[fate][1],
+            status.value,
+            links.rows(NotificationLog, final_status=status.value, **between),
+            names[status][1],
         )
-        for fate, count in counts.items()
+        for status, count in counts.items()
     ]
 
 
@@ -340,7 +342,7 @@ def _pushes(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
                 "late" if no_device else "",
                 links.rows(
                     NotificationLog,
-                    fate="no_device",
+                    final_status="no_device",
                     **_between(hours[0].start, hours[-1].start + HOUR),
                 ),
             ),

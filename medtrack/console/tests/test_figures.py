@@ -144,7 +144,7 @@ def random_reminders(user: User, device: DeviceToken, now: datetime, chance: Ran
     return reminders
 
 
-def fate(reminder: NotificationLog) -> str | None:
+def status(reminder: NotificationLog) -> str | None:
     if reminder.kind in ("test", "withdraw"):
         return None
     if reminder.sent_at is not None:
@@ -170,7 +170,7 @@ def test_reminders_are_counted_in_the_hour_of_their_time(ana: Credentials, zone:
     assert len(hours) == 24
     for hour in hours:
         found = Counter(
-            fate(reminder)
+            status(reminder)
             for reminder in reminders
             if hour.start <= reminder.send_at < hour.start + timedelta(hours=1)
         )

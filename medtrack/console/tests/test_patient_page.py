@@ -25,7 +25,7 @@ from medtrack.tests.support.builders import (
 )
 from notifications import queue
 from notifications.models import DeviceToken, PushDelivery
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import AccessLog, User
 
@@ -231,8 +231,8 @@ def test_a_damaged_time_zone_does_not_hide_the_page(superuser: Client, ana: Cred
 def test_a_device_tells_how_it_is(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     superuser.post(button_of("test-push", ana.user))
     (push,) = claim_all().pushes
-    outcome = Outcome(Verdict.ACCEPTED, message_id="projects/x/messages/1")
-    queue.mark([queue.Result(push, {str(phone.id): outcome}, None)])
+    outcome = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/x/messages/1")
+    queue.mark([queue.PushResult(push, {str(phone.id): outcome}, None)])
     PushDelivery.objects.update(arrived_at=timezone.now())
     page = content_of(superuser.get(page_of(ana.user)))
     assert "reachable" in page

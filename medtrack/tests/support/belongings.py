@@ -25,8 +25,8 @@ from medtrack.tests.support.builders import (
 )
 from notifications import queue
 from notifications.models import DeviceToken, EngineCounter
-from notifications.queue import Result
-from notifications.transports.results import Outcome, Verdict
+from notifications.queue import PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import User
 
@@ -77,8 +77,8 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
 def _accepted_push(canary: str) -> UUID:
     queue.enqueue()
     (push,) = claim_all().pushes
-    accepted = Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{canary}")
-    queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
+    accepted = FcmResult(FcmResultKind.ACCEPTED, message_id=f"projects/p/messages/{canary}")
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, accepted), None)])
     return UUID(push.notification_ids[0])
 
 

@@ -16,9 +16,9 @@ from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
 from notifications.engine_state import QUEUE, record_heartbeat
 from notifications.models import DeviceToken, EngineCheck, Heartbeat
-from notifications.queue import Result
+from notifications.queue import PushResult
 from notifications.task_runs import record_failure, record_success
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -96,8 +96,8 @@ def test_what_became_of_reminders_is_counted(ana: Credentials, cleo: Credentials
         dose_due(person.user, timezone.now() - timedelta(seconds=45))
     queue.enqueue()
     (push,) = queue.claim(limit=10, lease=timedelta(seconds=25)).pushes
-    accepted = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-    queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
+    accepted = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, accepted), None)])
     samples = scrape()
     assert samples["medtrack_reminders_moot_total/no_device"] == 1
     assert samples["medtrack_deliveries_total//accepted"] == 1

@@ -19,9 +19,9 @@ from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
 from notifications.engine_state import OVERDUE_AFTER, record_heartbeat
 from notifications.models import EngineCheck, Heartbeat
-from notifications.queue import Result
+from notifications.queue import PushResult
 from notifications.task_runs import record_success
-from notifications.transports.results import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,8 +49,8 @@ def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str
         dose_due(person.user, timezone.now() - timedelta(seconds=5))
     queue.enqueue()
     (push,) = queue.claim(limit=10, lease=timedelta(seconds=25)).pushes
-    accepted = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-    queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
+    accepted = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, accepted), None)])
     for process in Heartbeat.Process.values:
         record_heartbeat(process)
     for task in OVERDUE_AFTER:
