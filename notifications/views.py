@@ -1,6 +1,5 @@
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -59,22 +58,24 @@ class Devices(ListView[DeviceToken]):
         operation_id="registerDevice", request=DeviceInput, responses={201: DeviceOutput, 200: DeviceOutput}
     )
     def post(self, request: Request) -> Response:
-        device, created = actions.register_device(
+        result = actions.register_device(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
             **validated(DeviceInput, request),
         )
         return Response(
-            shown(DeviceOutput, device), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            shown(DeviceOutput, result.object),
+            status=status.HTTP_201_CREATED if result.changed else status.HTTP_200_OK,
         )
 
 
 class DeviceDetail(APIView):
     @extend_schema(operation_id="removeDevice", responses={204: None})
     def delete(self, request: Request, device_id: UUID) -> Response:
-        device = _device(request, device_id)
-        actions.revoke_device(device=device, reason="removed_by_owner", now=database_now())
+        actions.revoke_device(
+            device_id=device_id, by=caller(request), reason="removed_by_owner", now=database_now()
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -86,7 +87,7 @@ class TestDevice(APIView):
         description="Sends a test push to this device alone, at most five an hour, and thirty to all devices together.",
     )
     def post(self, request: Request, device_id: UUID) -> Response:
-        test = actions.send_test_push(device=_device(request, device_id), now=database_now())
+        test = actions.send_test_push(device_id=device_id, by=caller(request), now=database_now())
         return Response(shown(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
 
 
@@ -202,8 +203,3 @@ class NotificationSettings(APIView):
         settings = validated(NotificationSettingsInput, request)
         user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
         return Response(shown(NotificationSettingsOutput, user))
-
-
-def _device(request: Request, device_id: UUID) -> DeviceToken:
-    device: DeviceToken = get_object_or_404(DeviceToken.objects.visible_to(caller(request)), id=device_id)
-    return device

@@ -1,6 +1,7 @@
 """Follow-ups and snoozed reminders in the queue."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -125,7 +126,13 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
         with acting_as(OWNER):
             cursor.execute("ANALYZE notification_logs")
         cursor.execute(queue._BY_KEY.sql)
-        params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
+        params: dict[str, Any] = {
+            "limit": 500,
+            "lease_token": uuid4(),
+            "lease": LEASE,
+            "turn": Turn.DOSES,
+            "project": "p",
+        }
         cursor.execute(f"EXPLAIN {queue._CLAIM.sql}", params | {"devices": queue.MAX_DEVICES_OF_PUSH})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("notification_logs_queue") == 1

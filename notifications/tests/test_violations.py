@@ -25,13 +25,13 @@ from medtrack.tests.support.builders import (
     dose_due,
     medication_of,
     person,
+    revoked,
     schedule_at,
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
-from notifications.actions import revoke_device
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.queue import MAX_PUSHES_BESIDES_DUE, PushResult
@@ -367,7 +367,7 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     assert found() == []
 
     log_out(session=signed_out, now=timezone.now())
-    revoke_device(device=tablet, reason="removed_by_owner", now=timezone.now())
+    revoked(tablet, now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
     pause_medication(medication=medication, now=timezone.now())
     pass_by(20)
