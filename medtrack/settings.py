@@ -298,7 +298,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "medtrack.http.openapi.add_revalidation",
-        "medtrack.api.operations.describe_operations",
+        "medtrack.api.documentation.describe_operations",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -4,7 +4,8 @@ import structlog
 from celery import shared_task
 
 from medtrack.database.clock import database_now
-from notifications import actions, dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
+from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
+from notifications.actions import erasing
 from notifications.silent_devices import clear_silent, mark_silent
 from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import record_check
@@ -38,7 +39,7 @@ def dispatch_reminders() -> None:
 
 @shared_task
 def delete_reminders_of_erased_users() -> None:
-    if deleted := actions.delete_reminders_of_erased_users():
+    if deleted := erasing.delete_reminders_of_erased_users():
         log.info("reminders of erased users deleted", reminders=deleted)
 
 

@@ -3,96 +3,38 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from dosing import examples
 from dosing.actions import schedules
-from dosing.actions.clones import clone_medication
 from dosing.models import Schedule
 from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import check
 from dosing.serializers import (
-    ChangedProfileOutput,
-    MoveOutput,
     NewScheduleInput,
     PreviewOutput,
     ScheduleInput,
     ScheduleOutput,
     SpanQuery,
 )
+from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
-from medications import views as medication_views
-from medications.serializers import CloneInput, MedicationOutput
-from medications.views import visible_medication
 from medtrack.database.clock import database_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
+from medtrack.http.openapi import documented
 from medtrack.http.pagination import Pagination
-from medtrack.http.requests import queried, validated
-from medtrack.http.responses import shown
-from users import views as user_views
+from medtrack.http.person_limits import LimitReached
+from medtrack.http.problems import IdConflict
+from medtrack.http.requests import validated_body, validated_query
+from medtrack.http.responses import created, serialized
 from users.authentication import caller
-from users.serializers import ProfileInput, UserOutput
-
-
-class MedicationDetail(medication_views.MedicationDetail):
-    @extend_schema(operation_id="deleteMedication", responses={204: None})
-    def delete(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        schedules.delete_medication(medication=medication, now=database_now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class PauseMedication(APIView):
-    @extend_schema(operation_id="pauseMedication", request=None, responses=MedicationOutput)
-    def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        paused = schedules.pause_medication(medication=medication, now=database_now())
-        return Response(shown(MedicationOutput, paused))
-
-
-class ResumeMedication(APIView):
-    @extend_schema(operation_id="resumeMedication", request=None, responses=MedicationOutput)
-    def post(self, request: Request, medication_id: UUID) -> Response:
-        medication = visible_medication(request, medication_id)
-        resumed = schedules.resume_medication(medication=medication, now=database_now())
-        return Response(shown(MedicationOutput, resumed))
-
-
-class CloneMedication(APIView):
-    @extend_schema(
-        operation_id="cloneMedication",
-        request=CloneInput,
-        responses={201: MedicationOutput, 200: MedicationOutput},
-        description=(
-            "A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
-            "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
-            + CREATED_ONCE
-        ),
-    )
-    def post(self, request: Request, medication_id: UUID) -> Response:
-        clone, created = clone_medication(
-            medication_id=medication_id,
-            by=caller(request),
-            now=database_now(),
-            **validated(CloneInput, request),
-        )
-        return Response(
-            shown(MedicationOutput, clone), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        )
-
-
-class Me(user_views.Me):
-    @extend_schema(operation_id="updateMe", tags=["me"], request=ProfileInput, responses=ChangedProfileOutput)
-    def patch(self, request: Request) -> Response:
-        changes = validated(ProfileInput, request, partial=True)
-        user, moves = schedules.update_profile(user=caller(request), changes=changes, now=database_now())
-        return Response(shown(UserOutput, user) | {"moved_doses": [shown(MoveOutput, one) for one in moves]})
+from users.rates import TooManyEdits
 
 
 class MedicationSchedules(ListView[Schedule]):
@@ -105,64 +47,75 @@ class MedicationSchedules(ListView[Schedule]):
             medication=visible_medication(self.request, self.kwargs["medication_id"])
         )
 
-    @extend_schema(operation_id="listSchedules", tags=["schedules"])
+    @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
     def get(self, request: Request, medication_id: UUID) -> Response:
         return self.list(request)
 
-    @extend_schema(
-        operation_id="createSchedule",
+    @documented(
+        "createSchedule",
+        "Add a schedule, planned at once",
+        IdConflict,
+        LimitReached,
+        TooManyEdits,
         tags=["schedules"],
         request=NewScheduleInput,
         responses={201: ScheduleOutput, 200: ScheduleOutput},
         description=CREATED_ONCE,
+        request_example=examples.NEW_SCHEDULE,
+        response_example=examples.SCHEDULE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
-        medication = visible_medication(request, medication_id)
-        fields = validated(NewScheduleInput, request)
-        schedule, created = schedules.create_schedule(medication=medication, now=now, **fields)
-        return Response(
-            shown(ScheduleOutput, schedule), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        )
+        visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
+        fields = validated_body(NewScheduleInput, request)
+        result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
+        return created(ScheduleOutput, result.object, result.changed)
 
 
 class ScheduleDetail(APIView):
-    @extend_schema(operation_id="getSchedule", responses=ScheduleOutput)
+    @documented(
+        "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
+    )
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Response(shown(ScheduleOutput, _schedule(request, schedule_id)))
+        return Response(serialized(ScheduleOutput, _schedule(request, schedule_id)))
 
-    @extend_schema(
-        operation_id="updateSchedule", request=ScheduleInput(partial=True), responses=ScheduleOutput
+    @documented(
+        "updateSchedule",
+        "Change a schedule and plan its future anew",
+        TooManyEdits,
+        request=ScheduleInput(partial=True),
+        responses=ScheduleOutput,
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
-        schedule = _schedule(request, schedule_id)
-        changes = validated(ScheduleInput, request, partial=True)
-        updated = schedules.update_schedule(schedule=schedule, changes=changes, now=database_now())
-        return Response(shown(ScheduleOutput, updated))
+        _schedule(request, schedule_id)  # 404 comes before what is wrong with the body
+        changes = validated_body(ScheduleInput, request, partial=True)
+        updated = schedules.update_schedule(
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+        )
+        return Response(serialized(ScheduleOutput, updated.object))
 
-    @extend_schema(operation_id="deleteSchedule", responses={204: None})
+    @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        schedules.delete_schedule(schedule=_schedule(request, schedule_id), now=database_now())
+        schedules.delete_schedule(schedule_id=schedule_id, by=caller(request), now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class SchedulePreview(APIView):
-    @extend_schema(
-        operation_id="previewSchedule",
+    @documented(
+        "previewSchedule",
+        "Read when a schedule falls due as it stands",
         tags=["schedules"],
         parameters=[SpanQuery],
         responses=PreviewOutput,
-        description=(
-            "The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
-            "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
-            "not it is active. An as-needed schedule has none."
-        ),
+        description="The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
+        "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
+        "not it is active. An as-needed schedule has none.",
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
         user = caller(request)
         mine = Schedule.objects.visible_to(user).select_related("medication")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
-        asked = queried(SpanQuery, request)
+        asked = validated_query(SpanQuery, request)
         first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
         last: date = asked.get("to") or first + timedelta(days=30)
         check_span(first, last)
@@ -177,7 +130,7 @@ class SchedulePreview(APIView):
             "results": found.results,
             "warnings": found.warnings,
         }
-        return Response(shown(PreviewOutput, answer))
+        return Response(serialized(PreviewOutput, answer))
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

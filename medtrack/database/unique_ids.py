@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from psycopg.errors import UniqueViolation
 
 from medtrack.http.problems import IdConflict
@@ -24,10 +24,3 @@ def id_conflicts() -> Iterator[None]:
         if isinstance(error.__cause__, UniqueViolation):
             raise IdConflict from error
         raise
-
-
-@contextmanager
-def taken_ids_are_conflicts() -> Iterator[None]:
-    """As `id_conflicts`, in a savepoint."""
-    with id_conflicts(), transaction.atomic():
-        yield

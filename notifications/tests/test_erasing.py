@@ -360,7 +360,7 @@ def test_dispatchers_and_answers_go_on_while_people_are_erased(number: int) -> N
             dose_due(user, timezone.now() - timedelta(seconds=2 + minutes), medicine=f"M{minutes}")
     intake = log_intake(
         medication_id=medication_of(people[0], "Ibuprofen").id, by=people[0], now=database_now()
-    )[0]
+    ).object
     rounds = Barrier(4)
 
     def dispatch() -> None:

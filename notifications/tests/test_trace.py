@@ -38,7 +38,9 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "missed": lambda dose: settle(now=timezone.now() + timedelta(hours=5)),
     "dose_removed": lambda dose: DoseLog.objects.all().delete(),
     "medication_ended": lambda dose: Medication.objects.update(is_active=False),
-    "medication_paused": lambda dose: pause_medication(medication=dose.medication, now=timezone.now()),
+    "medication_paused": lambda dose: pause_medication(
+        medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now()
+    ),
     "schedule_ended": lambda dose: Schedule.objects.update(is_active=False),
     "reminder_disabled": lambda dose: Schedule.objects.update(reminder_enabled=False),
     "user_inactive": lambda dose: User.objects.update(is_active=False),
@@ -279,20 +281,20 @@ def not_wanted(ana: User, **change: Any) -> DoseLog:
     dose = due(ana)
     schedule = dose.schedule
     assert schedule is not None
-    update_schedule(schedule=schedule, changes=change, now=timezone.now())
+    update_schedule(schedule_id=schedule.id, by=schedule.medication.user, changes=change, now=timezone.now())
     return dose
 
 
 def paused(ana: User) -> DoseLog:
     dose = due(ana)
-    pause_medication(medication=dose.medication, now=timezone.now())
+    pause_medication(medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now())
     return dose
 
 
 def paused_and_resumed(ana: User) -> DoseLog:
     dose = paused(ana)
     pass_by(300)
-    resume_medication(medication=dose.medication, now=timezone.now())
+    resume_medication(medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now())
     return dose
 
 
@@ -330,7 +332,7 @@ def stale(ana: User) -> DoseLog:
 
 
 def intake(ana: User) -> DoseLog:
-    return log_intake(medication_id=medication_of(ana).id, by=ana, now=timezone.now())[0]
+    return log_intake(medication_id=medication_of(ana).id, by=ana, now=timezone.now()).object
 
 
 WAYS: dict[str, tuple[Callable[[User], DoseLog], str, str]] = {

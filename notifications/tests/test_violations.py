@@ -13,8 +13,9 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
-from dosing.actions.schedules import pause_medication, resume_medication, update_profile, update_schedule
+from dosing.actions.schedules import pause_medication, resume_medication, update_schedule
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
@@ -369,15 +370,20 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     log_out(session=signed_out, now=timezone.now())
     revoked(tablet, now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
-    pause_medication(medication=medication, now=timezone.now())
+    pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     pass_by(20)
     send(GONE)
     device_of(ben.user, "token-of-Cleo")  # Ben signs in on Cleo's phone
     pass_by(1)
-    resume_medication(medication=medication, now=timezone.now())
-    update_profile(user=ana.user, changes={"timezone": "Pacific/Apia"}, now=timezone.now())
+    resume_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
+    update_profile(by=ana.user, changes={"timezone": "Pacific/Apia"}, now=timezone.now())
     daily = Schedule.objects.get(cycle_type="daily", medication__name="Later")
-    update_schedule(schedule=daily, changes={"scheduled_time": time(23, 59)}, now=timezone.now())
+    update_schedule(
+        schedule_id=daily.id,
+        by=daily.medication.user,
+        changes={"scheduled_time": time(23, 59)},
+        now=timezone.now(),
+    )
     dose_due(ben.user, ago(seconds=1), medicine="Vitamin D")
     device = DeviceToken.objects.get(user=ben.user, revoked_at=None)
     NotificationLog.objects.create(

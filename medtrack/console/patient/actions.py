@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from rest_framework.exceptions import Throttled
 
-from dosing.actions.accounts import deactivate_account, reactivate_account, replan_person
+from dosing.actions.accounts import deactivate_account, reactivate_account, replan_user
 from medtrack.console.patient.facts import next_doses
 from medtrack.http.problems import Conflict
 from notifications.actions import revoke_device, send_test_push
@@ -109,7 +109,7 @@ def _end_sessions(patient: User, nothing: None, now: datetime) -> Outcome:
 
 
 def _replan(patient: User, nothing: None, now: datetime) -> Outcome:
-    replan_person(user=patient, now=now)
+    replan_user(user_id=patient.id, now=now)
     count = len(next_doses(patient, now=now))
     message = ngettext(
         "Planned anew: %(count)s dose is due in the coming 48 hours.",
@@ -120,13 +120,13 @@ def _replan(patient: User, nothing: None, now: datetime) -> Outcome:
 
 
 def _deactivate(patient: User, nothing: None, now: datetime) -> Outcome:
-    if deactivate_account(user=patient, now=now):
+    if deactivate_account(user_id=patient.id, now=now).changed:
         return _done(_("The account is not active any more: nobody can sign in, and nothing falls due."))
     return _nothing(_("The account was not active before."))
 
 
 def _reactivate(patient: User, nothing: None, now: datetime) -> Outcome:
-    if reactivate_account(user=patient, now=now):
+    if reactivate_account(user_id=patient.id, now=now).changed:
         return _done(_("The account is active again, and its doses are planned."))
     return _nothing(_("The account was active before."))
 

@@ -35,10 +35,10 @@ from medtrack.console.sign_in.encryption import Undecryptable
 from medtrack.console.sign_in.forms import use_up
 from medtrack.console.sign_in.refusals import set_retry_after
 from medtrack.http.throttles import CountersAway, address, count
+from users.guesses import LoginUnavailable, count_guess
 from users.hashing import PasswordsBusy
 from users.known_devices import device_secret, known_device
 from users.models import User
-from users.views import LoginUnavailable, count_guess
 
 log = structlog.get_logger(__name__)
 

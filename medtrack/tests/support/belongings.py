@@ -68,7 +68,7 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
     taken, dose = (dose_due(user, now - timedelta(minutes=ago), medicine=medication.name) for ago in (2, 1))
     deed = {"by": user, "session": session_of(user), "now": now}
     take_dose(dose_id=taken.id, note=f"{canary}note", **deed)  # type: ignore[arg-type]
-    intake, _created = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake")
+    intake = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake").object
     return Belongings(
         credentials, medication, schedule, as_needed, dose, taken, intake, device, _accepted_push(canary)
     )

@@ -21,7 +21,7 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import dict_row
 
-from medtrack.database.roles import role_of
+from medtrack.database.role_names import role_of
 from medtrack.development.fcm.process import FcmStandin, die_with_parent
 from medtrack.development.services.ports import free_port
 from medtrack.development.services.postgres import url_of_role

@@ -66,7 +66,7 @@ def test_an_empty_queue_is_not_late(db: None) -> None:
     assert not any("heartbeat" in name or "task" in name or "deliveries" in name for name in found)
 
 
-def test_a_dose_that_nobody_enqueued_is_late(ana: Credentials) -> None:
+def test_a_dose_that_was_never_enqueued_is_late(ana: Credentials) -> None:
     device_of(ana.user)
     dose_due(ana.user, timezone.now() - timedelta(seconds=112))
     found = scrape()
@@ -74,7 +74,7 @@ def test_a_dose_that_nobody_enqueued_is_late(ana: Credentials) -> None:
     assert 112 <= found["medtrack_oldest_late_dose_seconds"] < 170
 
 
-def test_the_age_of_each_process_and_task_is_told(db: None) -> None:
+def test_the_age_of_each_process_and_task_is_reported(db: None) -> None:
     for process in Heartbeat.Process.values:
         record_heartbeat(process)
     record_success("notifications.tasks.enqueue_reminders", seconds=2.5)
@@ -108,7 +108,7 @@ def test_what_became_of_reminders_is_counted(ana: Credentials, cleo: Credentials
     assert 45 <= found["medtrack_reminder_lateness_seconds_sum"] < 60
 
 
-def test_requests_are_timed_by_operation_and_class_of_status(as_ana: ApiClient) -> None:
+def test_requests_are_measured_by_operation_and_class_of_status(as_ana: ApiClient) -> None:
     def count(operation: str, status: str) -> float:
         return scrape().get(f"medtrack_request_seconds_count/{operation}/{status}", 0)
 
@@ -122,14 +122,14 @@ def test_requests_are_timed_by_operation_and_class_of_status(as_ana: ApiClient) 
         assert count(operation, status) == before + 1
 
 
-def test_what_clients_make_up_makes_no_new_series(as_nobody: ApiClient) -> None:
+def test_unknown_methods_and_paths_create_no_new_series(as_nobody: ApiClient) -> None:
     for number in range(3):
         Client().generic(f"MADEUP{number}", f"/api/v1/made-up-{number}")
         Client().get(f"/made-up-{number}")
     assert not any("made-up" in name or "MADEUP" in name for name in scrape())
 
 
-def test_the_process_and_the_connections_are_told(db: None) -> None:
+def test_the_process_and_the_connections_are_reported(db: None) -> None:
     found = scrape()
     assert found[f"process_resident_memory_bytes/{os.getpid()}"] > 0
     assert found[f"process_start_time_seconds/{os.getpid()}"] > 0
@@ -149,7 +149,7 @@ def test_silent_devices_are_counted_unless_they_are_revoked(ana: Credentials) ->
     assert scrape()["medtrack_devices_silent"] == 1
 
 
-def test_the_last_check_of_the_engine_is_shown_with_its_age(db: None) -> None:
+def test_the_last_engine_check_is_reported_with_its_age(db: None) -> None:
     for hours, violations in ((25, {"I9": 7}), (1, {"I2": 3})):
         EngineCheck.objects.create(
             ran_at=timezone.now() - timedelta(hours=hours), seconds=1, violations=violations
@@ -168,28 +168,28 @@ def test_the_queue_is_read_through_its_own_index(db: None) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer guess"}, {"Authorization": "Bearer é"}])
-def test_without_the_token_nothing_is_shown(headers: Any) -> None:
+def test_the_metrics_require_the_token(headers: Any) -> None:
     response = Client().get("/metrics", headers=headers)
     assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize(("debug", "status"), [(False, 404), (True, 200)])
-def test_without_the_setting_it_is_there_in_development_only(
+def test_without_the_setting_the_metrics_exist_only_in_development(
     db: None, settings: Settings, debug: bool, status: int
 ) -> None:
     settings.METRICS_TOKEN, settings.DEBUG = "", debug
     assert Client().get("/metrics", headers=TOKEN).status_code == status
 
 
-def test_it_is_not_sent_to_https(db: None, settings: Settings) -> None:
+def test_the_metrics_are_not_redirected_to_https(db: None, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     assert Client().get("/metrics", headers=TOKEN).status_code == 200
 
 
-def test_while_the_database_is_away_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_database_the_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise OperationalError
 
     monkeypatch.setattr(connection, "ensure_connection", away)
     response = Client().get("/metrics", headers=TOKEN)
-    assert (response.status_code, response.content) == (503, b"the database is away\n")
+    assert (response.status_code, response.content) == (503, b"the database does not answer\n")

@@ -1,4 +1,4 @@
-"""The alert rules and the Grafana dashboard speak of metrics and labels that /metrics really has."""
+"""The alert rules and the Grafana dashboard use only metrics and labels that /metrics returns."""
 
 import json
 import re
@@ -30,7 +30,7 @@ DASHBOARD = json.loads((ROOT / "deploy/grafana/medtrack.json").read_text())
 
 NAME = re.compile(r"\b((?:medtrack|process)_[a-z_]+)(\{[^}]*\})?")
 LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
-# Prometheus itself makes this one.
+# Prometheus itself adds this one.
 OF_PROMETHEUS = 'up{job="medtrack"} == 0'
 
 
@@ -42,7 +42,7 @@ def expressions() -> Iterator[str]:
 
 @pytest.fixture
 def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Each series of a house in which everything happened once, by its name."""
+    """Returns the samples by the name of their series, after everything has happened once."""
     settings.METRICS_TOKEN = "secret"
     device_of(ana.user)
     for person in (ana, cleo):
@@ -65,7 +65,7 @@ def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str
     return found
 
 
-def test_every_metric_and_label_that_is_asked_for_is_there(samples: dict[str, Any]) -> None:
+def test_every_metric_and_label_that_is_queried_exists(samples: dict[str, Any]) -> None:
     asked = 0
     for expression in expressions():
         names = NAME.findall(expression)
@@ -78,7 +78,7 @@ def test_every_metric_and_label_that_is_asked_for_is_there(samples: dict[str, An
     assert asked > 40
 
 
-def test_the_labels_by_which_is_summed_and_which_are_shown_are_there(samples: dict[str, Any]) -> None:
+def test_the_labels_in_sums_and_legends_exist(samples: dict[str, Any]) -> None:
     queries = [
         (target["expr"], target["legendFormat"])
         for panel in DASHBOARD["panels"]
@@ -95,7 +95,7 @@ def test_the_labels_by_which_is_summed_and_which_are_shown_are_there(samples: di
         assert wanted <= labels, (expression, words)
 
 
-def test_a_process_and_a_task_of_a_rule_are_ours() -> None:
+def test_the_processes_and_tasks_of_the_rules_exist() -> None:
     values: dict[str, set[str]] = {}
     for rule in RULES:
         for label, value in LABEL.findall(rule["expr"]):
@@ -105,7 +105,7 @@ def test_a_process_and_a_task_of_a_rule_are_ours() -> None:
     assert values["task"] == ticked
 
 
-def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_on_the_dashboard() -> None:
+def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_in_the_console() -> None:
     (expression,) = (rule["expr"] for rule in RULES if rule["alert"] == "MedTrackTaskOverdue")
     limits = {
         task: float(seconds)
@@ -115,8 +115,7 @@ def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_on_the_dashboard
     assert limits == {name.rpartition(".")[2]: after.total_seconds() for name, after in OVERDUE_AFTER.items()}
 
 
-def test_every_metric_of_ours_is_looked_at_somewhere(samples: dict[str, Any]) -> None:
-    """One that nobody looks at is not worth its scrape."""
+def test_every_metric_is_used_by_a_rule_or_panel(samples: dict[str, Any]) -> None:
     asked = {
         re.sub("_(bucket|sum|count)$", "", name) for text in expressions() for name, _ in NAME.findall(text)
     }
@@ -126,14 +125,14 @@ def test_every_metric_of_ours_is_looked_at_somewhere(samples: dict[str, Any]) ->
     assert told - asked == set()
 
 
-def test_every_alert_says_in_words_what_is_wrong() -> None:
+def test_every_alert_has_a_summary() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"].endswith((".", "?"))
 
 
-def test_the_panels_have_places_of_their_own() -> None:
+def test_the_panels_do_not_overlap() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     cells = [
         (x, y)
