@@ -1,6 +1,7 @@
 """Writes to devices and reminders outside of the queue: registering, test pushes, acknowledgements, reading.
 
-An action takes ids, the user it acts for (`by`) and the time (`now`), which is PostgreSQL's, as for the engine.
+An action takes ids, the user it acts for (`by`) and the time (`now`), which is PostgreSQL's, as for the
+engine.
 """
 
 from dataclasses import dataclass
@@ -83,10 +84,11 @@ class QuietHours(TypedDict):
 def register_device(
     *, by: User, session: Session, token: str, now: datetime, **fields: Any
 ) -> ActionResult[DeviceToken]:
-    """Returns the device with this token, which now belongs to `by` and this session; `changed` says that it is new.
+    """Returns the device with this token, which now belongs to `by` and this session; `changed` says that it
+    is new.
 
-    A token belongs to the user who registered it last, and the former owner's reminders stop. If the user has too
-    many devices, others are revoked. Raises LimitReached if all of them were reached lately.
+    A token belongs to the user who registered it last, and the former owner's reminders stop. If the user has
+    too many devices, others are revoked. Raises LimitReached if all of them were reached lately.
     """
     values = {
         "user": by,
@@ -116,7 +118,10 @@ def register_device(
 
 
 def _revoke_excess(new: DeviceToken, now: datetime) -> None:
-    """Revokes the longest unseen devices that exceed the limit together with the new one. Raises LimitReached."""
+    """Revokes the longest unseen devices that exceed the limit together with the new one.
+
+    Raises LimitReached.
+    """
     others = DeviceToken.objects.filter(user=new.user_id, revoked_at=None).exclude(id=new.id)
     excess = others.count() + 1 - settings.LIMITS.devices
     if excess <= 0:
@@ -191,9 +196,11 @@ def acknowledge(
     now: datetime,
     occurred_at: datetime | None = None,
 ) -> Acknowledgement:
-    """Records that a push arrived, was shown or was opened on the session's device, if that is not recorded yet.
+    """Records that a push arrived, was shown or was opened on the session's device, if that is not recorded
+    yet.
 
-    A push stands for all reminders with its tag, kind and step. Raises ValidationError, NotSentYet and Http404.
+    A push stands for all reminders with its tag, kind and step. Raises ValidationError, NotSentYet and
+    Http404.
     """
     refuse_future("occurred_at", occurred_at or now, now=now)
     named = get_object_or_404(NotificationLog, id=notification_id, user=by)
@@ -219,7 +226,10 @@ def acknowledge(
 
 @transaction.atomic
 def read_notification(*, notification_id: UUID, by: User, now: datetime) -> NotificationLog:
-    """Marks all rows of the push as read that are not yet, and returns the row that stands for it. Raises Http404."""
+    """Marks all rows of the push as read that are not yet, and returns the row that stands for it.
+
+    Raises Http404.
+    """
     shown = NotificationLog.objects.shown_to(by)
     named = get_object_or_404(shown, id=notification_id)
     push = shown.of_push(named.tag, named.kind, named.step)

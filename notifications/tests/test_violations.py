@@ -449,4 +449,6 @@ def test_the_night_remembers_its_counts_for_90_days_and_raises_its_voice(
         {},
         {"I8": 1},
     ]
-    assert [record.levelname for record in caplog.records if "broke its word" in str(record.msg)] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if "invariant violated" in str(record.msg)] == [
+        "ERROR"
+    ]
