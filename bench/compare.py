@@ -23,7 +23,9 @@ LINES = {
     "plan": re.compile(r"^median of (?:ours|medtrack)()\s+([\d,]+) doses/s$", re.MULTILINE),
     "dispatch": re.compile(r"^(\d+ process(?:es)?)\s+([\d,]+)/s", re.MULTILINE),
     "push": re.compile(
-        r"^(medians at .+ ms|MedTrack \S.*?)\s+[\d,a-z]+\s+([\d,]+|messages/s) ", re.MULTILINE
+        r"^(medians at .+ ms|MedTrack send|MedTrack submit, encoded before)\s+(?:messages|[\d,]+)"
+        r"\s+(messages/s|[\d,]+) ",
+        re.MULTILINE,
     ),
     "api": re.compile(r"^(\w+\s+\d+)\s+MedTrack\s+([\d,]+) ", re.MULTILINE),
 }
@@ -61,13 +63,16 @@ def main() -> int:
     parser.add_argument("bench", choices=LINES)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--limit", type=float, default=3, help="percent")
-    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT")
-    options = parser.parse_args()
+    # What follows `--` is for the bench.
+    own, arguments = sys.argv[1:], []
+    if "--" in own:
+        own, arguments = own[: own.index("--")], own[own.index("--") + 1 :]
+    options = parser.parse_args(own)
     roots = {"other": options.other.resolve(), "this": ROOT}
     pairs: list[dict[str, dict[str, float]]] = []
     for number in range(options.runs):
         order = ["other", "this"] if number % 2 == 0 else ["this", "other"]
-        pairs.append({name: run(roots[name], options.bench, options.arguments) for name in order})
+        pairs.append({name: run(roots[name], options.bench, arguments) for name in order})
         print(f"run {number + 1}: {pairs[-1]}", flush=True)
 
     print(f"\n{options.bench:<40}{'other':>12}{'this':>12}{'this/other':>12}   of each pair")

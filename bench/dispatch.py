@@ -140,16 +140,16 @@ def naive(server: Nginx) -> float:
                 continue
             for device in DeviceToken.objects.filter(user=reminder.user, revoked_at=None):
                 push = Push(
-                    "",
-                    0.0,
-                    str(log.user_id),
-                    str(log.tag),
-                    log.kind,
-                    0,
-                    log.expires_at.timestamp(),
-                    1,
-                    "en",
-                    True,
+                    lease_token="",
+                    claimed_at=0.0,
+                    user_id=str(log.user_id),
+                    tag=str(log.tag),
+                    kind=log.kind,
+                    step=0,
+                    expires_at=log.expires_at.timestamp(),
+                    attempts=1,
+                    language="en",
+                    is_private=True,
                 )
                 push.notification_ids, push.dose_ids = [str(log.id)], [str(log.dose_id)]
                 push.devices = {str(device.id): device.token}

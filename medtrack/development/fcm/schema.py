@@ -79,10 +79,10 @@ def strings(value: object, path: str, problems: list[Violation]) -> None:
 
 def enumeration(kind: str, *names: str) -> Check:
     """Google's JSON parser accepts the names of enumerations in any case; firebase-admin sends "high"."""
-    known = frozenset(names)
+    allowed = frozenset(names)
 
     def check(value: object, path: str, problems: list[Violation]) -> None:
-        if not isinstance(value, str) or value.upper() not in known:
+        if not isinstance(value, str) or value.upper() not in allowed:
             problems.append(_mistyped(path, _FCM + kind, value))
 
     return check
@@ -98,7 +98,7 @@ def repeated(item: Check) -> Check:
 
 def record(kind: str, **fields: Check) -> Check:
     """The names may be in snake_case or camelCase. A field that is null counts as absent."""
-    known = fields | {_camel(name): check for name, check in fields.items()}
+    all_fields = fields | {_camel(name): check for name, check in fields.items()}
 
     def check(value: object, path: str, problems: list[Violation]) -> None:
         if isinstance(value, list) and path:
@@ -109,7 +109,7 @@ def record(kind: str, **fields: Check) -> Check:
             problems.append(_mistyped(path, _FCM + kind, value))
             return
         for name, item in value.items():
-            if (field := known.get(name)) is None:
+            if (field := all_fields.get(name)) is None:
                 problems.append(_unknown(path, name))
             elif item is not None:
                 field(item, f"{path}.{name}" if path else name, problems)

@@ -49,7 +49,7 @@ def is_debug(environ: Mapping[str, str]) -> bool:
 def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, str]:
     """Returns the caller's variables, and those that every process needs apart from the services'."""
     # An empty setting counts as missing, as in a copied .env.example.
-    given = {name: value for name, value in environ.items() if value or not is_setting(name)}
+    variables = {name: value for name, value in environ.items() if value or not is_setting(name)}
     socket_folder = var / "sockets"
     if len(os.fsencode(socket_folder)) > LONGEST_SOCKET_FOLDER:
         # A Unix socket's path has about 100 bytes. This folder is the same at each start.
@@ -59,8 +59,8 @@ def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, st
         "ALLOWED_HOSTS": LOCAL_HOSTS,
         # Celery prints a long warning when it runs as root, which is common on a developer's machine.
         "PYTHONWARNINGS": "ignore:::celery.platforms",
-        "SECRET_KEY": given.get("SECRET_KEY") or _secret_key(var / "secret-key"),
-        **given,
+        "SECRET_KEY": variables.get("SECRET_KEY") or _secret_key(var / "secret-key"),
+        **variables,
         "GRANIAN_HOST": HOST,
         "GRANIAN_PORT": str(port),
         "MEDTRACK_VAR": str(var),
@@ -68,7 +68,7 @@ def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, st
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
         "WEB_LISTEN": "tcp",
-        "WEB_SOCKETS": given.get("WEB_SOCKETS") or str(socket_folder),
+        "WEB_SOCKETS": variables.get("WEB_SOCKETS") or str(socket_folder),
     }
 
 

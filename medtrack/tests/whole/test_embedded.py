@@ -95,13 +95,13 @@ class Serving:
         return self.shown
 
     def roles(self) -> dict[str, str | None]:
-        """By process the user of its DATABASE_URL."""
-        found = {}
+        """Returns the user of the DATABASE_URL of each process."""
+        roles = {}
         for process in of_folder(self.project):
             name = "web" if "web.py" in process.cmdline() else process.name()
             if name in ("web", "sleep"):
-                found[name] = urlsplit(process.environ()["DATABASE_URL"]).username
-        return found
+                roles[name] = urlsplit(process.environ()["DATABASE_URL"]).username
+        return roles
 
     def connect(self) -> psycopg.Connection:
         saved = dict(line.split("=", 1) for line in (self.var / "environment").read_text().splitlines())
@@ -109,15 +109,15 @@ class Serving:
 
 
 def of_folder(folder: Path) -> list[psutil.Process]:
-    """The processes that work in this folder or below it."""
-    found = []
+    """Returns the processes whose working folder is this one or below it."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return processes
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def _fresh_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "close_old_connections", lambda: None)
 
 
-def heard() -> set[str]:
+def recorded_processes() -> set[str]:
     return set(Heartbeat.objects.values_list("process", flat=True))
 
 
@@ -27,7 +27,7 @@ def test_a_heartbeat_replaces_the_one_before(db: None) -> None:
     Pulse().beat(["worker", "mailer"])
     Heartbeat.objects.filter(process="worker").update(at=timezone.now() - timedelta(hours=1))
     Pulse().beat(["worker"])
-    assert heard() == {"worker", "mailer"}
+    assert recorded_processes() == {"worker", "mailer"}
     assert timezone.now() - Heartbeat.objects.get(process="worker").at < timedelta(minutes=1)
 
 
@@ -36,7 +36,7 @@ def test_a_pulse_writes_no_more_often_than_necessary(db: None) -> None:
     pulse.beat(["worker"])
     Heartbeat.objects.all().delete()
     pulse.beat(["worker"])
-    assert heard() == set()
+    assert recorded_processes() == set()
 
 
 def test_beat_and_workers_continue_without_the_database(
@@ -62,15 +62,15 @@ def test_the_queues_of_a_worker_decide_which_process_it_is(
         heartbeat_sent.send(sender=None)
     finally:
         app.amqp.queues = app.amqp.Queues(app.conf.task_queues)
-    assert heard() == processes
+    assert recorded_processes() == processes
 
 
 def test_only_beat_writes_the_heartbeat_of_beat(db: None) -> None:
     after_task_publish.send(sender="a request that queues a mail", headers={}, body={}, routing_key="mail")
-    assert heard() == set()
+    assert recorded_processes() == set()
     beat_init.send(sender=Service(app))
     try:
         after_task_publish.send(sender="a tick", headers={}, body={}, routing_key="celery")
     finally:
         after_task_publish.disconnect(heartbeats.a_tick_was_taken)
-    assert heard() == {"beat"}
+    assert recorded_processes() == {"beat"}

@@ -25,8 +25,8 @@ def test_an_error_of_the_database_is_logged_without_the_row(
                     Medication.objects.update(color_tag="green")
             except IntegrityError as error:
                 log.exception("broken")
-                for said in (f"Task failed: {error!r}", f"Task failed: {error}"):
-                    log.error(said)
+                for message in (f"Task failed: {error!r}", f"Task failed: {error}"):
+                    log.error(message)
     finally:
         logging.config.dictConfig(settings.LOGGING)
     written = capsys.readouterr().out

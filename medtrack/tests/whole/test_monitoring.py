@@ -58,24 +58,24 @@ def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str
     EngineCheck.objects.create(seconds=1, violations={})
     Client().get("/livez")
     page = Client().get("/metrics", headers={"Authorization": "Bearer secret"}).content.decode()
-    found: dict[str, list[dict[str, str]]] = {}
+    samples: dict[str, list[dict[str, str]]] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
-            found.setdefault(sample.name, []).append(sample.labels)
-    return found
+            samples.setdefault(sample.name, []).append(sample.labels)
+    return samples
 
 
 def test_every_metric_and_label_that_is_queried_exists(samples: dict[str, Any]) -> None:
-    asked = 0
+    queried = 0
     for expression in expressions():
         names = NAME.findall(expression)
         assert names or expression == OF_PROMETHEUS
         for name, selector in names:
-            asked += 1
+            queried += 1
             assert name in samples, expression
             labels = {label for series in samples[name] for label in series}
             assert {label for label, _ in LABEL.findall(selector)} <= labels, expression
-    assert asked > 40
+    assert queried > 40
 
 
 def test_the_labels_in_sums_and_legends_exist(samples: dict[str, Any]) -> None:
@@ -90,9 +90,9 @@ def test_the_labels_in_sums_and_legends_exist(samples: dict[str, Any]) -> None:
             label for name, _ in NAME.findall(expression) for series in samples[name] for label in series
         }
         grouped = re.findall(r"by \(([^)]*)\)", expression)
-        wanted = {label for group in grouped for label in group.replace(" ", "").split(",")}
-        wanted |= set(re.findall(r"\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}", words))
-        assert wanted <= labels, (expression, words)
+        used_labels = {label for group in grouped for label in group.replace(" ", "").split(",")}
+        used_labels |= set(re.findall(r"\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}", words))
+        assert used_labels <= labels, (expression, words)
 
 
 def test_the_processes_and_tasks_of_the_rules_exist() -> None:
@@ -116,13 +116,13 @@ def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_in_the_console()
 
 
 def test_every_metric_is_used_by_a_rule_or_panel(samples: dict[str, Any]) -> None:
-    asked = {
+    queried = {
         re.sub("_(bucket|sum|count)$", "", name) for text in expressions() for name, _ in NAME.findall(text)
     }
-    told = {
+    exported = {
         re.sub("_(bucket|sum|count|created)$", "", name) for name in samples if name.startswith("medtrack_")
     }
-    assert told - asked == set()
+    assert exported - queried == set()
 
 
 def test_every_alert_has_a_summary() -> None:

@@ -66,9 +66,9 @@ def chunked(body: bytes, size: int = 65_536) -> bytes:
 
 
 def checked(status: int, body: bytes) -> Any:
-    said = json.loads(body)
-    assert_in_schema("POST", "/api/v1/medications", status, said)
-    return said
+    content = json.loads(body)
+    assert_in_schema("POST", "/api/v1/medications", status, content)
+    return content
 
 
 def test_a_chunked_body_is_read(house: House, token: str) -> None:
@@ -116,8 +116,8 @@ def test_head_has_no_body(house: House, token: str) -> None:
     request = f"HEAD /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
     with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
         connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
-        said = b"".join(iter(lambda: connection.recv(65_536), b""))
-    head, body = said.split(b"\r\n\r\n", 1)
+        response = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, body = response.split(b"\r\n\r\n", 1)
     assert head.startswith(b"HTTP/1.1 200")
     assert body == b""
 
@@ -167,8 +167,8 @@ def test_a_client_that_disconnects_within_its_body_causes_no_error(house: House,
         with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
             connection.sendall(posted(token, *headers, body=body))
             connection.shutdown(socket.SHUT_WR)
-            said = b"".join(iter(lambda: connection.recv(65_536), b""))
-        assert not said or b" 4" in said.splitlines()[0]
+            response = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert not response or b" 4" in response.splitlines()[0]
     assert house.answers("livez")
 
 

@@ -22,23 +22,23 @@ def run(name: str, state: str, retval: Any = None) -> None:
 
 def test_a_task_that_succeeds_has_its_time_and_duration(db: None) -> None:
     run(ENQUEUE, "SUCCESS")
-    (found,) = TaskRun.objects.all()
-    assert found.task == ENQUEUE
-    assert found.finished_at is not None
-    assert timezone.now() - found.finished_at < timedelta(minutes=1)
-    assert found.seconds is not None
-    assert (found.error, found.is_failing) == ("", False)
+    (task_run,) = TaskRun.objects.all()
+    assert task_run.task == ENQUEUE
+    assert task_run.finished_at is not None
+    assert timezone.now() - task_run.finished_at < timedelta(minutes=1)
+    assert task_run.seconds is not None
+    assert (task_run.error, task_run.is_failing) == ("", False)
 
 
 def test_a_failed_task_keeps_its_last_success_and_stores_only_the_name_of_the_error(db: None) -> None:
     record_success(ENQUEUE, seconds=1)
     run(ENQUEUE, "FAILURE", OperationalError("Key (email)=(ana@example.com)"))
-    found = TaskRun.objects.get()
-    assert found.finished_at is not None
-    assert (found.error, found.is_failing) == ("OperationalError", True)
+    task_run = TaskRun.objects.get()
+    assert task_run.finished_at is not None
+    assert (task_run.error, task_run.is_failing) == ("OperationalError", True)
     record_success(ENQUEUE, seconds=1)
-    found.refresh_from_db()
-    assert not found.is_failing
+    task_run.refresh_from_db()
+    assert not task_run.is_failing
 
 
 def test_a_task_that_never_succeeded_is_failing(db: None) -> None:

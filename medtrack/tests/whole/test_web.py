@@ -48,8 +48,10 @@ def web(house: House, **environment: str) -> Iterator["subprocess.Popen[bytes]"]
 
 def workers(launcher: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     """Returns the worker of each granian."""
-    found = [worker for granian in psutil.Process(launcher.pid).children() for worker in granian.children()]
-    return sorted(found, key=lambda worker: worker.pid)
+    processes = [
+        worker for granian in psutil.Process(launcher.pid).children() for worker in granian.children()
+    ]
+    return sorted(processes, key=lambda worker: worker.pid)
 
 
 def probes(house: House) -> Path:
