@@ -69,11 +69,12 @@ class _PendingPush:
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
-        # A generator: each message is written when it is sent, so that many devices cost no memory.
-        self.orders = (
-            Order((self, device_id), body, self.latest)
-            for device_id, body in bodies(self.push, now=self.push.claimed_at)
-        )
+        self.orders = self._write()
+
+    def _write(self) -> "_Orders":
+        # Each message is written when it is sent, so that many devices cost no memory.
+        for device_id, body in bodies(self.push, now=self.push.claimed_at):
+            yield Order((self, device_id), body, self.latest)
 
 
 _Key = tuple[_PendingPush, str]
