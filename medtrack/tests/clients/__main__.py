@@ -1,4 +1,4 @@
-"""Lets the generated clients live through a day: `python -m medtrack.tests.clients FOLDER`, see script/clients."""
+"""Runs the generated clients against a real server: `python -m medtrack.tests.clients FOLDER`, see script/clients."""
 
 import subprocess
 import sys
