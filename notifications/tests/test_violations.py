@@ -242,7 +242,7 @@ BREAKS: dict[str, tuple[Callable[[], Any], list[tuple[str, str]]]] = {
         [("I10", "handed over to a revoked device")],
     ),
     "signed out": (
-        lambda: log_out(session=session_of(User.objects.get()), now=ago(minutes=21)),
+        lambda: log_out(session_id=session_of(User.objects.get()).id, now=ago(minutes=21)),
         [("I10", "handed over to a device that signed out")],
     ),
     "erased": (
@@ -370,7 +370,7 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     )
     assert found() == []
 
-    log_out(session=signed_out, now=timezone.now())
+    log_out(session_id=signed_out.id, now=timezone.now())
     revoke_device(device=tablet, reason="removed_by_owner", now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
     pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
