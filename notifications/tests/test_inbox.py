@@ -14,7 +14,7 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import read_all_notifications, read_notification, send_test_push

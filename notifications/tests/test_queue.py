@@ -14,7 +14,7 @@ from dosing.actions.doses import take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
 from notifications.actions import send_test_push

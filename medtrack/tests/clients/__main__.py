@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 
 def main(folder: str) -> None:
