@@ -29,7 +29,7 @@ setup_django()
 
 from neighbours_attacks import ATTACKS, Front, attacking  # noqa: E402
 
-from medtrack.tests.support.house import House, eventually  # noqa: E402
+from medtrack.tests.support.running_product import House, eventually  # noqa: E402
 
 LEAD = 14.0  # seconds until the first dose is due: beat enqueues every ten
 PAUSE = 0.05  # seconds between two rounds of the neighbour

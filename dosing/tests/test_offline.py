@@ -23,10 +23,10 @@ from dosing.actions.doses import take_dose, undo_dose
 from dosing.models import DoseEvent, DoseLog
 from medications.models import Medication
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.belongings import undone
 from medtrack.tests.support.builders import dose_due, medication_of, schedule_at
 from medtrack.tests.support.database_role import server_url
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.owned_objects import undone
+from medtrack.tests.support.running_product import eventually
 from users.actions import Credentials
 from users.models import IdempotencyKey, User
 

@@ -12,7 +12,7 @@ from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from medtrack.tests.support.builders import device_of, dose_due
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import PushResult, Turn

@@ -11,7 +11,7 @@ from django.utils import timezone
 from dosing.actions.doses import take_dose
 from medtrack.development.fcm.process import FcmStandin
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import dispatcher, queue
 from notifications.judgement import MISMATCH, Judge
 from notifications.models import NotificationLog

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from medtrack.tests.support.builders import device_of, dose_due, person, push_a_test
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.judgement import MISMATCH, UNREGISTERED, USERS, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery

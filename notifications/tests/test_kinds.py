@@ -9,7 +9,7 @@ from django.utils import timezone
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, session_of
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import Claim, Push, PushResult

@@ -21,7 +21,7 @@ from medtrack.tests.support.builders import (
     push_a_test,
     session_of,
 )
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
 from notifications.judgement import Judge

@@ -15,7 +15,7 @@ from dosing.settling import settle
 from medications.models import Medication
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import device_of, dose_due, medication_of, revoked, session_of
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.explanations import TraceCode
 from notifications.models import DeviceToken, NotificationLog, PushDelivery

@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from dosing.models import DoseLog
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import device_of, dose_due
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.explanations import REASONS, Reason, TraceCode, VerdictCode, explain
 from notifications.models import NotificationLog

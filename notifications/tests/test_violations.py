@@ -32,7 +32,7 @@ from medtrack.tests.support.builders import (
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.passing import pass_by
+from medtrack.tests.support.elapsed_time import pass_by
 from notifications import queue
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery

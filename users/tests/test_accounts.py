@@ -6,7 +6,7 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from medtrack.tests.support.builders import PASSWORD, person, session_of
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 from users.actions import Credentials, log_in
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.passwords import change_password, reset_password

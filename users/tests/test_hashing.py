@@ -14,7 +14,7 @@ from pytest_django import Settings
 from medtrack.http.limits import Limit
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, person, session_of
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 from users import hashing
 from users.actions import Credentials, log_in
 from users.actions.accounts import InvalidCredentials

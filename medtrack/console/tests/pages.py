@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from medtrack.tests.support.belongings import Belongings, belongings_of
 from medtrack.tests.support.builders import session_of
+from medtrack.tests.support.owned_objects import Belongings, belongings_of
 from notifications.models import EngineCheck, PushDelivery
 from users.actions import Credentials
 from users.models import AccessLog, Identity, User

@@ -21,7 +21,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from medtrack.tests.support.house import ROOT
+from medtrack.tests.support.running_product import ROOT
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 PATIENCE_MS = 30_000

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from celery import Celery
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House, eventually
+from medtrack.tests.support.running_product import House, eventually
 
 # Without summer time, and some city is never far from noon: nothing of a person's day depends on when tests run.
 CITIES = (

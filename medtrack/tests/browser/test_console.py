@@ -13,7 +13,7 @@ from medtrack.development.demo.people import ADMIN_EMAIL, CAREGIVER, MAYA, SEOYE
 from medtrack.development.demo.people import PASSWORD as DEMO_PASSWORD
 from medtrack.tests.browser.browsing import Watch
 from medtrack.tests.browser.demo_house import DemoHouse
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 
 STEP_SECONDS = 30
 

@@ -10,7 +10,7 @@ from medtrack.development.demo.people import AIKO
 from medtrack.tests.browser.browsing import Watch
 from medtrack.tests.browser.demo_house import DemoHouse, Resident
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 
 # A phone may be faster than our record of FCM's answer; it says it again.
 TOO_FAST = r"409 \(Conflict\) \S+/ack$"

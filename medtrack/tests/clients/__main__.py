@@ -1,11 +1,11 @@
-"""Lets the generated clients live through a day: `python -m medtrack.tests.clients FOLDER`, see script/clients."""
+"""Runs the generated clients against a real server: `python -m medtrack.tests.clients FOLDER`, see script/clients."""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 
 def main(folder: str) -> None:

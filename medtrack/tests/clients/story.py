@@ -1,4 +1,4 @@
-"""A day with MedTrack through the generated client, type-checked like an app's."""
+"""Requests of a patient's day through the generated client, type-checked like an app's."""
 
 import sys
 from typing import TypeVar
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from medtrack_client import AuthenticatedClient, Client
 from medtrack_client.api.adherence import get_current_adherence
-from medtrack_client.api.auth import log_out, sign_up
+from medtrack_client.api.auth import list_sessions, log_in, log_out, sign_up
 from medtrack_client.api.devices import list_devices, register_device
 from medtrack_client.api.doses import list_doses, snooze_dose, take_dose
 from medtrack_client.api.me import get_me
@@ -15,6 +15,7 @@ from medtrack_client.api.schedules import create_schedule
 from medtrack_client.models import (
     DeviceInputRequest,
     DoseStatus,
+    LogInInputRequest,
     NewMedicationInputRequest,
     NewScheduleInputRequest,
     PlatformEnum,
@@ -64,6 +65,18 @@ assert [known.id for known in had(list_devices.sync(client=client)).results] == 
 
 conflict = snooze_dose.sync(dose.id, client=client, body=SnoozeInputRequest(minutes=5))
 assert problem(conflict) == ProblemType.INVALIDTRANSITION
+
+(first,) = had(list_sessions.sync(client=client)).results
+again = LogInInputRequest(
+    email=person.email,
+    password=person.password,
+    device_secret=credentials.device_secret,
+    end_session=first.id,
+)
+second = had(log_in.sync(client=Client(base_url=url), body=again))
+assert problem(get_me.sync(client=client)) == ProblemType.SESSIONENDED
+client = AuthenticatedClient(base_url=url, token=second.access)
+assert had(get_me.sync(client=client)).email == person.email
 log_out.sync_detailed(client=client)
 assert problem(get_me.sync(client=client)) == ProblemType.SESSIONENDED
-print("Python: a day went by")
+print("Python: all requests were answered as expected")

@@ -1,4 +1,4 @@
-// A day with MedTrack through the generated types: what does not compile here does not compile in an app.
+// Requests of a patient's day with the generated types: what does not compile here does not compile in an app.
 import createClient from "openapi-fetch";
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -12,13 +12,14 @@ function had<T>(answer: { data?: T; error?: Problem }): T {
   return answer.data;
 }
 
+const email = `${randomUUID()}@example.com`;
+const password = "seven quiet rivers";
 const credentials = had(
-  await api.POST("/api/v1/auth/signup", {
-    body: { email: `${randomUUID()}@example.com`, password: "seven quiet rivers", timezone: "Asia/Seoul", language: "en" },
-  }),
+  await api.POST("/api/v1/auth/signup", { body: { email, password, timezone: "Asia/Seoul", language: "en" } }),
 );
+let access = credentials.access;
 api.use({
-  onRequest: ({ request }) => request.headers.set("Authorization", `Bearer ${credentials.access}`),
+  onRequest: ({ request }) => request.headers.set("Authorization", `Bearer ${access}`),
 });
 
 const medication = had(await api.POST("/api/v1/medications", { body: { id: randomUUID(), name: "Metformin" } }));
@@ -56,6 +57,17 @@ const conflict = await api.POST("/api/v1/doses/{dose_id}/snooze", {
 });
 assert.equal(conflict.error?.type, "InvalidTransition" satisfies components["schemas"]["ProblemType"]);
 
+const first = had(await api.GET("/api/v1/auth/sessions", {})).results[0];
+assert.ok(first, "one session is open");
+const second = had(
+  await api.POST("/api/v1/auth/login", {
+    body: { email, password, device_secret: credentials.device_secret, end_session: first.id },
+  }),
+);
+assert.equal((await api.GET("/api/v1/me", {})).error?.type, "SessionEnded");
+access = second.access;
+assert.equal(had(await api.GET("/api/v1/me", {})).email, email);
+
 assert.equal((await api.POST("/api/v1/auth/logout", {})).response.status, 204);
 assert.equal((await api.GET("/api/v1/me", {})).error?.type, "SessionEnded");
-console.log("TypeScript: a day went by");
+console.log("TypeScript: all requests were answered as expected");

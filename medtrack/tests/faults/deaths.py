@@ -5,7 +5,7 @@ import time
 
 from medtrack.tests.faults.registry import fault
 from medtrack.tests.faults.stage import Stage, resume
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 
 BEFORE_FCM = ("before_claim", "after_claim", "before_send")
 AFTER_FCM = ("after_send", "before_mark")

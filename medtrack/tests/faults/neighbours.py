@@ -2,7 +2,7 @@
 
 from medtrack.tests.faults.registry import fault
 from medtrack.tests.faults.stage import Stage
-from medtrack.tests.support.house import eventually
+from medtrack.tests.support.running_product import eventually
 
 # The devices of one account, all on its one session.
 DEVICES = """

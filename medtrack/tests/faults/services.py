@@ -5,8 +5,8 @@ import time
 
 from medtrack.tests.faults.registry import fault
 from medtrack.tests.faults.stage import Stage
-from medtrack.tests.support.house import eventually
 from medtrack.tests.support.own_services import OwnServices
+from medtrack.tests.support.running_product import eventually
 
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -17,8 +17,8 @@ from typing import Any, Self
 import redis
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.own_services import OwnServices
+from medtrack.tests.support.running_product import House, eventually
 
 # Which process has a lease, known by the name of its database session.
 LEASES = """

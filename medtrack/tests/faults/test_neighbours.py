@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from medtrack.tests.support.house import ROOT
+from medtrack.tests.support.running_product import ROOT
 
 
 def test_the_bench_measures_a_neighbour_in_quiet_and_under_attack() -> None:

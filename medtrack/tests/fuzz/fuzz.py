@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from medtrack.api.documentation import SCHEMA_FILE
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medtrack.tests.fuzz.fuzz import fuzz
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 
 def test_made_up_requests_find_no_defect(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from uuid import uuid4
 from django.utils import timezone
 
 from medtrack.tests.support.api import SCHEMA, Client, resolved
-from medtrack.tests.support.belongings import Belongings
 from medtrack.tests.support.builders import PASSWORD, session_of
+from medtrack.tests.support.owned_objects import Belongings
 from users.links import EmailLink, PasswordLink
 from users.tests.issuer import LocalIssuer
 

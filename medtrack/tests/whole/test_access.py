@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.belongings import CANARY, Belongings, Rows, all_rows, belongings_of, undone
 from medtrack.tests.support.builders import PASSWORD, person, session_of
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, call, path_of, send
+from medtrack.tests.support.owned_objects import CANARY, Belongings, Rows, all_rows, belongings_of, undone
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 from users.tokens import access_token

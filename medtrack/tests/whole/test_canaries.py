@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from medtrack.tests.support.house import House, eventually
+from medtrack.tests.support.running_product import House, eventually
 from medtrack.tests.support.sentry import SentrySink
 
 CANARIES = {

@@ -14,8 +14,8 @@ from medtrack.celery import app
 from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 from medtrack.database.roles import SETTINGS, make_roles
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.belongings import Belongings, belongings_of
 from medtrack.tests.support.database_role import OWNER, acting_as, server_url
+from medtrack.tests.support.owned_objects import Belongings, belongings_of
 from users.actions import Credentials
 
 # A claim must be committed, which a test does not do: dispatch runs as the engine in test_path and the fault suite.

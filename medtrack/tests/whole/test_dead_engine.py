@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House, eventually
+from medtrack.tests.support.running_product import House, eventually
 
 TOKEN = "0123456789abcdef"
 ALARMS = """

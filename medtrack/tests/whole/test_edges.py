@@ -6,8 +6,8 @@ import pytest
 from jsonschema import Draft4Validator, FormatChecker
 
 from medtrack.tests.support.api import SCHEMA, Client
-from medtrack.tests.support.belongings import Belongings, all_rows, belongings_of, undone
 from medtrack.tests.support.calls import OPERATIONS, body_of, path_of, send
+from medtrack.tests.support.owned_objects import Belongings, all_rows, belongings_of, undone
 from users.actions import Credentials
 
 JSON = "application/json"

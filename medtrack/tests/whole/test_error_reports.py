@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from medtrack.tests.support.house import ROOT
+from medtrack.tests.support.running_product import ROOT
 from medtrack.tests.support.sentry import SentrySink
 
 # A view and a task that fail with their arguments and local variables in the exception.

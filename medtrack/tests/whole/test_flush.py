@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 FLUSHES = 4
 

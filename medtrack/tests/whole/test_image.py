@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from medtrack.tests.support.house import ROOT, House
+from medtrack.tests.support.running_product import ROOT, House
 
 
 def image_of(project: Path, target: Path) -> Path:

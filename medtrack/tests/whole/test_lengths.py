@@ -13,8 +13,8 @@ from rest_framework import serializers
 
 from medtrack.http.requests import validated_data
 from medtrack.tests.support.api import Client, resolved
-from medtrack.tests.support.belongings import Belongings, all_rows, belongings_of, undone
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, path_of, send
+from medtrack.tests.support.owned_objects import Belongings, all_rows, belongings_of, undone
 from users.actions import Credentials
 
 MANY = 300_000

@@ -11,9 +11,9 @@ import pytest
 from django.apps import apps
 
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.belongings import Belongings, Rows, all_rows, belongings_of, undone, written
 from medtrack.tests.support.builders import person
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, path_of, send
+from medtrack.tests.support.owned_objects import Belongings, Rows, all_rows, belongings_of, undone, written
 from users.actions import Credentials
 
 # The columns that each operation changes, `+` for new rows.

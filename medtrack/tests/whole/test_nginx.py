@@ -12,8 +12,8 @@ from h2.connection import H2Connection
 from h2.events import ResponseReceived
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.nginx import Nginx
+from medtrack.tests.support.running_product import House, eventually
 
 METRICS = {"Authorization": "Bearer the-metrics-token"}
 GUESS = {"email": "cleo@example.com", "password": "a wrong password"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.ledger import Comparison, compare
+from medtrack.tests.support.running_product import House, eventually
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from medtrack.development.services.ports import free_port
 from medtrack.http.limits import Limit
 from medtrack.http.problems import problem_types
 from medtrack.tests.support.api import PROBLEM_TYPES, SCHEMA, Client
-from medtrack.tests.support.belongings import Belongings, belongings_of, undone
 from medtrack.tests.support.builders import claim_all, device_of, dose_due, medication_of, schedule_at
 from medtrack.tests.support.calls import OPERATIONS, call
 from medtrack.tests.support.locks import table_locked
+from medtrack.tests.support.owned_objects import Belongings, belongings_of, undone
 from notifications import queue
 from users.actions import Credentials
 from users.hashing import SLOT

@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.belongings import belongings_of
 from medtrack.tests.support.builders import PASSWORD, person
 from medtrack.tests.support.calls import OPERATIONS, call
 from medtrack.tests.support.locks import table_locked
+from medtrack.tests.support.owned_objects import belongings_of
 from users.actions import Credentials
 from users.models import User
 

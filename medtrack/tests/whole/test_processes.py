@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medtrack.tests.support.house import ROOT, eventually
+from medtrack.tests.support.running_product import ROOT, eventually
 
 SHELL = """
 import sys

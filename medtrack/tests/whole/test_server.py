@@ -12,7 +12,7 @@ import pytest
 
 from medtrack.tests.support.api import assert_in_schema
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.house import House
+from medtrack.tests.support.running_product import House
 
 PERSON = {"email": "ana@example.com", "password": PASSWORD}
 SMALL, LARGE = b'{"name": "Metformin"}', b'{"name": "' + b"x" * 10_000_000 + b'"}'

@@ -13,8 +13,8 @@ import pytest
 from h2.connection import H2Connection
 from h2.exceptions import ProtocolError
 
-from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.nginx import Nginx
+from medtrack.tests.support.running_product import House, eventually
 from medtrack.web.client import get_json
 
 # The kernel chooses which of several processes a connection reaches.

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from medtrack.tests.support.house import ROOT, House, eventually
 from medtrack.tests.support.own_services import OwnServices
+from medtrack.tests.support.running_product import ROOT, House, eventually
 from medtrack.web.client import get, get_json
 from medtrack.web.configuration import Configuration, ConfigurationError
 
