@@ -246,14 +246,14 @@ def test_a_phone_that_signed_out_gets_nothing_and_the_other_one_does(ana: Creden
     log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
     other = device_of(ana.user, "second-phone")
     queue.enqueue()
-    log_out(session=signed_out, now=timezone.now())
+    log_out(session_id=signed_out.id, now=timezone.now())
     (push,) = claim().pushes
     assert list(push.devices) == [str(other.id)]
 
 
 def test_nothing_is_sent_when_every_phone_has_signed_out(ana: Credentials, dose: DoseLog) -> None:
     queue.enqueue()
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     assert claim().pushes == []
     assert reminder().reason == "no_device"
 

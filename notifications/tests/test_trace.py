@@ -46,7 +46,7 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "user_inactive": lambda dose: User.objects.update(is_active=False),
     "snoozed": snooze,
     "expired": lambda dose: pass_by(31),
-    "no_device": lambda dose: log_out(session=session_of(dose.user), now=timezone.now()),
+    "no_device": lambda dose: log_out(session_id=session_of(dose.user).id, now=timezone.now()),
 }
 
 

@@ -96,7 +96,7 @@ def _revoke_device(patient: User, device: DeviceToken, now: datetime) -> Outcome
 
 
 def _end_session(patient: User, session: Session, now: datetime) -> Outcome:
-    if log_out(session=session, now=now):
+    if log_out(session_id=session.id, now=now):
         return _done(_("The session on %(device)s has ended.") % {"device": session})
     return _nothing(_("This session had ended before."))
 

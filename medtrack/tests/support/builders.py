@@ -41,7 +41,7 @@ def session_of(user: User) -> Session:
 
 
 def medication_of(user: User, name: str = "Metformin", **fields: Any) -> Medication:
-    return create_medication(by=user, name=name, **fields)[0]
+    return create_medication(by=user, name=name, **fields).object
 
 
 def schedule_at(medication: Medication, at: time, *, now: datetime, **fields: Any) -> Schedule:
