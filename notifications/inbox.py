@@ -30,16 +30,11 @@ class InboxEntry:
 
 def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> list[InboxEntry]:
     """The entries of these pushes of the user, each given by one of its rows."""
-    rows = _rows(pushes, user)
-    return [_entry(push, rows[_push(push)], user, language) for push in pushes]
-
-
-def _rows(pushes: Sequence[NotificationLog], user: User) -> dict[_Push, list[NotificationLog]]:
     of_tags = NotificationLog.objects.shown_to(user).filter(tag__in={push.tag for push in pushes})
-    rows = defaultdict(list)
+    rows: dict[_Push, list[NotificationLog]] = defaultdict(list)
     for row in of_tags.select_related("dose__medication").order_by("expires_at", "id"):
         rows[_push(row)].append(row)
-    return rows
+    return [_entry(push, rows[_push(push)], user, language) for push in pushes]
 
 
 def _push(row: NotificationLog) -> _Push:

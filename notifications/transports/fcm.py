@@ -94,7 +94,9 @@ class FcmTransport:
             answers += self._finish(self._network.receive(left))
             answers += self._start_waiting()
             self._network.send()
-            left = min(deadline - time.monotonic(), self._patience())
+            # The network does not wake up when the access token is there, so that wait is short.
+            is_token_missing = self._waiting and self._token.is_being_fetched
+            left = min(deadline - time.monotonic(), WAIT_FOR_TOKEN if is_token_missing else 1.0)
             if answers or left <= 0 or not self.pending:
                 return answers
 
@@ -107,20 +109,21 @@ class FcmTransport:
         self._waiting.clear()
         self._in_flight = 0
 
-    def _patience(self) -> float:
-        # Seconds. The network does not wake up when the access token is there, so that wait is short.
-        return WAIT_FOR_TOKEN if self._waiting and self._token.is_being_fetched else 1.0
-
     def _start_waiting(self) -> Answers:
         """Starts as many requests as there are free streams; returns the results of those that cannot start."""
         if not self._waiting:
             return []
         if error := self._network.why_unreachable():
-            return self._give_up_all(error)
+            log.warning("no connection to FCM", requests=len(self._waiting), error=error)
+            waiting, self._waiting = self._waiting, deque()
+            return [(request.key, NO_CONNECTION) for request in waiting]
         now = time.monotonic()
         token = self._token.get()
+        if not token and self._token.is_being_fetched:
+            return self._too_late(now)
         if not token:
-            return self._wait_for_token(now)
+            waiting, self._waiting = self._waiting, deque()
+            return [(request.key, NO_ACCESS_TOKEN) for request in waiting]
         answers = self._start(token, now)
         if self._waiting and self._in_flight < STREAMS:
             self._network.connect(min(len(self._waiting), STREAMS - self._in_flight))
@@ -156,18 +159,6 @@ class FcmTransport:
                 (b"authorization", b"Bearer " + token.encode()),
             )
         return self._headers
-
-    def _give_up_all(self, error: str) -> Answers:
-        log.warning("no connection to FCM", requests=len(self._waiting), error=error)
-        waiting, self._waiting = self._waiting, deque()
-        return [(request.key, NO_CONNECTION) for request in waiting]
-
-    def _wait_for_token(self, now: float) -> Answers:
-        """While a token is being fetched only requests whose time is over fail, otherwise all."""
-        if self._token.is_being_fetched:
-            return self._too_late(now)
-        waiting, self._waiting = self._waiting, deque()
-        return [(request.key, NO_ACCESS_TOKEN) for request in waiting]
 
     def _too_late(self, now: float) -> Answers:
         waiting = self._waiting
