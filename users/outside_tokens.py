@@ -65,7 +65,8 @@ class KeyRing:
         key = self._keys.get(kid)
         if key and monotonic() < self._fetch_at:
             return key
-        # One thread fetches. The others wait only if they have no key: one that is due to be fetched is still valid.
+        # One thread fetches. The others wait only if they have no key: one that is due to be fetched is still
+        # valid.
         if self._lock.acquire(blocking=key is None):
             try:
                 self._fetch(kid)

@@ -12,7 +12,7 @@ from psycopg.errors import DuplicateObject, UniqueViolation
 
 from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 
-# Settings of each role's connections. The statements are short: JIT compilation would take longer than it saves.
+# Settings of each role's connections. Statements are short: JIT compilation would cost more than it saves.
 SETTINGS = {
     # Proxies and phones give up after half a minute, so a request must fail before that.
     WEB: {
@@ -126,9 +126,12 @@ _PASSWORD_BYTES = 24
 
 
 def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:
-    """Creates missing roles and sets all privileges, as the owner of the tables. Running it again changes nothing.
+    """Creates missing roles and sets all privileges, as the owner of the tables.
 
-    `passwords` are by role. Returns the passwords that were generated for roles that were created without one.
+    Running it again changes nothing.
+
+    `passwords` are by role. Returns the passwords that were generated for roles that were created without
+    one.
     """
     generated = {}
     with transaction.atomic():
@@ -194,7 +197,10 @@ def _set_settings(role: str) -> None:
 
 
 def _grant() -> None:
-    """Revokes and grants all privileges. Running processes see only the result, because it is one transaction."""
+    """Revokes and grants all privileges.
+
+    Running processes see only the result, because it is one transaction.
+    """
     roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
     both = sql.SQL(", ").join(map(sql.Identifier, (WEB, ENGINE)))
     _run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
