@@ -17,12 +17,10 @@ class LoginUnavailable(Unavailable):
 
 
 def count_guess(request: Request, account: str, *, device: str = "") -> None:
-    """Counts an attempt to log in with a password; `device` is the id of a device that is known to the
-    account.
+    """Counts an attempt to log in with a password; `device` is the id of a device known to the account.
 
     Attempts by unknown devices are counted by address and account, so that one address cannot use up the
-    attempts of all others. They do not count for known devices, which can log in also while the account is
-    attacked.
+    attempts of all others. They do not count for known devices, which can log in during an attack.
 
     Raises Throttled and PasswordsBusy. Raises LoginUnavailable if attempts cannot be counted.
     """

@@ -60,9 +60,7 @@ SLOT = Slot()
 
 
 class SlottedArgon2Hasher(Argon2PasswordHasher):
-    """With fewer resources than Django's default: at 100 MiB and eight threads a few sign-ins occupy a
-    machine.
-    """
+    """Uses less than Django's default of 100 MiB and eight threads, with which few sign-ins fill a machine."""
 
     time_cost = 2
     memory_cost = 19 * 1024

@@ -116,18 +116,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return not self.is_staff and not self.is_superuser and self.deleted_at is None
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Returns whether this is the password, and replaces a hash with old parameters.
+        """Returns whether this is the password, and replaces a hash with old parameters. Raises PasswordsBusy.
 
-        Raises PasswordsBusy.
-
-        Afterwards `password` is the stored hash that was checked, so that a conditional UPDATE can depend on
-        it.
+        Afterwards `password` is the stored hash that was checked: a conditional UPDATE can depend on it.
         """
         is_correct, must_update = verify_password(raw_password, self.password)
-        return is_correct and (not must_update or self._rehash(raw_password))
-
-    def _rehash(self, raw_password: str | None) -> bool:
-        """Returns False if the password was changed since this object was read."""
+        if not is_correct or not must_update:
+            return is_correct
         hashed = make_password(raw_password)
         if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):
             self.password = hashed

@@ -62,9 +62,8 @@ def queue_email_link(*, user_id: UUID, wait: float = 0) -> None:
 
 
 def queue_first_email_link(*, user_id: UUID, wait: float = 0) -> None:
-    """As `queue_email_link`, but signing up succeeds also when no mail can be queued: it can be requested
-    later.
-    """
+    """As `queue_email_link`, but without an error."""
+    # Signing up succeeds also when no mail can be queued: the user can request it later.
     try:
         queue_email_link(user_id=user_id, wait=wait)
     except MailUnavailable:

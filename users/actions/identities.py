@@ -153,8 +153,7 @@ def _get_or_create_identity(claims: Claims, now: datetime) -> Identity:
     if identity := matching.first():
         return identity
     try:
-        # Of two first uses at the same time the unique index refuses one, and its savepoint leaves no user
-        # behind.
+        # Of two first uses at the same time the unique index refuses one; its savepoint leaves no user behind.
         with transaction.atomic():
             user = _create_user(claims, now)
             return Identity.objects.create(user=user, issuer=claims.issuer, subject=claims.subject)
@@ -185,8 +184,7 @@ def forget_identities(*, user: User, now: datetime) -> None:
     """Replaces each subject by a keyed hash, so that an old token cannot create the erased user again."""
     for identity in user.identities.select_for_update(nowait=True):
         erased = _erased_subjects(identity.issuer, identity.subject)
-        # A user with this subject may have been erased before: one row is enough, and the unique index allows
-        # one.
+        # A user with this subject may have been erased before. The unique index allows one such row.
         Identity.objects.filter(issuer=identity.issuer, subject__in=erased).delete()
         Identity.objects.filter(id=identity.id).update(subject=erased[0], created_at=now)
 
