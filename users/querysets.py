@@ -14,12 +14,12 @@ CONFIRM_EMAIL_WITHIN = timedelta(days=7)
 
 
 def folded(email: str) -> str:
-    """Returns the address as accounts are looked up by it: in the stored form, lower case as in PostgreSQL."""
+    """Returns the address as accounts are looked up by: in the stored form, lower case as in PostgreSQL."""
     return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
 def is_patient(user: str = "") -> models.Q:
-    """The condition of the view `patients`;
+    """The condition of the view `patients`.
 
     `user` is the prefix of lookups through a relation, such as `user__`.
     """
