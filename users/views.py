@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Pagination
@@ -47,13 +47,13 @@ from users.tokens import InvalidToken, RefreshToken, bearer_token
 
 
 class PublicView(APIView):
-    """Open to everyone: a stale token in the header is no reason to refuse signing in again."""
+    """Needs no access token, and ignores one that is sent: an expired one must not prevent signing in again."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get_authenticate_header(self, request: Request) -> str:
-        """A wrong password is a 401; without this DRF would make it a 403."""
+        """Makes a wrong password a 401. Without authentication classes DRF would make it a 403."""
         return AUTHENTICATE_HEADER
 
 
@@ -105,7 +105,7 @@ class LogIn(PublicView):
 
 
 class LogInSocially(PublicView):
-    """Counts by address what fails, and by person what succeeds: nobody's failures keep others out."""
+    """Counts failures by address and successes by user: failures of others at one address do not lock a user out."""
 
     @documented(
         "logInSocially",
@@ -118,7 +118,7 @@ class LogInSocially(PublicView):
         tags=["auth"],
         request=SocialInput,
         responses=CredentialsOutput,
-        description="With the id token of Google, Apple or Kakao. An account is never found by its e-mail.",
+        description="With the ID token of Google, Apple or Kakao. An account is never found by its e-mail.",
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
@@ -135,7 +135,7 @@ class LogInSocially(PublicView):
 
 
 class Refresh(PublicView):
-    """Counts by session, and by address what fails: thousands of people may share an address with one who fails."""
+    """Counts by session, and only failures by address: thousands of users may share one address."""
 
     @documented(
         "refreshSession",
@@ -145,8 +145,10 @@ class Refresh(PublicView):
         tags=["auth"],
         request=RefreshInput,
         responses=CredentialsOutput,
-        description="A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, as "
-        "Bearer: then an answer that was lost is given again for 30 seconds.",
+        description=(
+            "A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, "
+            "as Bearer: then a repeat within 30 seconds returns the same response, in case the first one was lost."
+        ),
         request_example=examples.REFRESH,
         response_example=examples.CREDENTIALS,
     )
@@ -181,9 +183,11 @@ class ForgotPassword(PublicView):
         tags=["auth"],
         request=ForgotPasswordInput,
         responses={202: None},
-        description="Mails a link with which to choose a new password. The answer is the same for everybody. After three mails "
-        "within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; what is asked for during a "
-        "pause is answered by the one mail at its end.",
+        description=(
+            "Mails a link with which to choose a new password. The response is the same if no account has the "
+            "address. After three mails within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; "
+            "requests during a pause are answered by the one mail at its end."
+        ),
         request_example=examples.FORGOT,
     )
     def post(self, request: Request) -> Response:
@@ -203,7 +207,7 @@ class ResetPassword(PublicView):
         tags=["auth"],
         request=ResetPasswordInput,
         responses={204: None},
-        description="By the link of a mail. Ends all sessions.",
+        description="By the token of a mail's link. Ends all sessions.",
     )
     def post(self, request: Request) -> Response:
         passwords.reset_password(now=database_now(), **validated_body(ResetPasswordInput, request))
@@ -254,8 +258,10 @@ class SendVerification(APIView):
         tags=["auth"],
         request=None,
         responses={202: None},
-        description="Mails the link that confirms the caller's e-mail once more; after three mails within an hour with the "
-        "pauses of `forgotPassword`.",
+        description=(
+            "Mails the link that confirms the caller's e-mail again; after three mails within an hour with the pauses "
+            "of `forgotPassword`."
+        ),
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
@@ -288,7 +294,7 @@ class SessionDetail(APIView):
 
 
 def _my_sessions(request: Request) -> SessionQuerySet:
-    return Session.objects.visible_to(caller(request), now=database_now())
+    return Session.objects.visible_to(caller(request), now=process_now())
 
 
 def _book_mail(kind: str, user: User) -> float | None:

@@ -56,7 +56,7 @@ def log_intake(
     event.payload = {name: str(value) for name, value in details.items()}
     sent = _without_empty(medication_id=medication_id, taken_at=taken_at, override=override, **details)
     visible = DoseLog.objects.visible_to(by)
-    if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=sent):
+    if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, body=sent):
         event.dose = known
         if not is_recorded(event):
             with id_conflicts():

@@ -25,7 +25,7 @@ def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> Act
     """
     user = lock_user(by.id)
     mine = Medication.objects.visible_to(user)
-    if existing := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, said=fields):
+    if existing := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, body=fields):
         return ActionResult(existing, changed=False)
     refuse_more("medications", mine)
     count_edits(user)

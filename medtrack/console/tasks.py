@@ -7,7 +7,7 @@ from medtrack.console.models import Invitation
 from medtrack.console.patients import summaries
 from medtrack.console.staff import mails
 from medtrack.database.clock import database_now
-from users.tasks import PATIENCE
+from users.tasks import RETRIES
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ def refresh_summaries() -> None:
         )
 
 
-@shared_task(**PATIENCE)
+@shared_task(**RETRIES)
 def send_invitation(invitation_id: str) -> None:
     """Nothing once the invitation is over: a newer one has a mail of its own."""
     invitation = Invitation.objects.acceptable(now=database_now()).filter(id=UUID(invitation_id)).first()

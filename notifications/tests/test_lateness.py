@@ -13,6 +13,7 @@ from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import device_of, dose_due
+from medtrack.tests.support.planner import forget_statistics
 from notifications import queue
 from notifications.actions import send_test_push
 from notifications.lateness import LateDoses, late_doses
@@ -166,6 +167,7 @@ def test_a_dose_due_after_the_last_complete_run_is_counted_whenever_it_was_made(
 
 
 def test_late_doses_are_found_by_index(ana: Credentials) -> None:
+    forget_statistics()
     record_success(ENQUEUE, seconds=0.1)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")

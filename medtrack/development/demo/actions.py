@@ -108,6 +108,7 @@ def create_patient(patient: Patient, *, now: datetime) -> int:
     """Returns the number of doses in the history."""
     first, *others = patient.devices
     user = _sign_up(patient.login, first.name, now)
+    # Each device signs in, because a session has one device.
     for device in others:
         log_in(email=patient.login.email, password=PASSWORD, now=now, device_name=device.name)
     for device in patient.devices:
@@ -160,6 +161,7 @@ def answer_doses(user: User, habits: Habits, *, now: datetime) -> int:
     # Seeded by the e-mail, so that the history is the same every time.
     random = Random(user.email)  # noqa: S311
     start = now - timedelta(days=DAYS)
+    # Sorted by id, too, so that the answers are the same every time.
     doses = list(DoseLog.objects.filter(user=user, due_at__lte=now).order_by("due_at", "id"))
     for due_at, group in groupby(doses, key=attrgetter("due_at")):
         # A patient answers the doses of one instant together.
@@ -190,6 +192,7 @@ def _sign_up(login: Login, device_name: str, now: datetime) -> User:
         timezone=login.timezone,
         language=login.language,
     )
+    # As if the user had opened the link in the mail, which the demo does not send.
     User.objects.filter(id=credentials.user.id).update(email_verified_at=now)
     return credentials.user
 
