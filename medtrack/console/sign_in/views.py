@@ -34,7 +34,7 @@ from medtrack.console.sign_in.adapters import has_factor, used_factor
 from medtrack.console.sign_in.encryption import Undecryptable
 from medtrack.console.sign_in.forms import use_up
 from medtrack.console.sign_in.refusals import set_retry_after
-from medtrack.http.throttles import CountersAway, address, count
+from medtrack.http.throttles import CountersUnavailable, address, count
 from users.guesses import LoginUnavailable, count_guess
 from users.hashing import PasswordsBusy
 from users.known_devices import device_secret, known_device
@@ -70,7 +70,7 @@ def count_code(request: HttpRequest, user: User) -> None:
         if not browser_known_to(request, str(user.email)):
             count("login", address(request))
         count("code", str(user.pk))
-    except CountersAway as error:
+    except CountersUnavailable as error:
         raise LoginUnavailable from error
 
 
