@@ -256,7 +256,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "medtrack.http.openapi.add_revalidation",
+        "medtrack.http.openapi.add_etags",
         "medtrack.api.documentation.describe_operations",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -1,7 +1,7 @@
 """`POST /doses/events`: each event is validated, recorded and answered by itself."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -97,22 +97,23 @@ class DoseEvents(APIView):
     )
     def post(self, request: Request) -> Response:
         events = validated_body(EventsInput, request)["events"]
-        answers = _record_events(events, caller(request), caller_session(request))
+        by, session = caller(request), caller_session(request)
+        try:
+            # Closed at once also after an error, because an open generator keeps the user's lock.
+            with closing(in_slices(events, user_id=by.id)) as slices:
+                answers = [_answer(event, by, session) for event in slices]
+        except DATABASE_FAILED as error:
+            raise EventsUnavailable from error
         return Response(serialized(EventAnswersOutput, {"results": answers}))
-
-
-def _record_events(events: Sequence[Any], by: User, session: Session) -> list[Answer]:
-    try:
-        # Closed at once also after an error, because an open generator keeps the user's lock.
-        with closing(in_slices(events, user_id=by.id)) as slices:
-            return [_answer(event, by, session) for event in slices]
-    except DATABASE_FAILED as error:
-        raise EventsUnavailable from error
 
 
 def _answer(event: Any, by: User, session: Session) -> Answer:
     try:
-        _refuse_unreadable(event)
+        # A lone surrogate, which the response could not contain either, must not spoil the other events.
+        try:
+            json.dumps(event, ensure_ascii=False).encode()
+        except (UnicodeError, RecursionError) as error:
+            raise ParseError from error
         result = _record(event, by, session)
     except DATABASE_FAILED:  # no event is at fault, and the next one would fail too
         raise
@@ -124,14 +125,6 @@ def _answer(event: Any, by: User, session: Session) -> Answer:
         return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
     status = EventStatus.APPLIED if result.changed else EventStatus.REPEATED
     return Answer(_id_of(event), status, result.object, over_limit=result.over_limit)
-
-
-def _refuse_unreadable(event: Any) -> None:
-    """Raises ParseError for half a surrogate pair, which the response could not contain either."""
-    try:
-        json.dumps(event, ensure_ascii=False).encode()
-    except (UnicodeError, RecursionError) as error:
-        raise ParseError from error
 
 
 def _record(event: Any, by: User, session: Session) -> DoseResult:

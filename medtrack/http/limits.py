@@ -54,7 +54,12 @@ class PersonLimits:
         defaults = {field.name: field.default for field in fields(cls)}
         changed: dict[str, int | Limit] = {}
         for name, value in _pairs(text, defaults):
-            changed[name] = Limit.parse(value) if isinstance(defaults[name], Limit) else _number(value)
+            if isinstance(defaults[name], Limit):
+                changed[name] = Limit.parse(value)
+            elif _NUMBER.fullmatch(value):
+                changed[name] = int(value)
+            else:
+                raise ValueError(f"{value!r} is not a whole number of 1 or more")
         return replace(cls(), **changed)  # type: ignore[arg-type]
 
 
@@ -92,9 +97,3 @@ def _pairs(text: str, names: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         if name.strip() not in names:
             raise ValueError(f"{name.strip()!r} is none of {', '.join(names)}")
         yield name.strip(), value.strip()
-
-
-def _number(text: str) -> int:
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)

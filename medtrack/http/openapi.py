@@ -145,8 +145,11 @@ def describe(
     types = problem_types()
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components["schemas"]["ProblemType"] = _STRING | {"enum": [kind.name for kind in types]}
-    components["responses"] = {"Unexpected": _answer([BAD_REQUEST, *_anywhere(), INTERNAL_ERROR])}
-    result["info"]["description"] += "\n\n" + _table(types) + "\n\n" + limits_table()
+    # Every operation can fail in these ways.
+    raised = (exceptions.MethodNotAllowed, exceptions.NotAcceptable, Busy)
+    common = [BAD_REQUEST, *map(problem_type, raised), INTERNAL_ERROR]
+    components["responses"] = {"Unexpected": _problem_response(common)}
+    result["info"]["description"] += "\n\n" + _problems_table(types) + "\n\n" + limits_table()
     for path in result["paths"].values():
         for generated in path.values():
             operation: Operation = generated.pop(_OPERATION)
@@ -158,16 +161,17 @@ def describe(
                 dict.fromkeys([*problems, *(of_sessions if generated["security"] else ())]),
                 components["responses"],
             )
-            _add_examples(generated, operation)
+            if operation.request_example:
+                body = generated["requestBody"]["content"]["application/json"]
+                body["example"] = operation.request_example
+            if operation.response_example:
+                success = next(iter(generated["responses"].values()))
+                success["content"]["application/json"]["example"] = operation.response_example
     _add_links(result["paths"])
     return result
 
 
-def _anywhere() -> list[ProblemType]:
-    return [problem_type(kind) for kind in (exceptions.MethodNotAllowed, exceptions.NotAcceptable, Busy)]
-
-
-def _table(types: Iterable[ProblemType]) -> str:
+def _problems_table(types: Iterable[ProblemType]) -> str:
     with translation.override("en"):
         rows = [f"| `{kind.name}` | {kind.status} | {kind.sentence} | {kind.when} |" for kind in types]
     head = ["| type | status | detail | when |", "|---|---|---|---|"]
@@ -215,16 +219,16 @@ def _add_problems(
     for raised in problems:
         kind = problem_type(raised)
         by_status.setdefault(kind.status, []).append(kind)
-    answers = generated["responses"]
+    responses = generated["responses"]
     if BAD_REQUEST.status in by_status:
         by_status[BAD_REQUEST.status].append(BAD_REQUEST)
     if Busy.status_code in by_status:
         by_status[Busy.status_code].append(problem_type(Busy))
     for status, kinds in sorted(by_status.items()):
         name = "Or".join(kind.name for kind in kinds)
-        shared.setdefault(name, _answer(kinds))
-        answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
-    answers["default"] = {"$ref": "#/components/responses/Unexpected"}
+        shared.setdefault(name, _problem_response(kinds))
+        responses[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    responses["default"] = {"$ref": "#/components/responses/Unexpected"}
 
 
 def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.APIException]]:
@@ -238,21 +242,13 @@ def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.AP
         yield exceptions.NotFound
 
 
-def _answer(kinds: Iterable[ProblemType]) -> dict[str, Any]:
+def _problem_response(kinds: Iterable[ProblemType]) -> dict[str, Any]:
     names = [kind.name for kind in kinds]
     return {
         "description": " or ".join(f"`{name}`" for name in names),
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         "x-problem-types": names,
     }
-
-
-def _add_examples(generated: dict[str, Any], operation: Operation) -> None:
-    if operation.request_example:
-        generated["requestBody"]["content"]["application/json"]["example"] = operation.request_example
-    if operation.response_example:
-        success = next(iter(generated["responses"].values()))
-        success["content"]["application/json"]["example"] = operation.response_example
 
 
 def _add_links(paths: Mapping[str, Any]) -> None:
@@ -275,7 +271,7 @@ def _add_links(paths: Mapping[str, Any]) -> None:
                 methods[method]["responses"][status]["links"] = links
 
 
-def add_revalidation(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def add_etags(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Documents the ETag of every GET, and 304 for a matching If-None-Match."""
     for operations in result["paths"].values():
         if "get" in operations:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Model, Q
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.pagination import BasePagination
@@ -73,7 +73,10 @@ class Pagination(BasePagination):
 
     def page(self, results: Any) -> dict[str, Any]:
         """Returns the body of the response. `results` are the serialized rows of the page."""
-        cursor = self._cursor(self._page[-1]) if self._has_more else None
+        cursor = None
+        if self._has_more:
+            texts = [str(getattr(self._page[-1], key.name)) for key in self.keys]
+            cursor = urlsafe_b64encode(json.dumps(texts, separators=(",", ":")).encode()).decode()
         return {"results": results, "next_cursor": cursor, "has_more": self._has_more}
 
     @classmethod
@@ -132,10 +135,6 @@ class Pagination(BasePagination):
             later |= equal & Q(**{f"{key.name}__lt": value})
             equal &= Q(**{key.name: value})
         return bound & later
-
-    def _cursor(self, row: Model) -> str:
-        texts = [str(getattr(row, key.name)) for key in self.keys]
-        return urlsafe_b64encode(json.dumps(texts, separators=(",", ":")).encode()).decode()
 
 
 def _refuse_other_ages(at: date) -> None:

@@ -114,7 +114,10 @@ def _type_error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | N
     match field:
         case CharField() if not isinstance(value, str):
             return _detail(field, "invalid")
-        case CharField() if _is_too_long(field, value):
+        case CharField(max_length=int(most), trim_whitespace=trims) if len(value) > most:
+            # Surrounding white space does not count where it is stripped.
+            if len(value.strip() if trims else value) <= most:
+                return None
             return _detail(field, "max_length", max_length=field.max_length)
         # DRF would convert any value to a string, look it up and repeat all of it in the error.
         case ChoiceField() if not isinstance(value, str) or len(value) > max(
@@ -133,9 +136,3 @@ def _type_error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | N
 
 def _detail(field: Field[Any, Any, Any, Any], code: str, **params: Any) -> ErrorDetail:
     return ErrorDetail(str(field.error_messages[code]).format(**params), code=code)
-
-
-def _is_too_long(field: CharField, text: str) -> bool:
-    if field.max_length is None or len(text) <= field.max_length:
-        return False
-    return len(text.strip() if field.trim_whitespace else text) > field.max_length
