@@ -13,7 +13,7 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of, utc
-from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.tests.support.workers import closing, in_another_worker, wait_until_a_lock_is_waited_for
 from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -90,7 +90,7 @@ def test_whoever_registers_a_phone_that_is_just_changing_hands_sees_its_new_owne
         with transaction.atomic():
             device_of(cleo, "phone", now=hours[0])
             again = pool.submit(closing(lambda: device_of(cleo, "phone", now=hours[1])))
-            wait_until_somebody_waits_for_us()
+            wait_until_a_lock_is_waited_for()
         again.result()
     device = DeviceToken.objects.get()
     assert (device.owned_since, device.last_seen_at) == (hours[0], hours[1])
