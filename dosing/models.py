@@ -233,7 +233,7 @@ class DoseEvent(models.Model):
         related_name="+",
         verbose_name=_("session"),
     )
-    payload = models.JSONField(_("what was said"), default=dict)
+    payload = models.JSONField(_("recorded details"), default=dict)
 
     class Meta:
         db_table = "dose_events"

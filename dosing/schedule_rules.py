@@ -1,5 +1,7 @@
 """Checks that a schedule's fields fit each other, so that every schedule that is saved can be planned."""
 
+from datetime import date
+
 from django.utils.translation import gettext_lazy as _
 
 from dosing.cycle_values import InvalidCycle, parse_cycle
@@ -26,5 +28,11 @@ def check(schedule: Schedule) -> None:
         parse_cycle(schedule.cycle_type, schedule.cycle_value)
     except InvalidCycle as error:
         raise field_error(error.field, CYCLE_ERRORS[error.code], code=error.code) from error
-    if schedule.end_date is not None and schedule.end_date < schedule.start_date:
-        raise field_error("end_date", _("The end is before the start."), code="before_start")
+    if schedule.end_date is not None:
+        check_order(schedule.start_date, schedule.end_date, field="end_date")
+
+
+def check_order(first: date, last: date, *, field: str) -> None:
+    """Raises ValidationError naming the field if `last` is before `first`."""
+    if last < first:
+        raise field_error(field, _("The end is before the start."), code="before_start")

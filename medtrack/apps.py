@@ -11,8 +11,9 @@ class MedTrackConfig(AppConfig):
     verbose_name = "MedTrack"
 
     def ready(self) -> None:
-        # Loads the Celery application for shared tasks in every process that starts Django. Celery's guide does it in
-        # medtrack/__init__.py, but the web launcher, the embedded services and the FCM stand-in run without Django.
+        # Loads the Celery application for shared tasks in every process that starts Django. Celery's guide
+        # does it in medtrack/__init__.py, but the web launcher, the embedded services and the FCM stand-in
+        # run without Django.
         from medtrack import celery  # noqa: F401
 
         # Released migrations import `medtrack.common.ids`, where this module was first.

@@ -20,8 +20,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
-# A task that waited longer than its period is dropped, because the next one does the same work. `expires` compares
-# the clocks of two machines, so it is a minute at least: with a clock that is slow beat's tasks would all be dropped.
+# A task that waited longer than its period is dropped, because the next one does the same work. `expires`
+# compares the clocks of two machines, so it is a minute at least: with a clock that is slow beat's tasks
+# would all be dropped.
 app.conf.beat_schedule = {
     name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 60.0)}}
     for name, task, seconds in (

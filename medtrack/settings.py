@@ -151,8 +151,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",
 ]
 PASSWORD_HASHERS = ["users.hashing.SlottedArgon2Hasher"]
-# How many threads of a web process may wait while another one hashes. The Procfile starts one thread more, which
-# serves the other requests.
+# How many threads of a web process may wait while another one hashes. The Procfile starts one thread more,
+# which serves the other requests.
 PASSWORD_HASHES_WAITING = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -165,7 +165,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # Seconds. The upper bound for all links in mails; users.links has a shorter one for some.
 PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
-# Staff sign in to the admin by django-allauth, with a second factor. It creates no accounts and sends no mails.
+# Staff sign in to the admin by django-allauth, with a second factor. It creates no accounts, sends no mails.
 AUTHENTICATION_BACKENDS = ["medtrack.console.sign_in.backends.StaffBackend"]
 STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
 LOGIN_URL = "account_login"
@@ -265,15 +265,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayOperationId": True},
 }
 
-# Celery. Its messages only start work that the database describes: one lost or doubled costs seconds, not doses.
+# Celery. Its messages only start work that the database describes: one lost or doubled costs seconds.
 REDIS_URL = env.required(
     "REDIS_URL", "point it at Redis 6.2 or newer, or run script/server, which brings its own."
 )
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-# Tasks that may wait have workers of their own: a slow mail server or the summaries of all patients must not delay
-# reminders.
+# Tasks that may wait have workers of their own: a slow mail server or the summaries of all patients must not
+# delay reminders.
 CELERY_TASK_ROUTES = {
     "users.tasks.*": {"queue": "mail"},
     "medtrack.console.tasks.send_invitation": {"queue": "mail"},

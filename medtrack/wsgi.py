@@ -41,13 +41,13 @@ if "MEDTRACK_PROBES" in os.environ:  # set by medtrack.web, whose child this is
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
     """Calls Django with every request as UTF-8 and with a Content-Length."""
-    # Python has codecs that are no charsets, such as zlib; Django would fail on them before any middleware runs.
+    # Python has codecs that are no charsets, such as zlib; Django would fail on them before any middleware.
     environ["CONTENT_TYPE"] = _CHARSET.sub("", environ.get("CONTENT_TYPE", ""))
     activity.begin()
     try:
         has_body = environ["REQUEST_METHOD"] not in _BODILESS and environ["PATH_INFO"] not in PROBES
         if environ.get("HTTP_TRANSFER_ENCODING") and has_body:
-            # Django takes a chunked body for empty. One byte over the limit is enough for Django to refuse it.
+            # Django takes a chunked body for empty. One byte over the limit makes Django refuse it.
             body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         response = _django(environ, start_response)
@@ -55,8 +55,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
         activity.end()
         raise
     if isinstance(response, Response):
-        # View, request and renderer context of DRF refer to each other. Without this the cycle would keep every row of
-        # the response until the next garbage collection.
+        # View, request and renderer context of DRF refer to each other. Without this the cycle would keep
+        # every row of the response until the next garbage collection.
         context = response.renderer_context  # type: ignore[attr-defined]
         vars(context["view"]).clear()
         context["request"].parser_context.clear()

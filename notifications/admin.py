@@ -77,7 +77,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
         return self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")
 
     def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
-        """Why a reminder of this dose came or did not, also when the dose itself is gone."""
+        """Shows why a reminder of this dose was sent or not, also when the dose was deleted."""
         if not self.may_trace(request):
             raise PermissionDenied
         history = history_of(dose_id, now=database_now())
@@ -101,7 +101,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
 
 @admin.register(DeviceToken)
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
-    """The token itself is a secret of the phone and stays out of sight; whose phone it is, is not for everybody."""
+    """The token is a secret and never shown. The user and the session are shown only with permission."""
 
     guarded = {"user": "users.view_user", "session": "users.view_session"}
     list_display = (
@@ -128,7 +128,7 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 
 @admin.register(PushDelivery)
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
-    """Of the reminder itself only its id: who may see this need not be one who may see doses."""
+    """Shows only the id of the reminder: the permission does not include doses."""
 
     person = "device__user"
     guarded = {"notification": "notifications.view_notificationlog"}
@@ -171,7 +171,7 @@ class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
 
 @admin.register(EngineCheck)
 class EngineCheckAdmin(ReadOnlyAdmin[EngineCheck]):
-    """What each night's look at the engine's invariants found."""
+    """The results of the nightly checks."""
 
     shows_patients = False
     list_display = ("ran_at", "seconds", "violations")

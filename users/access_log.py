@@ -1,4 +1,4 @@
-"""Writes the access log: which member of staff looked at or changed whose data, on which page or by which command."""
+"""The access log: who of the staff looked at or changed whose data, on which page or by what command."""
 
 import getpass
 import os
@@ -25,8 +25,8 @@ def record_access(
 ) -> None:
     """Adds a row about this request.
 
-    `details` are JSON: the search and the filters, the number of rows, or the action and its result. `staff_id` is
-    the signed-in user unless it is given, as for someone who joins the staff by this request.
+    `details` are JSON: the search and the filters, the number of rows, or the action and its result.
+    `staff_id` is the signed-in user unless it is given, as for someone who joins the staff by this request.
     """
     match = request.resolver_match
     AccessLog.objects.create(

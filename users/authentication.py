@@ -44,7 +44,9 @@ def caller_claims(request: Request) -> AccessClaims:
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Checks the access token's signature and expiry and its session; not the session if `checks_session` is False."""
+    """Checks the access token's signature and expiry and its session; not the session if `checks_session` is
+    False.
+    """
 
     def __init__(self, *, checks_session: bool = True) -> None:
         self.checks_session = checks_session
@@ -86,7 +88,7 @@ def _living_session(request: Request, claims: AccessClaims) -> Session:
     session = living_session(claims)
     if session is None:
         raise SessionEnded
-    # The profile's language is used unless the client accepts one of ours by name.
+    # The profile's language is used unless the client names one of `LANGUAGES`.
     accepted = request.headers.get("Accept-Language", "").lower()
     if not any(code in accepted for code, _name in settings.LANGUAGES):
         translation.activate(session.user.language)

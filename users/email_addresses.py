@@ -1,4 +1,4 @@
-"""The one form in which e-mail addresses are stored, so that no two accounts have addresses that look alike."""
+"""The one form in which e-mail addresses are stored, so that no two accounts have similar addresses."""
 
 import unicodedata
 
@@ -15,8 +15,8 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 def canonical_email(address: str) -> str:
     """Returns the address as it is stored: the domain in lower case and IDNA 2008, the local part unchanged.
 
-    Raises ValidationError, also for invisible characters, and for a local part that is not ASCII: such letters can
-    look like others.
+    Raises ValidationError, also for invisible characters, and for a local part that is not ASCII: such
+    letters can look like others.
     """
     if any(unicodedata.category(letter) in _INVISIBLE for letter in address):
         raise ValidationError(
@@ -46,7 +46,9 @@ def canonical_email(address: str) -> str:
 
 
 def comparable_email(address: str) -> str:
-    """Returns the address as it is stored, or unchanged if it could not be stored now: older accounts may have it."""
+    """Returns the address as it is stored, or unchanged if it could not be stored now: older accounts may
+    have it.
+    """
     try:
         return canonical_email(address)
     except ValidationError:

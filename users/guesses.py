@@ -17,10 +17,10 @@ class LoginUnavailable(Unavailable):
 
 
 def count_guess(request: Request, account: str, *, device: str = "") -> None:
-    """Counts an attempt to log in with a password; `device` is the id of a device that is known to the account.
+    """Counts an attempt to log in with a password; `device` is the id of a device known to the account.
 
-    Attempts by unknown devices are counted by address and account, so that one address cannot use up the attempts of
-    all others. They do not count for known devices, which can log in also while the account is attacked.
+    Attempts by unknown devices are counted by address and account, so that one address cannot use up the
+    attempts of all others. They do not count for known devices, which can log in during an attack.
 
     Raises Throttled and PasswordsBusy. Raises LoginUnavailable if attempts cannot be counted.
     """
@@ -38,6 +38,9 @@ def count_guess(request: Request, account: str, *, device: str = "") -> None:
 
 
 def count_own_guess(request: Request) -> None:
-    """Counts an attempt to enter the caller's own password, by a known device: their session. Raises as `count_guess`."""
+    """Counts an attempt to enter the caller's own password, by a known device: their session.
+
+    Raises as `count_guess`.
+    """
     user = caller(request)
     count_guess(request, user.email or str(user.id), device=caller_session(request).id.hex)

@@ -25,8 +25,8 @@ class PasswordsBusy(Unavailable):
 class Slot(AbstractContextManager[None]):
     """A lock that is held while a password is hashed.
 
-    Raises PasswordsBusy when too many threads wait for it, or the wait is too long. Waiting occupies a thread of the
-    web server, so few may wait: the other threads serve the other requests.
+    Raises PasswordsBusy when too many threads wait for it, or the wait is too long. Waiting occupies a thread
+    of the web server, so few may wait: the other threads serve the other requests.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ SLOT = Slot()
 
 
 class SlottedArgon2Hasher(Argon2PasswordHasher):
-    """With fewer resources than Django's default: at 100 MiB and eight threads a few sign-ins occupy a machine."""
+    """Uses less than Django's default of 100 MiB and eight threads, with which few sign-ins fill a machine."""
 
     time_cost = 2
     memory_cost = 19 * 1024

@@ -17,7 +17,9 @@ M = TypeVar("M", bound=Model)
 
 
 def fingerprint(body: Mapping[str, Any]) -> bytes:
-    """Returns a hash of the validated fields that does not depend on their order or the format of numbers and times."""
+    """Returns a hash of the validated fields that does not depend on their order or the format of numbers and
+    times.
+    """
     return sha256(json.dumps(body, default=_canonical, sort_keys=True).encode()).digest()
 
 
@@ -26,8 +28,9 @@ def repeated(
 ) -> M | None:
     """Returns the object that this user created with this id and the same body; None for the first request.
 
-    Must run in the transaction that creates the object: a concurrent repetition then waits for it. Raises IdConflict
-    when the id was used with another body or by another user, or the object is not among these rows any more.
+    Must run in the transaction that creates the object: a concurrent repetition then waits for it. Raises
+    IdConflict when the id was used with another body or by another user, or the object is not among these
+    rows any more.
     """
     if id is None:
         return None

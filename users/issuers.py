@@ -1,4 +1,7 @@
-"""The outside issuers whose tokens are accepted. The settings import this module, so it must not import Django."""
+"""The outside issuers whose tokens are accepted.
+
+The settings import this module, so it must not import Django.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +35,9 @@ class Issuer:
 
 
 def social_issuers(*, google: Sequence[str], apple: Sequence[str], kakao: Sequence[str]) -> dict[str, Issuer]:
-    """Returns the issuers of social sign-ins by name; each is given the client ids that its tokens may be for."""
+    """Returns the issuers of social sign-ins by name; each is given the client ids that its tokens may be
+    for.
+    """
     return {
         "google": Issuer(
             name="google",
@@ -57,7 +62,10 @@ def social_issuers(*, google: Sequence[str], apple: Sequence[str], kakao: Sequen
 
 
 def parse_issuers(text: str) -> dict[str, Issuer]:
-    """Returns the issuers of a JSON list by their `iss`. Raises ValueError, which names the entry and its problem."""
+    """Returns the issuers of a JSON list by their `iss`.
+
+    Raises ValueError, which names the entry and its problem.
+    """
     if not text.strip():
         return {}
     listed = json.loads(text)

@@ -1,7 +1,8 @@
-"""Devices that signed in to an account before: their failed passwords are counted apart from those of other devices.
+"""Devices that signed in to an account before: their failed passwords are counted apart from those of other
+devices.
 
-A device keeps the secret that it got when it signed in, also after it signs out, and sends it with the next sign-in.
-The secret gives no access: it only decides which counter is used.
+A device keeps the secret that it got when it signed in, also after it signs out, and sends it with the next
+sign-in. The secret gives no access: it only decides which counter is used.
 """
 
 from uuid import UUID
@@ -17,7 +18,9 @@ def device_secret(*, user_id: UUID, device_id: UUID) -> str:
 
 
 def known_device(secret: str, *, email: str) -> str:
-    """Returns the id of the device that got this secret for the account with this e-mail; empty if there is none."""
+    """Returns the id of the device that got this secret for the account with this e-mail; empty if there is
+    none.
+    """
     try:
         user_id, device_id = _signer().unsign(secret).split(".")
     except BadSignature:

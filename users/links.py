@@ -1,4 +1,6 @@
-"""The links in mails: each has a token that names a user and is valid until it is used, expires, or the e-mail changes."""
+"""The links in mails: each has a token that names a user and is valid until it is used, expires, or the
+e-mail changes.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID

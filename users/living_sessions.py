@@ -27,7 +27,7 @@ _LIVING = Statement(_LIVING_SQL, prepared=True)
 
 
 def living_session(claims: AccessClaims) -> Session | None:
-    """Returns the session with its user; None if it was ended or has expired, or the user is inactive or deleted."""
+    """Returns the session with its user; None if it has ended or expired, or the user is inactive."""
     rows = _LIVING.rows(session_id=claims.session_id, user_id=claims.user_id)
     if not rows:
         return None

@@ -118,13 +118,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def check_password(self, raw_password: str | None) -> bool:
         """Returns whether this is the password, and replaces a hash with old parameters. Raises PasswordsBusy.
 
-        Afterwards `password` is the stored hash that was checked, so that a conditional UPDATE can depend on it.
+        Afterwards `password` is the stored hash that was checked: a conditional UPDATE can depend on it.
         """
         is_correct, must_update = verify_password(raw_password, self.password)
-        return is_correct and (not must_update or self._rehash(raw_password))
-
-    def _rehash(self, raw_password: str | None) -> bool:
-        """Returns False if the password was changed since this object was read."""
+        if not is_correct or not must_update:
+            return is_correct
         hashed = make_password(raw_password)
         if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):
             self.password = hashed
@@ -160,7 +158,8 @@ class Identity(models.Model):
 class Session(models.Model):
     """One signed-in device. The token family stays; each refresh token of it works once and is replaced.
 
-    With an identity it is a session of an outside issuer, which issues its own tokens: there is no refresh token.
+    With an identity it is a session of an outside issuer, which issues its own tokens: there is no refresh
+    token.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -269,8 +268,8 @@ class RateCounter(models.Model):
 class AccessLog(models.Model):
     """A member of staff saw or changed data of a patient. A trigger refuses to change or delete a row.
 
-    Without `staff` it was manage.py; `details` then name the user of the operating system. `patient_id` is no foreign
-    key and `staff` has no constraint, because the row outlives both users.
+    Without `staff` it was manage.py; `details` then name the user of the operating system. `patient_id` is no
+    foreign key and `staff` has no constraint, because the row outlives both users.
     """
 
     class Action(models.TextChoices):

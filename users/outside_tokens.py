@@ -65,7 +65,8 @@ class KeyRing:
         key = self._keys.get(kid)
         if key and monotonic() < self._fetch_at:
             return key
-        # One thread fetches. The others wait only if they have no key: one that is due to be fetched is still valid.
+        # One thread fetches. The others wait only if they have no key: one that is due to be fetched is still
+        # valid.
         if self._lock.acquire(blocking=key is None):
             try:
                 self._fetch(kid)
@@ -133,6 +134,7 @@ def verified(token: str, issuer: Issuer) -> Claims:
 
 
 def _claims(claims: Mapping[str, Any], issuer: Issuer) -> Claims:
+    name = claims.get("name")
     return Claims(
         issuer=issuer.issuer,
         provider=issuer.name,
@@ -140,7 +142,7 @@ def _claims(claims: Mapping[str, Any], issuer: Issuer) -> Claims:
         session=_identifier(claims[issuer.session_claim]) if claims.get(issuer.session_claim) else "",
         issued_at=datetime.fromtimestamp(int(claims["iat"]), UTC),
         email=_verified_email(claims),
-        name=_name(claims.get("name")),
+        name=name[:100] if isinstance(name, str) and name.isprintable() else "",
         nonce=str(claims.get("nonce") or ""),
     )
 
@@ -160,10 +162,6 @@ def _verified_email(claims: Mapping[str, Any]) -> str | None:
         return canonical_email(email)
     except ValidationError:
         return None
-
-
-def _name(value: Any) -> str:
-    return value[:100] if isinstance(value, str) and value.isprintable() else ""
 
 
 @lru_cache(maxsize=64)

@@ -14,12 +14,15 @@ CONFIRM_EMAIL_WITHIN = timedelta(days=7)
 
 
 def folded(email: str) -> str:
-    """Returns the address as accounts are looked up by it: in the stored form, lower case as in PostgreSQL."""
+    """Returns the address as accounts are looked up by: in the stored form, lower case as in PostgreSQL."""
     return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
 def is_patient(user: str = "") -> models.Q:
-    """The condition of the view `patients`; `user` is the prefix of lookups through a relation, such as `user__`."""
+    """The condition of the view `patients`.
+
+    `user` is the prefix of lookups through a relation, such as `user__`.
+    """
     return models.Q(**{f"{user}is_staff": False, f"{user}is_superuser": False, f"{user}deleted_at": None})
 
 
@@ -49,8 +52,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def living(self, *, now: datetime) -> "SessionQuerySet":
         """Sessions that have not ended by `now`: what the view `living_sessions` says in SQL.
 
-        The view also requires an active user. Here that is the caller's, so that the rows can be locked and updated
-        without a join.
+        The view also requires an active user. Here that is the caller's, so that the rows can be locked and
+        updated without a join.
         """
         return self.filter(revoked_at=None, expires_at__gt=now)
 

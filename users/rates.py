@@ -1,7 +1,7 @@
 """Limits on how often a user does something within an hour or so, counted in the transaction that does it.
 
-A counter in PostgreSQL is exact under concurrent requests, is rolled back with a transaction that fails, and does not
-depend on Redis.
+A counter in PostgreSQL is exact under concurrent requests, is rolled back with a transaction that fails, and
+does not depend on Redis.
 """
 
 from datetime import timedelta
@@ -20,14 +20,16 @@ _COUNT = """
     INSERT INTO rate_counters AS c (id, user_id, name, began_at, times)
     VALUES (%(id)s, %(user)s, %(name)s, statement_timestamp(), %(times)s)
     ON CONFLICT (user_id, name) DO UPDATE SET
-        times = excluded.times + CASE WHEN c.began_at > excluded.began_at - %(window)s THEN c.times ELSE 0 END,
-        began_at = CASE WHEN c.began_at > excluded.began_at - %(window)s THEN c.began_at ELSE excluded.began_at END
+        times = excluded.times
+            + CASE WHEN c.began_at > excluded.began_at - %(window)s THEN c.times ELSE 0 END,
+        began_at =
+            CASE WHEN c.began_at > excluded.began_at - %(window)s THEN c.began_at ELSE excluded.began_at END
     RETURNING times, began_at + %(window)s - statement_timestamp()
 """
 
 
 class TooManyEdits(TooMany):
-    """Medications and schedules, or the time zone, were changed too often within an hour; `limit` names which."""
+    """Medications and schedules, or the time zone, were changed too often; `limit` names which."""
 
     default_detail = _("You have changed this too often. Try again later.")
 
@@ -50,7 +52,7 @@ def wait_for_test_push(user: User) -> timedelta | None:
 
 
 def _wait(user: User, name: str, limit: Limit, times: int = 1) -> timedelta | None:
-    """Counts; returns the time until the window ends if that is too many: the caller rolls its transaction back."""
+    """Counts; returns the time until the window ends if that is too many, so that the caller can raise."""
     values: dict[str, Any] = {
         "id": uuid7(),
         "user": user.id,

@@ -105,7 +105,10 @@ def read_access_token(text: str, *, even_expired: bool = False) -> AccessClaims:
 
 @lru_cache(maxsize=16_384)
 def _verified(text: str, key: str) -> tuple[AccessClaims, int]:
-    """Returns the claims and the expiry in seconds since the epoch. Cached, so that a signature is checked once."""
+    """Returns the claims and the expiry in seconds since the epoch.
+
+    Cached, so that a signature is checked once.
+    """
     try:
         claims = jwt.decode(
             text,

@@ -47,7 +47,7 @@ from users.tokens import InvalidToken, RefreshToken, bearer_token
 
 
 class PublicView(APIView):
-    """Needs no access token, and ignores one that is sent: an expired one must not prevent signing in again."""
+    """Needs no access token, and ignores one: an expired one must not prevent signing in again."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -105,7 +105,9 @@ class LogIn(PublicView):
 
 
 class LogInSocially(PublicView):
-    """Counts failures by address and successes by user: failures of others at one address do not lock a user out."""
+    """Counts failures by address and successes by user: failures of others at one address do not lock a user
+    out.
+    """
 
     @documented(
         "logInSocially",

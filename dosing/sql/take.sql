@@ -10,7 +10,8 @@ WITH caller AS (
     SET status = 'taken', taken_at = coalesce(%(occurred_at)s, now()), taken_quantity = %(quantity)s,
         note = %(note)s, skip_reason = '', snoozed_until = NULL, recorded_by_id = c.id
     FROM caller c
-    WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL AND d.status IN ('pending', 'missed')
+    WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL
+        AND d.status IN ('pending', 'missed')
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
         AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)

@@ -145,7 +145,7 @@ def test_streaks_are_complete_days_until_one_is_broken(
     assert (figures["current_streak"], figures["longest_streak"]) == (current_streak, longest_streak)
 
 
-def test_a_day_of_two_medicines_is_complete_when_both_were_taken(
+def test_a_day_of_two_medications_is_complete_when_both_were_taken(
     as_ana: Client, ana: Credentials, medication: Medication
 ) -> None:
     put(medication, "taken", "taken")
@@ -173,7 +173,7 @@ def test_weeks_and_months_are_clipped_to_the_range_and_empty_ones_are_there() ->
 
 
 @pytest.mark.parametrize(("week_start", "start"), [(1, 16), (5, 20), (6, 14), (7, 15)])
-def test_a_week_begins_on_the_persons_first_day(week_start: int, start: int) -> None:
+def test_a_week_begins_on_the_users_first_day(week_start: int, start: int) -> None:
     friday = date(2026, 11, 20)
     assert period_around(friday, PeriodLength.WEEKLY, week_start=week_start) == (
         date(2026, 11, start),

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -50,10 +49,10 @@ class World:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Lets the views read another time than it is; nothing else does."""
+    """Sets the clock that the adherence views read, and no other."""
 
     def set_clock(now: datetime) -> None:
-        monkeypatch.setattr("dosing.views.adherence.timezone", SimpleNamespace(now=lambda: now))
+        monkeypatch.setattr("dosing.views.adherence.process_now", lambda: now)
 
     return set_clock
 

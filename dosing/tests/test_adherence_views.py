@@ -44,7 +44,7 @@ ADHERENCE = [
 
 
 @pytest.mark.parametrize("path", ADHERENCE)
-def test_nobody_elses_doses_are_in_adherence(
+def test_doses_of_other_users_are_not_in_adherence(
     as_cleo: Client, as_nobody: Client, dose: DoseLog, path: str
 ) -> None:
     empty = as_cleo.get(f"/api/v1/{path}").json()
@@ -54,7 +54,7 @@ def test_nobody_elses_doses_are_in_adherence(
 
 
 @pytest.mark.parametrize("path", ADHERENCE)
-def test_adherence_is_one_query_however_many_medicines(
+def test_adherence_is_one_query_however_many_medications(
     as_ana: Client, ana: Credentials, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(4):

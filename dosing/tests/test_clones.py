@@ -40,7 +40,9 @@ def schedules_of(medication: Medication, *names: str) -> list[tuple[Any, ...]]:
     return list(Schedule.objects.filter(medication=medication).order_by("scheduled_time").values_list(*names))
 
 
-def test_a_clone_is_a_medicine_of_its_own_with_the_same_schedules_from_today(medication: Medication) -> None:
+def test_a_clone_is_a_medication_of_its_own_with_the_same_schedules_from_today(
+    medication: Medication,
+) -> None:
     copy = clone(medication)
     assert copy.id != medication.id
     for name in ("user_id", "name", "dosage", "memo", "form", "color_tag"):
@@ -72,7 +74,7 @@ def test_what_is_over_stays_behind_and_what_is_to_come_comes_then(medication: Me
     ]
 
 
-def test_today_is_the_patients(db: None) -> None:
+def test_a_clone_starts_on_the_users_local_date(db: None) -> None:
     medication = medication_of(person("Dora", timezone="Asia/Seoul").user)
     schedule_at(medication, time(8), now=NOW)
     copy = clone_medication(
@@ -102,7 +104,7 @@ def test_cloning_through_the_api_once_and_again(as_ana: Client, medication: Medi
     assert [e["field"] for e in as_ana.post(path, {"name": ""}, format="json").json()["errors"]] == ["name"]
 
 
-def test_nobody_elses_and_no_deleted_medicine_is_cloned(
+def test_a_medication_of_another_user_or_a_deleted_one_is_not_cloned(
     as_ana: Client, as_cleo: Client, as_nobody: Client, medication: Medication
 ) -> None:
     path = f"/api/v1/medications/{medication.id}/clone"

@@ -47,7 +47,7 @@ def test_the_statements_read_the_fields_of_the_serializer() -> None:
     assert list(DOSE_COLUMNS) == DoseOutput.Meta.fields
 
 
-def lived(user: User, day: date) -> list[DoseLog]:
+def doses_of_day(user: User, day: date) -> list[DoseLog]:
     """The day as Django's own queries see it."""
     doses = DoseLog.objects.filter(user=user, log_date=day).select_related("medication")
     ordered = doses.order_by(Coalesce("due_at", "taken_at"), "id")
@@ -87,7 +87,7 @@ class TestDays(TestCase):
         today = NOW.astimezone(user.zone).date()
         for day in (today, today - timedelta(days=1)):
             shown = json.loads(JSONRenderer().render(day_of(claims_of(user), day)))
-            expected = DoseOutput(lived(user, day), many=True).data
+            expected = DoseOutput(doses_of_day(user, day), many=True).data
             assert shown == {
                 "date": day.isoformat(),
                 "timezone": zone,
@@ -172,7 +172,7 @@ def test_neither_way_is_open_once_the_session_has_ended(ana: Credentials, dose: 
     assert not DoseEvent.objects.exists()
 
 
-def test_what_is_wrong_is_said_in_the_profiles_language_and_only_in_a_living_session(
+def test_errors_are_in_the_profiles_language_and_only_in_a_living_session(
     as_ana: Client, ana: Credentials, dose: DoseLog
 ) -> None:
     User.objects.update(language="ko")
@@ -185,7 +185,7 @@ def test_what_is_wrong_is_said_in_the_profiles_language_and_only_in_a_living_ses
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"deleted_at": NOW}])
-def test_neither_way_is_open_to_somebody_who_left(
+def test_an_inactive_or_deleted_user_can_neither_read_nor_take_doses(
     ana: Credentials, dose: DoseLog, change: dict[str, Any]
 ) -> None:
     User.objects.update(**change)
@@ -201,7 +201,7 @@ def test_a_session_that_ran_out_opens_nothing(ana: Credentials, dose: DoseLog) -
         day_of(claims_of(ana.user), NOW.date())
 
 
-def test_a_session_opens_only_the_doses_of_its_own_person(
+def test_a_session_reads_only_the_doses_of_its_own_user(
     ana: Credentials, cleo: Credentials, dose: DoseLog
 ) -> None:
     assert take_planned_dose(claims_of(cleo.user), dose_id=dose.id) is None

@@ -103,7 +103,7 @@ def test_only_the_tables_transitions_happen(
             act(dose_id=dose.id, by=ana.user, now=NOW)
 
 
-def test_every_change_of_a_person_is_in_the_table_and_has_its_event() -> None:
+def test_every_change_of_a_user_is_in_the_table_and_has_its_event() -> None:
     assert {change for _status, change in TRANSITIONS} == {*ANSWERS, Change.MISS}
 
 
@@ -143,13 +143,13 @@ def test_a_snooze_with_an_event_id_of_its_own_is_another_one(ana: Credentials, d
     assert snoozed.snoozed_until == NOW + timedelta(minutes=19)
 
 
-def test_a_dose_that_nobody_waits_for_cannot_be_snoozed(ana: Credentials, dose: DoseLog) -> None:
+def test_a_dose_that_is_no_longer_awaited_cannot_be_snoozed(ana: Credentials, dose: DoseLog) -> None:
     pause_medication(medication_id=dose.medication.id, by=dose.medication.user, now=NOW)
     with pytest.raises(InvalidTransition):
         snooze_dose(dose_id=dose.id, by=ana.user, now=NOW, minutes=10)
 
 
-def test_a_dose_cannot_sleep_until_it_is_missed(ana: Credentials, dose: DoseLog) -> None:
+def test_a_dose_cannot_be_snoozed_until_it_is_missed(ana: Credentials, dose: DoseLog) -> None:
     late = NOW + timedelta(hours=3, minutes=50)
     with pytest.raises(ValidationError) as refused:
         snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=11)
@@ -172,7 +172,7 @@ def test_a_missed_dose_is_taken_late_at_the_time_it_was_taken(ana: Credentials, 
     assert (event.occurred_at, event.recorded_at) == (NOW + timedelta(hours=1), tomorrow)
 
 
-def test_amending_corrects_only_what_is_said_and_keeps_who_answered(
+def test_amending_corrects_only_what_is_sent_and_keeps_the_recorder(
     ana: Credentials, ben: Credentials, dose: DoseLog
 ) -> None:
     take_dose(dose_id=dose.id, by=ana.user, now=NOW, quantity=Decimal(2), note="with milk")
@@ -264,7 +264,7 @@ def test_undoing_forgets_the_answer_but_not_that_it_was_given(ana: Credentials, 
     assert list(DoseEvent.objects.order_by("id").values_list("action", flat=True)) == ["skipped", "reopened"]
 
 
-def test_a_dose_of_somebody_else_does_not_exist(ben: Credentials, dose: DoseLog) -> None:
+def test_a_dose_of_another_user_does_not_exist(ben: Credentials, dose: DoseLog) -> None:
     with pytest.raises(Http404):
         take_dose(dose_id=dose.id, by=ben.user, now=NOW)
 

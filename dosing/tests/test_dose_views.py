@@ -24,7 +24,7 @@ def dose(ana: Credentials) -> DoseLog:
     return dose_due(ana.user, timezone.now() - timedelta(seconds=1))
 
 
-def test_today_is_the_patients_today_and_in_the_order_of_the_day(db: None) -> None:
+def test_today_is_the_users_local_date_in_the_order_of_the_day(db: None) -> None:
     seoul = person("Dora", timezone="Asia/Seoul")
     now = timezone.now()
     for minutes, medicine in ((20, "Later"), (10, "Sooner")):
@@ -81,7 +81,7 @@ def test_a_schedule_that_cannot_be_planned_is_refused_by_field_and_not_stored(
     assert not Schedule.objects.exists()
 
 
-def test_an_intake_sent_again_is_the_same_also_when_taken_back_or_its_medicine_deleted(
+def test_an_intake_sent_again_is_the_same_also_when_undone_or_its_medication_deleted(
     as_ana: Client, as_cleo: Client, ana: Credentials
 ) -> None:
     body = {"id": str(uuid4()), "medication_id": str(medication_of(ana.user).id)}

@@ -59,7 +59,7 @@ def test_history_is_all_there_is_newest_first(as_ana: Client, week: list[DoseLog
         ("to=2026-11-20&medication={medication}&status=pending", 6),
     ],
 )
-def test_history_of_dates_of_a_medicine_or_of_a_status(
+def test_history_of_dates_of_a_medication_or_of_a_status(
     as_ana: Client, ana: Credentials, week: list[DoseLog], query: str, count: int
 ) -> None:
     dose = next(dose for dose in week if dose.log_date == date(2026, 11, 19))
@@ -67,7 +67,7 @@ def test_history_of_dates_of_a_medicine_or_of_a_status(
     assert len(pages(as_ana, query.format(medication=dose.medication_id), limit=2)) == count
 
 
-def test_history_ends_today_unless_asked_otherwise(as_ana: Client, ana: Credentials) -> None:
+def test_history_ends_today_by_default(as_ana: Client, ana: Credentials) -> None:
     today = timezone.now().date()
     doses = [dose_due(ana.user, timezone.now() + timedelta(days=day)) for day in (-1, 0, 1)]
     assert pages(as_ana, "") == [str(dose.id) for dose in doses[1::-1]]
@@ -85,7 +85,7 @@ def test_pages_stay_where_they_are_while_doses_come_and_go(
     assert [dose["id"] for dose in second["results"]] == [str(dose.id) for dose in week[3:6]]
 
 
-def test_intakes_stand_where_they_were_taken_and_not_when_taken_back(
+def test_intakes_are_ordered_by_when_they_were_taken_and_left_out_when_undone(
     as_ana: Client, ana: Credentials
 ) -> None:
     medication = medication_of(ana.user, "Ibuprofen")
@@ -98,7 +98,7 @@ def test_intakes_stand_where_they_were_taken_and_not_when_taken_back(
     assert pages(as_ana, "to=2026-11-20") == [str(dose.id) for dose in (intakes[0], planned, intakes[1])]
 
 
-def test_history_of_a_deleted_medicine_survives(as_ana: Client, ana: Credentials) -> None:
+def test_history_of_a_deleted_medication_survives(as_ana: Client, ana: Credentials) -> None:
     dose = dose_due(ana.user, timezone.now() - HOUR)
     skip_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     as_ana.delete(f"/api/v1/medications/{dose.medication_id}")
@@ -130,7 +130,9 @@ def test_history_that_makes_no_sense_is_refused_by_field(
     assert [(error["field"], error["code"]) for error in refused.json()["errors"]] == [(field, code)]
 
 
-def test_nobody_elses_history_is_shown(as_cleo: Client, as_nobody: Client, week: list[DoseLog]) -> None:
+def test_the_history_of_other_users_is_not_shown(
+    as_cleo: Client, as_nobody: Client, week: list[DoseLog]
+) -> None:
     for query in (
         "to=2026-11-20",
         f"to=2026-11-20&medication={week[0].medication_id}",

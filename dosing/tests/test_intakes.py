@@ -54,7 +54,7 @@ def test_an_intake_is_a_taken_dose_without_schedule_or_due_time(medication: Medi
     assert (event.action, event.occurred_at, event.payload) == ("taken", NOW - HOUR, {"note": "headache"})
 
 
-def test_the_day_of_an_intake_is_the_patients(db: None) -> None:
+def test_the_date_of_an_intake_is_the_users_local_date(db: None) -> None:
     medication = medication_of(person("Dora", timezone="Asia/Seoul").user)
     assert take(medication, 4 * HOUR).log_date.day == 21
 
@@ -82,7 +82,7 @@ def test_an_override_is_possible_and_remembered(medication: Medication) -> None:
     ]
 
 
-def test_what_was_taken_back_counts_no_more_and_is_taken_again_within_the_limits(
+def test_an_undone_intake_does_not_count_and_is_taken_again_within_the_limits(
     medication: Medication,
 ) -> None:
     dose = take(medication)
@@ -128,7 +128,7 @@ def test_a_named_schedule_decides_limits_and_quantity(medication: Medication, be
             take(medication, 2 * HOUR, schedule_id=foreign)
 
 
-def test_a_planned_dose_of_the_medicine_is_no_intake(medication: Medication) -> None:
+def test_a_planned_dose_of_the_medication_is_no_intake(medication: Medication) -> None:
     dose = dose_due(medication.user, NOW, medicine="Ibuprofen")
     take_dose(dose_id=dose.id, by=medication.user, now=NOW)
     assert take(medication).status == "taken"
@@ -157,7 +157,7 @@ def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Cr
         log_intake(by=medication.user, now=NOW + 24 * HOUR, **(body | {"id": planned.id}))
 
 
-def test_nothing_is_taken_of_a_medicine_that_is_not_mine_or_in_the_future(
+def test_an_intake_of_another_users_medication_or_in_the_future_is_refused(
     medication: Medication, ben: Credentials
 ) -> None:
     with pytest.raises(Http404):
@@ -234,7 +234,7 @@ def test_the_same_intake_twice_at_once_is_one(number: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_taking_one_again_that_was_taken_back_and_a_new_one_at_once_is_too_soon() -> None:
+def test_taking_an_undone_intake_and_a_new_one_at_once_is_too_soon() -> None:
     medication = medication_of(person("Ana").user)
     as_needed(medication, min_gap_minutes=60)
     back = take(medication)

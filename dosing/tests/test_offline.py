@@ -228,7 +228,9 @@ def test_one_bad_event_does_not_spoil_the_others(as_ana: Client, doses: list[Dos
     assert DoseEvent.objects.count() == 2
 
 
-def test_a_refusal_says_what_it_would_have_said_alone(as_ana: Client, doses: list[DoseLog]) -> None:
+def test_a_refused_event_has_the_problem_that_it_would_have_alone(
+    as_ana: Client, doses: list[DoseLog]
+) -> None:
     refused = send(
         as_ana, event(doses[0], "skip", occurred_at="1999-01-01T00:00:00Z"), event(doses[0], "amend")
     )
@@ -317,7 +319,7 @@ def _database_url() -> str:
     return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
-def test_a_second_flush_of_a_person_is_busy_and_a_killed_process_holds_nobody_up(
+def test_a_second_flush_of_a_user_is_busy_and_a_killed_process_releases_the_lock(
     as_ana: Client, ana: Credentials, as_cleo: Client, doses: list[DoseLog]
 ) -> None:
     events = [event(doses[0], "take")]
@@ -403,7 +405,7 @@ def test_events_cost_the_same_queries_each(
         send(as_ana, *events)
 
 
-def test_taking_again_what_was_taken_back_in_spite_of_the_limits(
+def test_an_undone_intake_is_taken_again_with_an_override(
     as_ana: Client, ana: Credentials, as_needed: Medication
 ) -> None:
     intake = {"medication_id": str(as_needed.id)}
@@ -430,7 +432,7 @@ def test_taking_again_what_was_taken_back_in_spite_of_the_limits(
         ("amend", {"taken_at": "{old}"}, "taken_at"),
     ],
 )
-def test_nobody_remembers_what_was_longer_ago_than_four_hundred_days(
+def test_what_was_longer_ago_than_four_hundred_days_is_refused(
     as_ana: Client, ana: Credentials, doses: list[DoseLog], path: str, body: dict[str, str], field: str
 ) -> None:
     if path == "amend":

@@ -36,7 +36,7 @@ def test_a_time_that_is_over_today_begins_tomorrow(ana: Credentials) -> None:
     assert due_instants() == [utc(2026, 11, 21, 11, 59)]
 
 
-def test_the_wall_clock_is_the_patients(db: None) -> None:
+def test_the_wall_clock_is_the_users(db: None) -> None:
     seoul = person("Dora", timezone="Asia/Seoul").user
     schedule_at(medication_of(seoul), time(8), now=NOW)
     dose = DoseLog.objects.earliest("due_at")

@@ -108,7 +108,7 @@ def test_gaps_of_every_kind_move_the_dose_to_their_end(zone: str, at: time, day:
     assert moved(found) == [(day, due)]
 
 
-def test_half_an_hour_less_on_lord_howe_is_said_to_the_minute() -> None:
+def test_half_an_hour_less_on_lord_howe_is_given_to_the_minute() -> None:
     day = date(2026, 10, 4)
     found = preview(rule(time(8), date(2026, 1, 1)), zone=LORD_HOWE, first=day, last=day)
     assert [w.detail for w in found.warnings] == [
@@ -137,7 +137,7 @@ def test_the_end_of_february_comes_closer_than_the_ends_of_other_months() -> Non
     assert days_apart(ends, "UTC", date(2028, 1, 1), date(2028, 12, 31)) == [(date(2028, 2, 29), 14.0, 15.0)]
 
 
-def test_the_days_of_a_long_gap_are_said_as_days() -> None:
+def test_a_long_gap_is_given_in_days() -> None:
     ends = rule(time(8), date(2026, 1, 1), cycle="monthly", value={"days": [15, 30]})
     found = preview(ends, zone=ZoneInfo("UTC"), first=date(2026, 2, 20), last=date(2026, 2, 28))
     assert found.warnings[0].detail == "13 days after the dose before; usually it is 15 days."
@@ -168,7 +168,7 @@ def test_the_days_of_a_long_gap_are_said_as_days() -> None:
         ),
     ],
 )
-def test_warnings_are_in_the_language_of_whoever_reads_them(language: str, words: list[str]) -> None:
+def test_warnings_are_in_the_active_language(language: str, words: list[str]) -> None:
     day = date(2027, 3, 14)
     found = preview(rule(time(2, 30), date(2027, 3, 1)), zone=NEW_YORK, first=day, last=day)
     with translation.override(language):

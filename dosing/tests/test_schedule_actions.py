@@ -1,4 +1,4 @@
-"""Writes about schedules and medicines: what was due stays, what is to come follows."""
+"""Writes to schedules and medications: doses that were due stay, future ones follow the change."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -217,7 +217,7 @@ def test_a_date_that_is_no_longer_on_the_cycle_goes(ana: Credentials) -> None:
     assert dates_and_times() == [(21, "21 13:00")]
 
 
-@pytest.mark.parametrize("change", ["pause", "delete", "delete medicine", "inactive", "end of the span"])
+@pytest.mark.parametrize("change", ["pause", "delete", "delete medication", "inactive", "end of the span"])
 def test_what_is_paused_or_ended_is_never_missed(ana: Credentials, change: str) -> None:
     medication = medication_of(ana.user)
     schedule = schedule_at(medication, time(11), now=NOW - timedelta(days=1, hours=2))
@@ -230,7 +230,7 @@ def test_what_is_paused_or_ended_is_never_missed(ana: Credentials, change: str) 
         pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     elif change == "delete":
         delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=NOW)
-    elif change == "delete medicine":
+    elif change == "delete medication":
         delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     elif change == "inactive":
         update_schedule(
@@ -252,7 +252,7 @@ def test_what_is_paused_or_ended_is_never_missed(ana: Credentials, change: str) 
     assert take_dose(dose_id=open_dose.id, by=ana.user, now=NOW).object.status == "taken"
 
 
-def test_a_snoozed_dose_of_a_paused_medicine_is_not_missed_either(ana: Credentials) -> None:
+def test_a_snoozed_dose_of_a_paused_medication_is_not_missed_either(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     schedule_at(medication, time(13), now=NOW)
     dose = DoseLog.objects.earliest("due_at")
@@ -313,7 +313,7 @@ def test_an_inactive_schedule_becomes_active_again(ana: Credentials) -> None:
 
 
 @pytest.mark.parametrize("touch", [take_dose, snooze_for_ten_minutes])
-def test_a_dose_that_was_touched_waits_again_after_a_pause(
+def test_a_dose_with_events_is_awaited_again_after_a_pause(
     ana: Credentials, touch: Callable[..., DoseResult]
 ) -> None:
     medication = medication_of(ana.user)
@@ -336,7 +336,7 @@ def test_a_pause_by_mistake_leaves_the_open_dose_waiting(ana: Credentials) -> No
     assert settle(now=NOW + timedelta(hours=3)) == 1
 
 
-def test_a_dose_that_falls_due_while_an_edit_waits_stays(ana: Credentials) -> None:
+def test_a_dose_that_falls_due_while_an_edit_waits_for_locks_stays(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(12), now=NOW - timedelta(hours=1))
     waited = NOW - timedelta(seconds=2)
     update_schedule(
@@ -428,7 +428,7 @@ def plan(schedule: Schedule) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [create, edit, plan])
 @pytest.mark.parametrize("number", range(6))
-def test_whoever_comes_first_the_doses_are_those_of_the_new_zone(
+def test_in_either_order_the_doses_are_those_of_the_new_zone(
     change: Callable[[Schedule], None], number: int
 ) -> None:
     ana = person("Ana").user
@@ -448,7 +448,7 @@ def test_whoever_comes_first_the_doses_are_those_of_the_new_zone(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", range(6))
-def test_a_medicine_deleted_while_a_schedule_is_written_keeps_no_doses(number: int) -> None:
+def test_a_medication_deleted_while_a_schedule_is_written_keeps_no_doses(number: int) -> None:
     medication = medication_of(person("Ana").user)
     delete = partial(delete_medication, medication_id=medication.id, by=medication.user, now=NOW)
     errors = at_once(delete, partial(schedule_at, medication, time(13), now=NOW))

@@ -172,5 +172,5 @@ def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentia
     assert (stored["is_staff"], stored["is_active"], stored["password"]) == (False, True, ana.user.password)
 
 
-def test_a_zone_change_of_nobody_is_refused(as_nobody: Client) -> None:
+def test_a_zone_change_without_a_session_is_refused(as_nobody: Client) -> None:
     assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401

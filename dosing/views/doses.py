@@ -16,6 +16,7 @@ from dosing.actions.doses import DoseResult, InvalidTransition
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog
+from dosing.schedule_rules import check_order
 from dosing.serializers import (
     AmendInput,
     DayOutput,
@@ -202,8 +203,8 @@ def _history(request: Request) -> Response:
         raise field_error("date", _("Send either a date or a range of dates."), code="exclusive")
     user, query = caller(request), validated_query(HistoryQuery, request)
     first, last = query.get("from"), query.get("to")
-    if first and last and last < first:
-        raise field_error("to", _("The end is before the start."), code="before_start")
+    if first and last:
+        check_order(first, last, field="to")
     doses = DoseLog.objects.visible_to(user).history(
         first=first,
         last=last or process_now().astimezone(user.zone).date(),

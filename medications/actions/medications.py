@@ -1,4 +1,7 @@
-"""Creating and changing medications. What a change means for doses is decided in `dosing`, which reads medications."""
+"""Creating and changing medications.
+
+What a change means for doses is decided in `dosing`, which reads medications.
+"""
 
 from typing import Any
 from uuid import UUID

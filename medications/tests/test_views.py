@@ -36,7 +36,7 @@ def test_the_same_medication_twice_is_one_and_another_body_is_a_conflict(as_ana:
     assert (conflict.status_code, conflict.json()["type"]) == (409, "IdConflict")
 
 
-def test_somebody_elses_id_is_a_conflict_and_shows_nothing(as_cleo: Client, ana: Credentials) -> None:
+def test_an_id_of_another_user_is_a_conflict_and_shows_nothing(as_cleo: Client, ana: Credentials) -> None:
     mine = medication_of(ana.user)
     response = as_cleo.post(PATH, {"id": str(mine.id), "name": "Metformin"}, format="json")
     assert response.status_code == 409
@@ -76,9 +76,7 @@ def test_changing_one_field_leaves_the_others(as_ana: Client) -> None:
         ({"name": "x", "expires_on": "soon"}, "expires_on"),
     ],
 )
-def test_a_medication_that_makes_no_sense_is_refused_by_field(
-    as_ana: Client, body: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_medication_is_refused_by_field(as_ana: Client, body: dict[str, Any], field: str) -> None:
     response = as_ana.post(PATH, body, format="json")
     assert response.status_code == 400
     assert {error["field"] for error in response.json()["errors"]} == {field}
@@ -147,13 +145,13 @@ QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "field"), QUERIES)
-def test_a_page_that_makes_no_sense_is_refused_by_field(as_ana: Client, query: str, field: str) -> None:
+def test_an_invalid_page_is_refused_by_field(as_ana: Client, query: str, field: str) -> None:
     refused = as_ana.get(f"{PATH}?{query}")
     assert refused.status_code == 400
     assert [error["field"] for error in refused.json()["errors"]] == [field]
 
 
-def test_medications_can_be_asked_for_by_what_they_are(as_ana: Client, ana: Credentials) -> None:
+def test_medications_can_be_filtered_by_state(as_ana: Client, ana: Credentials) -> None:
     paused = medication_of(ana.user, "Paused", paused_at=ana.user.created_at)
     medication_of(ana.user, "Inactive", is_active=False)
     medication_of(ana.user, "Usual")
@@ -184,7 +182,7 @@ def test_a_deleted_medication_is_not_created_again(as_ana: Client) -> None:
     assert as_ana.post(PATH, body, format="json").json()["type"] == "IdConflict"
 
 
-def test_the_same_words_under_somebody_elses_id_are_a_conflict(as_ana: Client, as_cleo: Client) -> None:
+def test_the_same_body_with_another_users_id_is_a_conflict(as_ana: Client, as_cleo: Client) -> None:
     body = {"id": str(uuid4()), "name": "Metformin"}
     as_ana.post(PATH, body, format="json")
     assert as_cleo.post(PATH, body, format="json").json()["type"] == "IdConflict"

@@ -245,7 +245,7 @@ FIREBASE = ("FIREBASE_PROJECT_ID", "FIREBASE_CLIENT_EMAIL", "FIREBASE_PRIVATE_KE
 
 
 def problems_together(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yields problems of several settings together, each by the name of one of them; a missing value is empty."""
+    """Yields problems of several settings together, by the name of one of them; a missing value is empty."""
     weakness = _weakness(values.get("SECRET_KEY", ""))
     if weakness and not is_true(values.get("DEBUG", "")):
         yield "SECRET_KEY", f"cannot be used: {weakness}; {_MAKE_A_KEY}."

@@ -1,6 +1,6 @@
 """Reads settings from the environment and collects all problems, so that one start reports all of them.
 
-`medtrack.settings` reads through `Reader`; `medtrack.configuration.checks` has the checks beyond a value's type.
+`medtrack.settings` reads through `Reader`; the checks beyond a type are in `medtrack.configuration.checks`.
 """
 
 import math
@@ -46,8 +46,8 @@ class InvalidSettings(ImproperlyConfigured):
 class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
     """An empty value counts as not given, as in a copied .env.example.
 
-    A value that cannot be used is replaced by the default, so that the next settings are read, too; `refuse` then
-    raises the error. No message repeats a value: it may be a secret.
+    A value that cannot be used is replaced by the default, so that the next settings are read, too; `refuse`
+    then raises the error. No message repeats a value: it may be a secret.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -73,7 +73,10 @@ class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
         return value
 
     def parsed(self, name: str, read: Callable[[str], T], remedy: str) -> T:
-        """Returns the text as parsed by `read`, which raises ValueError or ImproperlyConfigured; "" if not given."""
+        """Returns the text, "" if there is none, as parsed by `read`.
+
+        `read` raises ValueError or ImproperlyConfigured.
+        """
         if name not in self.ENVIRON:
             self.get_value(name, default="")
             return read("")

@@ -10,8 +10,8 @@ from django.utils import timezone
 def database_now() -> datetime:
     """Returns PostgreSQL's clock now, in UTC, also inside a transaction.
 
-    All web, worker and beat processes share it, so it is the clock of every instant that is stored or compared with
-    one that is stored.
+    All web, worker and beat processes share it, so it is the clock of every instant that is stored or
+    compared with one that is stored.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
@@ -22,7 +22,7 @@ def database_now() -> datetime:
 def process_now() -> datetime:
     """Returns this machine's clock now, in UTC, without a query.
 
-    Only for what a read shows, such as the date that is today for a user: the clocks of two machines differ by
-    seconds at most, and nothing is written.
+    Only for what a read shows, such as the date that is today for a user: the clocks of two machines differ
+    by seconds at most, and nothing is written.
     """
     return timezone.now()

@@ -12,9 +12,9 @@ def only_one(name: str) -> Iterator[Callable[[], None] | None]:
 
     Otherwise yields a function that checks that the lock still holds, to be called from time to time.
     """
-    # A transaction's advisory lock on a connection of its own, so that the work can commit on the usual one. PostgreSQL
-    # releases it when that connection ends, also because the process was killed. A session's lock would not do with
-    # PgBouncer, which may use the server connection for other clients.
+    # A transaction's advisory lock on a connection of its own, so that the work can commit on the usual one.
+    # PostgreSQL releases it when that connection ends, also because the process was killed. A session's lock
+    # would not do with PgBouncer, which may use the server connection for other clients.
     own = connections.create_connection(DEFAULT_DB_ALIAS)
     try:
         own.set_autocommit(False)

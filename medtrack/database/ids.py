@@ -17,5 +17,5 @@ def uuid7_text() -> str:
 
 
 def first_id(at: datetime) -> UUID:
-    """Returns the lowest UUIDv7 of that millisecond: rows created since then have this id or a greater one."""
+    """Returns the lowest UUIDv7 of that millisecond: rows created since then have at least this id."""
     return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -12,7 +12,7 @@ from psycopg.errors import DuplicateObject, UniqueViolation
 
 from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 
-# Settings of each role's connections. The statements are short: JIT compilation would take longer than it saves.
+# Settings of each role's connections. Statements are short: JIT compilation would cost more than it saves.
 SETTINGS = {
     # Proxies and phones give up after half a minute, so a request must fail before that.
     WEB: {
@@ -126,75 +126,65 @@ _PASSWORD_BYTES = 24
 
 
 def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:
-    """Creates missing roles and sets all privileges, as the owner of the tables. Running it again changes nothing.
+    """Creates missing roles and sets all privileges, as the owner of the tables. Can be run again at any time.
 
-    `passwords` are by role. Returns the passwords that were generated for roles that were created without one.
+    `passwords` are by role. Returns the generated passwords of roles that were created without one.
     """
     generated = {}
     with transaction.atomic():
         _run("SELECT pg_advisory_xact_lock({lock})", lock=sql.Literal(_LOCK))
+        connection.ensure_connection()
+        pgconn = connection.connection.pgconn
         for role in ROLES:
-            password = passwords.get(role, "")
-            if _create(role) and not password:
+            name, password = sql.Identifier(role), passwords.get(role, "")
+            if _create_or_restrict(role) and not password:
                 password = generated[role] = secrets.token_urlsafe(_PASSWORD_BYTES)
             if password:
-                _set_password(role, password)
-            _set_settings(role)
+                # Sent as a hash, so that the server does not log the password.
+                hashed = pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+                _run("ALTER ROLE {role} PASSWORD {hashed}", role=name, hashed=sql.Literal(hashed))
+            for setting, value in SETTINGS[role].items():
+                _run(
+                    "ALTER ROLE {role} IN DATABASE {database} SET {setting} = {value}",
+                    role=name,
+                    database=_database(),
+                    setting=sql.Identifier(setting),
+                    value=sql.Literal(value),
+                )
         _grant()
     return generated
 
 
-def _create(role: str) -> bool:
-    """Returns whether the role was missing. Roles are shared by all databases of a server."""
-    if _value("SELECT count(*) FROM pg_roles WHERE rolname = {role}", role=sql.Literal(role)):
-        _restrict(role)
-        return False
-    try:
-        with transaction.atomic():
-            _run("CREATE ROLE {role} LOGIN", role=sql.Identifier(role))
-    except DatabaseError as error:
-        # Created for another database of the server at this moment.
-        if isinstance(error.__cause__, DuplicateObject | UniqueViolation):
-            return False
-        raise
-    return True
-
-
-def _restrict(role: str) -> None:
-    """Removes attributes that no role needs."""
-    # Only if there are any: two databases of one server that alter a role at the same time would conflict.
+def _create_or_restrict(role: str) -> bool:
+    """Creates the role, or removes attributes that it must not have; returns whether it was created."""
+    name, literal = sql.Identifier(role), sql.Literal(role)
+    if not _value("SELECT count(*) FROM pg_roles WHERE rolname = {role}", role=literal):
+        try:
+            with transaction.atomic():
+                _run("CREATE ROLE {role} LOGIN", role=name)
+        except DatabaseError as error:
+            # Roles are shared by all databases of a server, and another one created it at this moment.
+            if isinstance(error.__cause__, DuplicateObject | UniqueViolation):
+                return False
+            raise
+        return True
+    # Written only if necessary: two databases of a server that alter a role at the same time would conflict.
     exceeds = (
-        "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR NOT rolcanlogin "
-        "FROM pg_roles WHERE rolname = {role}"
+        "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls "
+        "OR NOT rolcanlogin FROM pg_roles WHERE rolname = {role}"
     )
-    if _value(exceeds, role=sql.Literal(role)):
+    if _value(exceeds, role=literal):
         _run(
-            "ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS",
-            role=sql.Identifier(role),
+            "ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS", role=name
         )
-
-
-def _set_password(role: str, password: str) -> None:
-    """Sends the password hashed, so that the server does not log it."""
-    connection.ensure_connection()
-    pgconn = connection.connection.pgconn
-    hashed = pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    _run("ALTER ROLE {role} PASSWORD {hashed}", role=sql.Identifier(role), hashed=sql.Literal(hashed))
-
-
-def _set_settings(role: str) -> None:
-    for name, value in SETTINGS[role].items():
-        _run(
-            "ALTER ROLE {role} IN DATABASE {database} SET {name} = {value}",
-            role=sql.Identifier(role),
-            database=_database(),
-            name=sql.Identifier(name),
-            value=sql.Literal(value),
-        )
+    return False
 
 
 def _grant() -> None:
-    """Revokes and grants all privileges. Running processes see only the result, because it is one transaction."""
+    """Revokes and grants all privileges.
+
+    Running processes see only the result, because it is one transaction.
+    """
     roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
     both = sql.SQL(", ").join(map(sql.Identifier, (WEB, ENGINE)))
     _run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")

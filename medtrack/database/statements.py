@@ -12,8 +12,9 @@ from medtrack.database.backend.base import DatabaseWrapper
 class Statement:
     """One SQL statement with parameters written as `%(name)s`, and so with `%%` for a percent sign.
 
-    A prepared statement stays parsed and planned as long as its connection lasts, and its values are read in binary.
-    That pays for short statements that many requests repeat. With another plan for other values it can be slower.
+    A prepared statement stays parsed and planned as long as its connection lasts, and its values are read in
+    binary. That pays for short statements that many requests repeat. With another plan for other values it
+    can be slower.
     """
 
     def __init__(self, sql: str, *, prepared: bool = False) -> None:

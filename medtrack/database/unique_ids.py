@@ -10,14 +10,15 @@ from medtrack.http.problems import IdConflict
 
 # For clients, of every operation that creates something.
 CREATED_ONCE = (
-    "With an `id` that the client made, a repeated request with the same body returns the same object, as it is now, "
-    "with 200. Another body with the same id is 409 `IdConflict`, and so is the same body once the object is deleted."
+    "With an `id` that the client made, a repeated request with the same body returns the same object, as it is "
+    "now, with 200. Another body with the same id is 409 `IdConflict`, and so is the same body once the object is "
+    "deleted."
 )
 
 
 @contextmanager
 def id_conflicts() -> Iterator[None]:
-    """Raises IdConflict where PostgreSQL reports that the id exists; the transaction has to be rolled back then."""
+    """Raises IdConflict if PostgreSQL reports that the id exists. The transaction must be rolled back."""
     try:
         yield
     except IntegrityError as error:

@@ -14,11 +14,11 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import claim_all, device_of, dose_due
+from medtrack.tests.support.builders import claim_all, device_of, dose_due, revoked
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.planner import forget_statistics
 from notifications import queue, silent_devices
-from notifications.actions import PushState, acknowledge, revoke_device
+from notifications.actions import PushState, acknowledge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import PushResult
 from notifications.silent_devices import PUSHES, clear_silent, mark_silent
@@ -242,7 +242,7 @@ def test_a_new_owner_does_not_inherit_the_silence(cleo: Credentials, silent_phon
 
 
 def test_a_phone_that_was_removed_is_not_called_silent(silent_phone: DeviceToken) -> None:
-    revoke_device(device=silent_phone, reason="removed_by_owner", now=database_now())
+    revoked(silent_phone, now=database_now())
     assert found() == 0
 
 

@@ -27,13 +27,13 @@ from medtrack.tests.support.builders import (
     dose_due,
     medication_of,
     person,
+    revoked,
     schedule_at,
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
-from notifications.actions import revoke_device
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.queue import MAX_PUSHES_BESIDES_DUE, PushResult
@@ -371,7 +371,7 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     assert found() == []
 
     log_out(session_id=signed_out.id, now=timezone.now())
-    revoke_device(device=tablet, reason="removed_by_owner", now=timezone.now())
+    revoked(tablet, now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
     pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     move_into_past(20)
@@ -452,4 +452,6 @@ def test_the_night_remembers_its_counts_for_90_days_and_raises_its_voice(
         {},
         {"I8": 1},
     ]
-    assert [record.levelname for record in caplog.records if "broke its word" in str(record.msg)] == ["ERROR"]
+    assert [record.levelname for record in caplog.records if "invariant violated" in str(record.msg)] == [
+        "ERROR"
+    ]

@@ -43,24 +43,24 @@ class AccessToken:
         state = self._credential.token_state
         is_usable = state is not _INVALID and self._credential.token != self._refused
         # One that will soon be too old serves on while its successor is fetched.
-        if (not is_usable or state is not _FRESH) and not self.is_being_fetched:
-            self._fetch()
+        is_wanted = (not is_usable or state is not _FRESH) and not self.is_being_fetched
+        if is_wanted and time.monotonic() >= self._failed_at + PAUSE_AFTER_FAILURE:
+            request = google.auth.transport.requests.Request(session=self._session)
+            refresh = self._credential.refresh
+            self._fetching = self._thread.submit(refresh, partial(request, timeout=TIMEOUT))
         return str(self._credential.token) if is_usable else ""
 
     def refuse(self, token: str) -> bool:
-        """FCM did not take this one. False if a new one would hardly help: the last was refused a moment ago, too."""
+        """FCM did not take this one.
+
+        False if a new one would hardly help: the last was refused a moment ago, too.
+        """
         if token == self._credential.token != self._refused:
             now = time.monotonic()
             if now < self._refused_at + PAUSE_AFTER_REFUSAL:
                 return False
             self._refused, self._refused_at = token, now
         return True
-
-    def _fetch(self) -> None:
-        if time.monotonic() >= self._failed_at + PAUSE_AFTER_FAILURE:
-            request = google.auth.transport.requests.Request(session=self._session)
-            refresh = self._credential.refresh
-            self._fetching = self._thread.submit(refresh, partial(request, timeout=TIMEOUT))
 
     def _collect(self) -> None:
         if self._fetching is None or not self._fetching.done():

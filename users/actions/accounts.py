@@ -1,4 +1,4 @@
-"""Users: signing up, logging in with a password, and the lock under which all writes about one user happen."""
+"""Users: signing up, logging in with a password, and the lock that all writes about one user take."""
 
 from datetime import datetime
 from uuid import UUID
@@ -51,8 +51,8 @@ def sign_up(
 def release_unconfirmed_email(*, email: str, now: datetime) -> None:
     """Removes the address from an account that did not confirm it within seven days.
 
-    The account keeps everything else, its sessions included. Runs in the caller's transaction; if two requests want
-    the address at the same time, the unique index refuses one of them.
+    The account keeps everything else, its sessions included. Runs in the caller's transaction; if two
+    requests want the address at the same time, the unique index refuses one of them.
     """
     lapsed = User.objects.with_email(email).with_lapsed_email(now=now)
     if lapsed.update(email=None, updated_at=now):
@@ -64,18 +64,18 @@ def log_in(
 ) -> Credentials:
     """Opens a session, and ends `end_session` in its place if that is given.
 
-    Raises InvalidCredentials and PasswordsBusy. With the right password it also raises LimitReached, which lists the
-    sessions, and NotFound when `end_session` is not one of them.
+    Raises InvalidCredentials and PasswordsBusy. With the right password it also raises LimitReached, which
+    lists the sessions, and NotFound when `end_session` is not one of them.
     """
     user = User.objects.active().with_email(email).first()
     if user is None:
-        # The same work as for an account that exists, so that the time does not tell which e-mails have accounts.
+        # The same work as for an account that exists: the time must not tell which e-mails have accounts.
         make_password(password)
         raise InvalidCredentials
     if not user.check_password(password):
         raise InvalidCredentials
     with transaction.atomic():
-        # Changing the password ends all sessions. If that happened since the check above, do not open another one.
+        # Changing the password ends all sessions. If that happened since the check above, open no other one.
         unchanged = User.objects.active().filter(id=user.id, password=user.password)
         if unchanged.select_for_update(no_key=True).first() is None:
             raise InvalidCredentials
@@ -83,7 +83,7 @@ def log_in(
 
 
 def lock_user(user_id: UUID) -> User:
-    """Returns the user's row, locked until the end of the transaction: writes about one user wait for each other.
+    """Returns the user's row, locked until the end of the transaction, so that writes about a user wait.
 
     Raises Http404 for a user that does not exist or was deleted.
     """

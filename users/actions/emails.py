@@ -41,7 +41,9 @@ def account_id(email: str) -> str:
 
 
 def queue_password_link(*, user_id: str, wait: float = 0) -> None:
-    """Queues the mail with which to choose a new password, to be sent in `wait` seconds. Raises MailUnavailable.
+    """Queues the mail with which to choose a new password, to be sent in `wait` seconds.
+
+    Raises MailUnavailable.
 
     Without an account a task is queued all the same, so that both cases take the same time.
     """
@@ -60,7 +62,8 @@ def queue_email_link(*, user_id: UUID, wait: float = 0) -> None:
 
 
 def queue_first_email_link(*, user_id: UUID, wait: float = 0) -> None:
-    """As `queue_email_link`, but signing up succeeds also when no mail can be queued: it can be requested later."""
+    """As `queue_email_link`, but without an error."""
+    # Signing up succeeds also when no mail can be queued: the user can request it later.
     try:
         queue_email_link(user_id=user_id, wait=wait)
     except MailUnavailable:
@@ -68,7 +71,10 @@ def queue_first_email_link(*, user_id: UUID, wait: float = 0) -> None:
 
 
 def queue_mail(task: Any, row_id: str, wait: float = 0) -> None:
-    """Queues a task that sends a mail about the row with this id in `wait` seconds. Raises MailUnavailable."""
+    """Queues a task that sends a mail about the row with this id in `wait` seconds.
+
+    Raises MailUnavailable.
+    """
     try:
         # Not the application's own connection, which waits for the broker without a limit.
         with current_app.connection_for_write(transport_options=_BROKER) as connection:

@@ -1,4 +1,7 @@
-"""Erasing an account: who may request it, and what this app removes. `medtrack.api.erasure` puts the parts together."""
+"""Erasing an account: who may request it, and what this app removes.
+
+`medtrack.api.erasure` puts the parts together.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,7 +38,9 @@ def require_presence(*, user: User, session: Session, password: str | None, now:
 
 
 def lock_user_for_erasure(user_id: UUID) -> User:
-    """Returns the user's row, locked FOR UPDATE. Unlike `lock_user` this also blocks inserts that refer to it.
+    """Returns the user's row, locked FOR UPDATE.
+
+    Unlike `lock_user` this also blocks inserts that refer to it.
 
     Raises Http404 for a user that does not exist or was deleted. Raises OperationalError rather than wait.
     """
@@ -46,7 +51,8 @@ def lock_user_for_erasure(user_id: UUID) -> User:
 
 @transaction.atomic
 def erase_account(*, user: User, now: datetime) -> None:
-    """Removes sign-ins, sessions, permissions and the profile, and leaves an empty, deleted row; the e-mail is free.
+    """Removes sign-ins, sessions, permissions and the profile, and leaves an empty, deleted row; the e-mail
+    is free.
 
     Raises OperationalError rather than wait for a row.
     """

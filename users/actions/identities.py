@@ -71,8 +71,8 @@ def log_in_socially(
 def outside_session(*, token: str, now: datetime) -> Session:
     """Returns the session, with its user, that an outside issuer's own access token belongs to.
 
-    The first token of a session creates it, and if necessary its user. Raises InvalidToken, IssuerUnavailable and
-    LimitReached.
+    The first token of a session creates it, and if necessary its user. Raises InvalidToken, IssuerUnavailable
+    and LimitReached.
     """
     issuer = settings.OUTSIDE_ISSUERS.get(unverified_issuer(token)) if settings.OUTSIDE_ISSUERS else None
     if issuer is None:
@@ -81,15 +81,15 @@ def outside_session(*, token: str, now: datetime) -> Session:
     try:
         session = _find_session(claims) or _create_session(claims, now)
         if not claims.session:
-            # All tokens of this identity share one session. A token that was issued before a session of the identity
-            # was ended may have belonged to that one.
+            # All tokens of this identity share one session. A token that was issued before a session of the
+            # identity was ended may have belonged to that one.
             if Session.objects.filter(
                 identity=session.identity_id, revoked_at__gte=claims.issued_at
             ).exists():
                 raise InvalidToken
             if session.revoked_at:
-                # A later token starts a new session, so that the user can sign in again. The ended one is renamed and
-                # kept: its devices belong to it, and get no more pushes.
+                # A later token starts a new session, so that the user can sign in again. The ended one is
+                # renamed and kept: its devices belong to it, and get no more pushes.
                 Session.objects.filter(id=session.id, outside_id="").update(outside_id=f"ended {session.id}")
                 session = _create_session(claims, now)
         if session.expires_at <= now and not session.revoked_at:
@@ -153,7 +153,7 @@ def _get_or_create_identity(claims: Claims, now: datetime) -> Identity:
     if identity := matching.first():
         return identity
     try:
-        # Of two first uses at the same time the unique index refuses one, and its savepoint leaves no user behind.
+        # Of two first uses at the same time the unique index refuses one; its savepoint leaves no user behind.
         with transaction.atomic():
             user = _create_user(claims, now)
             return Identity.objects.create(user=user, issuer=claims.issuer, subject=claims.subject)
@@ -181,10 +181,10 @@ def _create_user(claims: Claims, now: datetime) -> User:
 
 
 def forget_identities(*, user: User, now: datetime) -> None:
-    """Replaces each subject by a keyed hash, so that a token from before cannot create the erased user again."""
+    """Replaces each subject by a keyed hash, so that an old token cannot create the erased user again."""
     for identity in user.identities.select_for_update(nowait=True):
         erased = _erased_subjects(identity.issuer, identity.subject)
-        # A user with this subject may have been erased before: one row is enough, and the unique index allows one.
+        # A user with this subject may have been erased before. The unique index allows one such row.
         Identity.objects.filter(issuer=identity.issuer, subject__in=erased).delete()
         Identity.objects.filter(id=identity.id).update(subject=erased[0], created_at=now)
 

@@ -46,8 +46,8 @@ def open_session(
 ) -> Credentials:
     """Creates a session in a transaction that has locked the user's row.
 
-    `end_session` is a session that ends in its place: that is possible also for a user who has more sessions than the
-    limit. Raises NotFound when it is not a session of the user, and LimitReached.
+    `end_session` is a session that ends in its place: that is possible also for a user who has more sessions
+    than the limit. Raises NotFound when it is not a session of the user, and LimitReached.
     """
     if not end_session:
         make_room(user=user, now=now)
@@ -75,8 +75,9 @@ def make_room(*, user: User, now: datetime) -> None:
     excess = len(living) + 1 - settings.LIMITS.sessions
     if excess <= 0:
         return
-    # First those without a device that gets pushes, then those whose device was not reached lately; of each the one
-    # that has not been used for the longest time. `users` knows no devices, so a setting names who does.
+    # First those without a device that gets pushes, then those whose device was not reached lately; of each
+    # the one that has not been used for the longest time. `users` cannot import devices, so a setting names
+    # the function.
     reached_at: Mapping[UUID, datetime] = import_string(settings.LAST_REACHED)(user, now=now)
     removable = [session.id for session in living if session.id not in reached_at]
     removable += [
@@ -101,15 +102,16 @@ def _end(ids: Collection[UUID], user: User, now: datetime) -> int:
 def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credentials:
     """Returns the next pair of tokens. Raises InvalidRefreshToken.
 
-    A token that was used before ends the whole session: it may have been stolen. But a client that also sends an
-    access token of the session, expired or not, gets the same answer again for 30 s: the first one may be lost.
+    A token that was used before ends the whole session, because it may have been stolen. But for 30 s a client
+    that also sends an access token of the session, expired or not, gets the same tokens again: the response
+    may have been lost.
     """
     try:
         presented = RefreshToken.parse(refresh)
     except InvalidToken as error:
         raise InvalidRefreshToken from error
     successors = presented.successors()
-    # No join with users: when PostgreSQL waited for a concurrent UPDATE, it checks this row's columns alone again.
+    # No join with users: after waiting for a concurrent UPDATE, PostgreSQL checks this row's columns alone.
     alive: SessionQuerySet = Session.objects.living(now=now).filter(family=presented.family)
     updated = alive.filter(refresh_token_hash=presented.digest).update(
         refresh_token_hash=successors[0].digest,
@@ -159,7 +161,7 @@ def _repeated_answer(
         last_used_at__gte=now - REPEAT_WITHIN,
     )
     current = repeated.values_list("refresh_token_hash", flat=True).first()
-    # Once that token was used, too, it is not the current one any more. It may have been made with a fallback key.
+    # A token that was used, too, is not the current one any more. It may have been made with a fallback key.
     answered = (token for token in presented.successors() if current and token.digest == bytes(current))
     return next(answered, None)
 

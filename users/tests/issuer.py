@@ -1,4 +1,4 @@
-"""An outside issuer as it is: a real HTTP server with real keys."""
+"""An outside issuer for tests: a real HTTP server with real keys."""
 
 import json
 from collections.abc import Callable, Iterator

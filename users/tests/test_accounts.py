@@ -38,7 +38,7 @@ def test_a_wrong_password_and_an_unknown_email_look_the_same(
     assert str(error.value) == "The e-mail or the password is wrong."
 
 
-def test_a_deactivated_person_can_neither_sign_in_nor_refresh(ana: Credentials) -> None:
+def test_an_inactive_user_can_neither_log_in_nor_refresh(ana: Credentials) -> None:
     User.objects.update(is_active=False)
     with pytest.raises(InvalidCredentials):
         log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
@@ -47,7 +47,7 @@ def test_a_deactivated_person_can_neither_sign_in_nor_refresh(ana: Credentials) 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_signs_in_while_the_password_changes_gets_no_session_of_the_old_one() -> None:
+def test_logging_in_while_the_password_changes_opens_no_session() -> None:
     ana = person("Ana").user
 
     def sign_in() -> bool:
@@ -71,7 +71,7 @@ def test_who_signs_in_while_the_password_changes_gets_no_session_of_the_old_one(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_change_of_a_password_that_is_being_replaced_is_refused() -> None:
+def test_changing_a_password_while_it_is_reset_is_refused() -> None:
     ana = person("Ana").user
     session, link = session_of(ana), PasswordLink(now=timezone.now()).token(ana)
 

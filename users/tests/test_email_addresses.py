@@ -1,4 +1,4 @@
-"""One written form of an address, so that nobody has one that reads like another's."""
+"""One stored form of each address, so that no two accounts have similar addresses."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -91,7 +91,7 @@ def test_what_is_stored_is_ascii_and_stays_as_it_is(local: str, domain: str) -> 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", [address for address in REFUSED if "@" in address.strip("@")])
-def test_nobody_signs_up_with_such_an_address(address: str, as_nobody: Client) -> None:
+def test_signing_up_with_such_an_address_is_refused(address: str, as_nobody: Client) -> None:
     body = {"email": address, "password": PASSWORD}
     answer = as_nobody.post("/api/v1/auth/signup", body, format="json")
     # DRF removes what is white space around it.
@@ -101,7 +101,7 @@ def test_nobody_signs_up_with_such_an_address(address: str, as_nobody: Client) -
 
 
 @pytest.mark.django_db
-def test_nobody_becomes_a_superuser_with_such_an_address() -> None:
+def test_creating_a_superuser_with_such_an_address_is_refused() -> None:
     with pytest.raises(CommandError, match="Before the @"):
         call_command("createsuperuser", email=f"mar{KELVIN}@example.com", interactive=False)
     assert not User.objects.exists()
@@ -121,7 +121,7 @@ def test_two_forms_of_one_address_are_one_account_with_one_counter(as_nobody: Cl
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", [f"mar{KELVIN}@example.com", f"l{DOTLESS}sa@example.com"])
-def test_an_account_from_before_is_still_found_by_its_address(address: str) -> None:
+def test_an_older_account_is_still_found_by_its_address(address: str) -> None:
     user = person("Ana").user
     User.objects.filter(pk=user.pk).update(email=address)
     assert log_in(email=address, password=PASSWORD, now=timezone.now()).user == user
@@ -149,7 +149,7 @@ def test_an_issuers_address_that_may_pass_for_another_is_not_taken(email: str, g
     assert answer.json()["user"]["email"] is None
 
 
-# An address that nobody confirmed
+# An address that was not confirmed
 
 
 def old(user: User, *, age: timedelta = CONFIRM_EMAIL_WITHIN) -> User:
@@ -162,7 +162,7 @@ def sign_up_as_ana() -> Credentials:
 
 
 @pytest.mark.django_db
-def test_a_sign_up_that_was_not_confirmed_for_a_week_blocks_nobody(ana: Credentials) -> None:
+def test_an_address_that_was_not_confirmed_for_a_week_can_be_used_again(ana: Credentials) -> None:
     link = EmailLink(now=timezone.now()).token(ana.user)
     old(ana.user)
     claimed = sign_up_as_ana()
@@ -200,7 +200,7 @@ def test_an_issuer_that_verified_the_address_gets_it_too(ana: Credentials, googl
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_claim_an_unconfirmed_address_at_once_one_gets_it(ana: Credentials) -> None:
+def test_of_two_concurrent_sign_ups_with_an_unconfirmed_address_one_gets_it(ana: Credentials) -> None:
     old(ana.user)
     start = Barrier(2)
 

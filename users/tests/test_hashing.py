@@ -49,7 +49,7 @@ def test_a_password_is_hashed_with_owasps_parameters(ana: Credentials) -> None:
     assert ana.user.password.startswith(OWASP)
 
 
-def test_one_holds_the_slot_and_as_many_wait_as_the_setting_says(settings: Settings) -> None:
+def test_one_thread_holds_the_slot_and_as_many_wait_as_the_setting_says(settings: Settings) -> None:
     settings.PASSWORD_HASHES_WAITING = 2
     slot, order = Slot(), []
 
@@ -78,7 +78,7 @@ def _is_full(slot: Slot) -> bool:
     return False
 
 
-def test_who_waited_too_long_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_waited_too_long_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "WAIT_SECONDS", 0.01)
     slot = Slot()
 
@@ -110,7 +110,7 @@ def post(path: str) -> Callable[[Client, dict[str, Any]], Any]:
     ],
     ids=["sign up", "sign in", "sign in to no account", "change", "reset", "erase"],
 )
-def test_whatever_hashes_a_password_waits_for_the_slot(
+def test_everything_that_hashes_a_password_waits_for_the_slot(
     ana: Credentials, as_ana: Client, slot_taken: None, send: Any, body: dict[str, Any]
 ) -> None:
     if "token" in body:
@@ -121,7 +121,7 @@ def test_whatever_hashes_a_password_waits_for_the_slot(
     assert User.objects.get() == ana.user
 
 
-def test_a_guess_that_was_not_looked_at_is_not_counted(
+def test_an_attempt_that_was_not_checked_is_not_counted(
     as_nobody: Client, ana: Credentials, settings: Settings
 ) -> None:
     settings.THROTTLES = settings.THROTTLES | {"login_account": Limit(1, 900, pause=900)}
@@ -133,7 +133,7 @@ def test_a_guess_that_was_not_looked_at_is_not_counted(
     assert post("login")(as_nobody, body).status_code == 200
 
 
-def test_an_old_hash_is_replaced_when_the_person_signs_in(ana: Credentials) -> None:
+def test_an_old_hash_is_replaced_when_the_user_logs_in(ana: Credentials) -> None:
     old = with_old_hash(ana.user)
     with pytest.raises(InvalidCredentials):
         log_in(email="ana@example.com", password="wrong", now=timezone.now())
@@ -161,7 +161,7 @@ def test_a_change_of_password_wins_over_replacing_the_old_hash(ana: Credentials)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_everybody_who_signs_in_at_once_with_an_old_hash_gets_in(settings: Settings) -> None:
+def test_concurrent_logins_with_an_old_hash_all_succeed(settings: Settings) -> None:
     settings.PASSWORD_HASHES_WAITING = 6
     with_old_hash(person("Ana").user)
     start = Barrier(6)

@@ -43,7 +43,7 @@ def test_anything_else_has_another_fingerprint(name: str) -> None:
     assert len({fingerprint(sent) for sent in (SAID, *others)}) == 3
 
 
-def test_what_cannot_be_told_apart_is_no_fingerprint() -> None:
+def test_a_value_of_an_unknown_type_has_no_fingerprint() -> None:
     with pytest.raises(TypeError):
         fingerprint({"x": object()})
 
@@ -57,7 +57,7 @@ def test_an_object_that_is_not_among_the_rows_any_more_is_a_conflict(ana: Creden
         repeated(people.none(), **ask)
 
 
-def test_an_id_is_of_one_scope_and_one_person(ana: Credentials, ben: Credentials) -> None:
+def test_an_id_belongs_to_one_scope_and_one_user(ana: Credentials, ben: Credentials) -> None:
     ask: dict[str, Any] = {"id": ana.user.id, "body": SAID}
     assert repeated(User.objects.all(), scope=EVENT, by=ana.user, **ask) is None
     assert repeated(User.objects.all(), scope=IdempotencyKey.Scope.INTAKE, by=ben.user, **ask) is None

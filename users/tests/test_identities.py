@@ -52,7 +52,7 @@ def at_once(times: int, use: Any) -> list[Any]:
         return list(pool.map(run, range(times)))
 
 
-def test_the_first_use_makes_a_person_and_the_next_finds_them(db: None, google: LocalIssuer) -> None:
+def test_the_first_use_creates_a_user_and_the_next_finds_them(db: None, google: LocalIssuer) -> None:
     user = by_google(google, name="Dora", email="dora@Example.com", email_verified=True)
     assert (user.name, user.email, user.provider) == ("Dora", "dora@example.com", "google")
     assert user.email_verified_at is not None
@@ -65,13 +65,15 @@ def test_the_first_use_makes_a_person_and_the_next_finds_them(db: None, google: 
     ]
 
 
-def test_an_email_that_somebody_has_leads_to_nobody(ana: Credentials, google: LocalIssuer) -> None:
+def test_an_email_of_another_account_does_not_lead_to_that_account(
+    ana: Credentials, google: LocalIssuer
+) -> None:
     user = by_google(google, email="ANA@example.com", email_verified=True)
     assert (user == ana.user, user.email, user.email_verified_at) == (False, None, None)
     assert by_google(google, sub="person-2", email="free@example.com").email is None
 
 
-def test_the_same_subject_of_another_issuer_is_another_person(
+def test_the_same_subject_of_another_issuer_is_another_user(
     db: None, google: LocalIssuer, outside: LocalIssuer
 ) -> None:
     Identity.objects.create(user=person("Ana").user, issuer="https://appleid.apple.com", subject="person-1")
@@ -94,7 +96,7 @@ def test_a_provider_that_is_not_set_up_is_refused(db: None) -> None:
         log_in_socially(provider="kakao", id_token="a.b.c", now=timezone.now())
 
 
-def test_a_deactivated_person_is_refused_whoever_vouches(
+def test_an_inactive_user_is_refused_by_every_issuer(
     db: None, google: LocalIssuer, outside: LocalIssuer
 ) -> None:
     by_google(google)
@@ -107,7 +109,7 @@ def test_a_deactivated_person_is_refused_whoever_vouches(
             by_token(outside, session_id=session_id)
 
 
-def test_an_issuer_that_is_away_changes_nothing(db: None, google: LocalIssuer) -> None:
+def test_an_unreachable_issuer_changes_nothing(db: None, google: LocalIssuer) -> None:
     token = google.token()
     google.stop()
     with pytest.raises(IssuerUnavailable):
@@ -116,7 +118,7 @@ def test_an_issuer_that_is_away_changes_nothing(db: None, google: LocalIssuer) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_first_uses_at_once_comes_one_person(google: LocalIssuer) -> None:
+def test_concurrent_first_uses_create_one_user(google: LocalIssuer) -> None:
     for email in ({}, {"email": "dora@example.com", "email_verified": True}):
         subject = uuid4().hex
         users = at_once(10, lambda subject=subject, email=email: by_google(google, sub=subject, **email))
@@ -125,7 +127,7 @@ def test_of_many_first_uses_at_once_comes_one_person(google: LocalIssuer) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_first_uses_of_an_outside_session_at_once_comes_one_session(outside: LocalIssuer) -> None:
+def test_concurrent_first_uses_of_an_outside_session_create_one_session(outside: LocalIssuer) -> None:
     sessions = at_once(10, lambda: by_token(outside))
     assert len(set(sessions)) == 1
     assert (User.objects.count(), Session.objects.count()) == (1, 1)
@@ -197,7 +199,7 @@ def test_an_outside_session_lasts_while_it_is_used(db: None, outside: LocalIssue
 @pytest.mark.parametrize(
     "claims", [{"iss": "https://unknown.example.org"}, {"iss": "medtrack"}, {"iss": None}]
 )
-def test_tokens_of_unknown_issuers_are_refused_without_asking_anybody(
+def test_tokens_of_unknown_issuers_are_refused_without_a_request(
     db: None, outside: LocalIssuer, claims: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidToken):
@@ -215,7 +217,7 @@ def test_a_known_outside_session_costs_one_query(
         outside_session(token=token, now=timezone.now())
 
 
-def test_a_token_from_before_the_erasure_does_not_make_the_person_anew(
+def test_a_token_from_before_the_erasure_does_not_create_the_user_again(
     db: None, google: LocalIssuer, outside: LocalIssuer
 ) -> None:
     who: dict[str, Any] = {"name": "Dora", "email": "dora@example.com", "email_verified": True}
@@ -231,7 +233,7 @@ def test_a_token_from_before_the_erasure_does_not_make_the_person_anew(
     assert client.get("/api/v1/me").status_code == 200
 
 
-def test_whoever_is_erased_while_signing_in_gets_no_session(
+def test_a_user_who_is_erased_while_signing_in_gets_no_session(
     db: None, google: LocalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_or_create = identities._get_or_create_identity

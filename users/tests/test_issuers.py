@@ -25,7 +25,7 @@ COGNITO = {
 }
 
 
-def test_issuers_are_found_by_what_their_tokens_say() -> None:
+def test_issuers_are_found_by_the_claims_of_their_tokens() -> None:
     found = parse_issuers(json.dumps([SUPABASE, COGNITO]))
     assert found[str(COGNITO["issuer"])] == Issuer(
         name="cognito",
@@ -64,7 +64,7 @@ def test_issuers_are_found_by_what_their_tokens_say() -> None:
         ([SUPABASE | {"session_claim": 7}], "has no 'session_claim'"),
     ],
 )
-def test_what_cannot_be_understood_is_named(written: Any, complaint: str) -> None:
+def test_a_list_that_cannot_be_parsed_is_refused_with_its_problem(written: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_issuers(written if isinstance(written, str) else json.dumps(written))
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_understood_is_named(written: Any, complaint: str) -> Non
         ("EMAIL_URL", "smtp://mail.example.org:port", "write for example smtp"),
     ],
 )
-def test_a_setting_that_cannot_be_understood_stops_the_start_with_its_remedy(
+def test_a_setting_that_cannot_be_parsed_stops_the_start_with_its_remedy(
     name: str, value: str, remedy: str
 ) -> None:
     refused = subprocess.run(

@@ -1,4 +1,4 @@
-"""A new SECRET_KEY with the old one as a fallback: nobody is signed out, and no link, no erasure is forgotten."""
+"""A new SECRET_KEY with the old one as a fallback: sessions, links and erasures stay valid."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def rotate(settings: Settings, key: str = "n" * 60, *, keep: bool = True) -> Non
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = key, kept
 
 
-def test_an_access_token_counts_until_its_key_is_no_fallback_any_more(
+def test_an_access_token_is_valid_until_its_key_is_no_fallback_any_more(
     ana: Credentials, settings: Settings
 ) -> None:
     rotate(settings)
@@ -45,7 +45,7 @@ def test_a_new_token_is_signed_with_the_new_key_alone(ana: Credentials, settings
     assert read_access_token(fresh.access).user_id == ana.user.id
 
 
-def test_an_answer_that_was_lost_before_the_rotation_is_given_again_after_it(
+def test_a_response_that_was_lost_before_the_rotation_can_be_repeated_after_it(
     ana: Credentials, settings: Settings
 ) -> None:
     now = timezone.now()
@@ -65,7 +65,7 @@ def test_without_the_fallback_a_repeat_of_a_refresh_token_ends_the_session(
         refresh_session(refresh=ana.refresh, access=ana.access, now=timezone.now())
 
 
-def test_the_links_of_mails_work_on(ana: Credentials, ben: Credentials, settings: Settings) -> None:
+def test_the_links_of_mails_stay_valid(ana: Credentials, ben: Credentials, settings: Settings) -> None:
     now = timezone.now()
     confirm, choose = EmailLink(now=now).token(ana.user), PasswordLink(now=now).token(ben.user)
     rotate(settings)
@@ -83,9 +83,7 @@ def sign_in(token: str) -> Credentials:
     return log_in_socially(claims=claims, now=timezone.now())
 
 
-def test_a_person_who_was_erased_is_not_made_anew_by_an_old_token(
-    google: LocalIssuer, settings: Settings
-) -> None:
+def test_an_erased_user_is_not_created_again_by_an_old_token(google: LocalIssuer, settings: Settings) -> None:
     """And what stays of an outside login is found under the old key when the person is erased once more."""
     earlier = google.token(iat=timezone.now() - timedelta(minutes=5))
     user = sign_in(google.token()).user

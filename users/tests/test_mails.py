@@ -1,4 +1,4 @@
-"""Links by mail: confirming an e-mail and choosing a new password, and what nobody learns by asking for one."""
+"""Links by mail: confirming an e-mail, choosing a new password, and hiding which e-mails have accounts."""
 
 import json
 import re
@@ -86,7 +86,9 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_a_mail(ana: Credentials
     assert (again.status_code, again.json()["type"]) == (400, "InvalidLink")
 
 
-def test_nobody_learns_who_has_an_account(ana: Credentials, queue: "redis.Redis") -> None:
+def test_forgot_password_does_not_show_which_emails_have_accounts(
+    ana: Credentials, queue: "redis.Redis"
+) -> None:
     User.objects.filter(id=person("Ben").user.id).update(is_active=False)
     emails = ["ana@example.com", "nobody@example.com", "ben@example.com"]
     assert {forgot(email) for email in emails} == {(202, b"")}
@@ -104,17 +106,19 @@ def test_nobody_learns_who_has_an_account(ana: Credentials, queue: "redis.Redis"
 
 
 @pytest.mark.parametrize("email", ["ana@example.com", "nobody@example.com"])
-def test_without_a_broker_everybody_is_told_the_same(ana: Credentials, no_broker: None, email: str) -> None:
+def test_without_a_broker_the_response_is_the_same_for_all_emails(
+    ana: Credentials, no_broker: None, email: str
+) -> None:
     status, body = forgot(email)
     assert (status, json.loads(body)["type"]) == (503, "MailUnavailable")
 
 
-def test_without_a_broker_people_sign_up_all_the_same(as_nobody: Client, no_broker: None) -> None:
+def test_signing_up_works_without_a_broker(as_nobody: Client, no_broker: None) -> None:
     new = {"email": "dora@example.com", "password": PASSWORD}
     assert as_nobody.post("/api/v1/auth/signup", new, format="json").status_code == 201
 
 
-def test_a_link_dies_with_its_time(ana: Credentials) -> None:
+def test_a_link_expires(ana: Credentials) -> None:
     now = timezone.now()
     for kind, lifetime in ((PasswordLink, HOUR), (EmailLink, 72 * HOUR)):
         token = kind(now=now).token(ana.user)
@@ -123,7 +127,7 @@ def test_a_link_dies_with_its_time(ana: Credentials) -> None:
             kind(now=now + lifetime + timedelta(seconds=2)).user(token)
 
 
-def test_a_link_does_one_thing_for_one_person(ana: Credentials, ben: Credentials) -> None:
+def test_a_link_is_valid_for_one_purpose_and_one_user(ana: Credentials, ben: Credentials) -> None:
     now = timezone.now()
     password, email = PasswordLink(now=now), EmailLink(now=now)
     proof = password.token(ana.user).partition("-")[2]
@@ -141,21 +145,21 @@ def test_a_link_does_one_thing_for_one_person(ana: Credentials, ben: Credentials
     "token", ["x", "-", "é-é-é", "a" * 128, f"{'0' * 32}-x-y", f"{'0' * 32}-{'z' * 13}-y"]
 )
 @pytest.mark.parametrize("path", ["password/reset", "email/verify"])
-def test_nonsense_is_no_link(as_nobody: Client, ana: Credentials, path: str, token: str) -> None:
+def test_a_malformed_link_is_refused(as_nobody: Client, ana: Credentials, path: str, token: str) -> None:
     for written in (token, token.replace(token[:32], ana.user.id.hex) if len(token) > 32 else token):
         body = {"token": written, "password": NEW}
         answer = as_nobody.post(f"/api/v1/auth/{path}", body, format="json")
         assert (answer.status_code, answer.json()["type"]) == (400, "InvalidLink")
 
 
-def test_a_link_to_a_new_password_dies_with_the_email(ana: Credentials) -> None:
+def test_changing_the_email_makes_a_password_link_invalid(ana: Credentials) -> None:
     token = PasswordLink(now=timezone.now()).token(ana.user)
     User.objects.update(email="new@example.com")
     with pytest.raises(InvalidLink):
         reset_password(token=token, password=NEW, now=timezone.now())
 
 
-def test_a_weak_new_password_is_refused_and_the_link_lives_on(ana: Credentials) -> None:
+def test_a_weak_new_password_is_refused_and_the_link_stays_valid(ana: Credentials) -> None:
     token = PasswordLink(now=timezone.now()).token(ana.user)
     with pytest.raises(ValidationError) as refused:
         reset_password(token=token, password="ana@example.com", now=timezone.now())
@@ -185,7 +189,7 @@ def test_of_two_uses_of_a_link_at_once_one_wins() -> None:
     assert log_in(email="ana@example.com", password=winner, now=timezone.now())
 
 
-def test_who_signs_up_is_asked_to_confirm_the_email(as_nobody: Client, mail_worker: None) -> None:
+def test_signing_up_mails_a_link_that_confirms_the_email(as_nobody: Client, mail_worker: None) -> None:
     new = {"email": "dora@example.com", "password": PASSWORD, "language": "en"}
     user = as_nobody.post("/api/v1/auth/signup", new, format="json").json()["user"]
     assert user["email_verified_at"] is None
@@ -196,14 +200,14 @@ def test_who_signs_up_is_asked_to_confirm_the_email(as_nobody: Client, mail_work
     assert (again.status_code, again.json()["type"]) == (400, "InvalidLink")
 
 
-def test_a_link_to_confirm_an_email_dies_with_it(ana: Credentials) -> None:
+def test_changing_the_email_makes_a_confirmation_link_invalid(ana: Credentials) -> None:
     token = EmailLink(now=timezone.now()).token(ana.user)
     User.objects.update(email="new@example.com")
     with pytest.raises(InvalidLink):
         verify_email(token=token, now=timezone.now())
 
 
-def test_the_mail_to_confirm_can_be_had_again_until_it_is_confirmed(
+def test_the_confirmation_mail_can_be_requested_again_until_the_email_is_confirmed(
     as_ana: Client, mail_worker: None
 ) -> None:
     path = "/api/v1/auth/email/send-verification"
@@ -224,7 +228,7 @@ def test_the_mail_to_confirm_can_be_had_again_until_it_is_confirmed(
         ("ja", ["MedTrackの新しいパスワード", "MedTrackのメールアドレス確認"]),
     ],
 )
-def test_a_mail_is_in_the_persons_language(
+def test_a_mail_is_in_the_users_language(
     db: None, mail_worker: None, language: str, subjects: list[str]
 ) -> None:
     user = person("Ana", language=language).user
@@ -238,7 +242,7 @@ def test_a_mail_is_in_the_persons_language(
         token_in(letter)
 
 
-def test_ids_that_were_made_up_or_have_no_email_get_no_mail(ana: Credentials, mail_worker: None) -> None:
+def test_unknown_ids_and_users_without_an_email_get_no_mail(ana: Credentials, mail_worker: None) -> None:
     User.objects.update(email=None)
     for user_id in (uuid4(), ana.user.id):
         tasks.send_password_link.delay(str(user_id))
@@ -247,7 +251,7 @@ def test_ids_that_were_made_up_or_have_no_email_get_no_mail(ana: Credentials, ma
 
 
 @pytest.mark.parametrize("missing", ["EMAIL_URL", "APP_URL"])
-def test_what_keeps_mails_from_being_sent_is_logged_without_the_person(
+def test_a_missing_mail_setting_is_logged_without_the_user(
     ana: Credentials, mail_worker: None, settings: Settings, missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     setattr(settings, missing, "")
@@ -258,7 +262,7 @@ def test_what_keeps_mails_from_being_sent_is_logged_without_the_person(
     assert "ana@" not in caplog.text
 
 
-def test_a_mail_server_that_is_away_is_asked_again(
+def test_sending_is_retried_while_the_mail_server_is_unreachable(
     ana: Credentials, mail_worker: None, settings: Settings
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -279,7 +283,7 @@ def test_a_mail_server_that_is_away_is_asked_again(
     assert len(asked) == 5
 
 
-def test_whoever_asks_last_gets_a_working_link_and_nobodys_mailbox_is_flooded(
+def test_the_last_request_gets_a_valid_link_and_mails_are_limited(
     ana: Credentials, queue: "redis.Redis"
 ) -> None:
     now = timezone.now()
@@ -292,14 +296,14 @@ def test_whoever_asks_last_gets_a_working_link_and_nobodys_mailbox_is_flooded(
     minutes = (datetime.fromisoformat(last["eta"]) - now) / timedelta(minutes=1)
     assert 4 < minutes < 6
     assert datetime.fromisoformat(last["expires"]) > datetime.fromisoformat(last["eta"]) + HOUR / 2
-    # A mail of another kind does not take its place, nor does one to nobody behave otherwise.
+    # A mail of another kind does not replace it, and an unknown address behaves in the same way.
     for _ in range(30):
         forgot("nobody@example.com")
         Client(ana).post("/api/v1/auth/email/send-verification")
     assert queue.llen("mail") == 3 * 4
 
 
-def test_signing_up_again_and_again_floods_no_mailbox(db: None, queue: "redis.Redis") -> None:
+def test_repeated_sign_ups_do_not_flood_a_mailbox(db: None, queue: "redis.Redis") -> None:
     for _ in range(6):
         person("Dora")
         client = Client(log_in(email="dora@example.com", password=PASSWORD, now=timezone.now()))

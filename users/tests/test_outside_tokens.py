@@ -53,7 +53,7 @@ def signed_with(secret: bytes, header: dict[str, str], issuer: LocalIssuer) -> s
 
 
 @pytest.mark.parametrize("kid", ["rsa-1", "ec-1"])
-def test_a_token_says_who_and_in_which_session(issuer: LocalIssuer, kid: str) -> None:
+def test_a_token_names_its_user_and_session(issuer: LocalIssuer, kid: str) -> None:
     token = issuer.token(kid, session_id="session-1", name="Dora", nonce="n")
     claims = verified(token, known(issuer))
     assert (claims.issuer, claims.subject, claims.session) == (issuer.url, "person-1", "session-1")
@@ -86,14 +86,14 @@ def test_a_token_says_who_and_in_which_session(issuer: LocalIssuer, kid: str) ->
         {"session_id": "a\u0000b"},
     ],
 )
-def test_a_token_that_does_not_fit_is_refused(issuer: LocalIssuer, changes: dict[str, Any]) -> None:
+def test_a_token_with_wrong_claims_is_refused(issuer: LocalIssuer, changes: dict[str, Any]) -> None:
     signing_input = parts({"alg": "RS256", "kid": "rsa-1"}, seconds(issuer.claims(**changes)))
     signature = RSAAlgorithm(RSAAlgorithm.SHA256).sign(signing_input.encode(), rsa_key(1))
     with pytest.raises(InvalidToken):
         verified(f"{signing_input}.{parts(signature)}", known(issuer))
 
 
-def test_claims_that_a_token_must_have_have_one_of_the_values(issuer: LocalIssuer) -> None:
+def test_a_required_claim_must_have_one_of_its_values(issuer: LocalIssuer) -> None:
     wanted = {"token_use": ("access",), "client_id": ("app-1", "app-2")}
     cognito = known(issuer, audiences=(), claims=wanted, session_claim="origin_jti")
     good: dict[str, Any] = {
@@ -114,7 +114,7 @@ def test_claims_that_a_token_must_have_have_one_of_the_values(issuer: LocalIssue
             verified(issuer.token(**good | change), cognito)
 
 
-def test_nobody_signs_with_our_public_key_or_with_none(issuer: LocalIssuer) -> None:
+def test_a_token_signed_with_the_public_key_or_unsigned_is_refused(issuer: LocalIssuer) -> None:
     public = rsa_key(1).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for algorithm in ("HS256", "hs256"):
         with pytest.raises(InvalidToken):
@@ -125,7 +125,7 @@ def test_nobody_signs_with_our_public_key_or_with_none(issuer: LocalIssuer) -> N
     assert issuer.asked == 0
 
 
-def test_a_published_secret_is_no_key(issuer: LocalIssuer) -> None:
+def test_a_symmetric_key_in_the_jwks_is_not_used(issuer: LocalIssuer) -> None:
     secret = b"x" * 32
     encoded = base64.urlsafe_b64encode(secret).decode().rstrip("=")
     oct_key = {"kty": "oct", "k": encoded, "kid": "oct-1", "alg": "HS256"}
@@ -135,7 +135,7 @@ def test_a_published_secret_is_no_key(issuer: LocalIssuer) -> None:
             verified(signed_with(secret, {"alg": algorithm, "kid": "oct-1"}, issuer), known(issuer))
 
 
-def test_a_token_signed_by_a_key_of_another_kind_or_person_is_refused(issuer: LocalIssuer) -> None:
+def test_a_token_signed_by_a_key_of_another_kind_or_issuer_is_refused(issuer: LocalIssuer) -> None:
     tokens = [
         jwt.encode(issuer.claims(), rsa_key(2), "RS256", headers={"kid": "rsa-1"}),
         jwt.encode(issuer.claims(), ec_key(2), "ES256", headers={"kid": "ec-1"}),
@@ -171,7 +171,7 @@ def test_nonsense_is_refused(issuer: LocalIssuer, nonsense: str) -> None:
         assert unverified_issuer(nonsense) == "None"
 
 
-def test_a_huge_token_is_not_even_looked_at(issuer: LocalIssuer) -> None:
+def test_a_huge_token_is_refused_unparsed(issuer: LocalIssuer) -> None:
     token = issuer.token(padding="x" * 10_000)
     for read in (unverified_issuer, lambda token: verified(token, known(issuer))):
         with pytest.raises(InvalidToken):
@@ -194,13 +194,13 @@ def test_a_huge_token_is_not_even_looked_at(issuer: LocalIssuer) -> None:
         ),
     ],
 )
-def test_an_email_counts_when_the_issuer_has_verified_it(
+def test_an_email_is_used_only_if_the_issuer_has_verified_it(
     issuer: LocalIssuer, claims: dict[str, Any], email: str | None
 ) -> None:
     assert verified(issuer.token(**claims), known(issuer)).email == email
 
 
-def test_keys_are_asked_for_once_by_many_threads(issuer: LocalIssuer) -> None:
+def test_many_threads_fetch_keys_once(issuer: LocalIssuer) -> None:
     start, ring = Barrier(20), KeyRing(issuer.jwks_url)
 
     def ask(_number: int) -> str | None:
@@ -212,7 +212,7 @@ def test_keys_are_asked_for_once_by_many_threads(issuer: LocalIssuer) -> None:
     assert issuer.asked == 1
 
 
-def test_a_rotated_key_is_found_and_random_names_do_not_hammer_the_issuer(issuer: LocalIssuer) -> None:
+def test_a_rotated_key_is_found_and_random_key_ids_do_not_flood_the_issuer(issuer: LocalIssuer) -> None:
     local = known(issuer)
     verified(issuer.token(), local)
     issuer.keys["rsa-2"] = rsa_key(2)
@@ -227,7 +227,7 @@ def test_a_rotated_key_is_found_and_random_names_do_not_hammer_the_issuer(issuer
     assert issuer.asked == 2
 
 
-def test_after_a_pause_an_unknown_key_is_asked_for_again(
+def test_an_unknown_key_is_fetched_again_after_a_pause(
     issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing(issuer.jwks_url)
@@ -241,7 +241,9 @@ def test_after_a_pause_an_unknown_key_is_asked_for_again(
     assert ring.key("rsa-2").key_id == "rsa-2"
 
 
-def test_a_key_that_was_taken_back_is_forgotten(issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_was_withdrawn_is_not_accepted_any_more(
+    issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ring = KeyRing(issuer.jwks_url)
     ring.key("rsa-1")
     del issuer.keys["rsa-1"]
@@ -260,7 +262,7 @@ def test_a_key_that_was_taken_back_is_forgotten(issuer: LocalIssuer, monkeypatch
         lambda issuer: setattr(issuer, "body", b'{"keys": []}'),
     ],
 )
-def test_an_issuer_that_is_away_says_so_and_its_known_keys_stay_good(
+def test_known_keys_of_an_unreachable_issuer_stay_valid(
     issuer: LocalIssuer, monkeypatch: pytest.MonkeyPatch, fail: Callable[[LocalIssuer], object]
 ) -> None:
     ring, new = KeyRing(issuer.jwks_url), KeyRing(issuer.jwks_url)

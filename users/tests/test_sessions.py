@@ -24,7 +24,7 @@ def test_a_refresh_token_works_once_and_its_replay_ends_the_session(ana: Credent
     assert session_of(ana.user).revoked_at is not None
 
 
-def test_an_answer_that_was_lost_is_given_again_for_30_seconds_and_changes_nothing(ana: Credentials) -> None:
+def test_a_lost_response_can_be_repeated_for_30_seconds_and_changes_nothing(ana: Credentials) -> None:
     now = timezone.now()
     first = refresh_session(refresh=ana.refresh, now=now)
     before = Session.objects.values().get()
@@ -58,7 +58,7 @@ def test_once_the_successor_was_used_a_repeat_is_a_replay(ana: Credentials) -> N
         refresh_session(refresh=third.refresh, now=now)
 
 
-def test_the_proof_must_be_of_this_very_session_and_of_our_making(ana: Credentials, ben: Credentials) -> None:
+def test_a_repeat_needs_an_access_token_of_the_same_session(ana: Credentials, ben: Credentials) -> None:
     now = timezone.now()
     other = log_in(email="ana@example.com", password=PASSWORD, now=now)
     forged = f"{ana.access.rpartition('.')[0]}.{ben.access.rpartition('.')[2]}"
@@ -112,7 +112,7 @@ def test_of_100_simultaneous_uses_of_one_refresh_token_one_wins() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_100_simultaneous_uses_by_the_session_itself_get_one_answer() -> None:
+def test_100_simultaneous_uses_by_the_session_itself_get_one_response() -> None:
     ana = person("Ana")
     successors = _use_100_times(ana.refresh, ana.access)
     assert (len(successors), len(set(successors))) == (100, 1)
@@ -128,7 +128,7 @@ def test_signing_out_ends_only_this_session(ana: Credentials) -> None:
     assert refresh_session(refresh=ana.refresh, now=timezone.now()).user == ana.user
 
 
-def test_ending_all_sessions_ends_nobody_elses(ana: Credentials, ben: Credentials) -> None:
+def test_ending_all_sessions_ends_only_those_of_the_user(ana: Credentials, ben: Credentials) -> None:
     log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
     end_sessions(user_id=ana.user.id, now=timezone.now())
     assert [session.user for session in Session.objects.filter(revoked_at=None)] == [ben.user]

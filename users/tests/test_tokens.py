@@ -32,7 +32,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 
-def test_an_access_token_says_who_and_in_which_session() -> None:
+def test_an_access_token_names_its_user_and_session() -> None:
     user_id, session_id = uuid4(), uuid4()
     token = access_token(user_id=user_id, session_id=session_id, now=timezone.now())
     assert read_access_token(token) == AccessClaims(user_id, session_id)
@@ -52,7 +52,7 @@ def test_an_access_token_says_who_and_in_which_session() -> None:
         {"exp": timezone.now() - timedelta(seconds=1)},
     ],
 )
-def test_an_access_token_that_is_not_ours_is_refused(changes: dict[str, Any]) -> None:
+def test_an_access_token_with_wrong_claims_is_refused(changes: dict[str, Any]) -> None:
     token = jwt.encode(claims(**changes), settings.SECRET_KEY, "HS256")
     with pytest.raises(InvalidToken):
         read_access_token(token)
@@ -71,6 +71,6 @@ def test_a_refresh_token_survives_its_written_form() -> None:
     assert RefreshToken.parse(str(token)) == token
 
 
-def test_a_token_of_a_machine_whose_clock_is_a_little_ahead_is_good() -> None:
+def test_a_token_of_a_machine_whose_clock_is_slightly_ahead_is_accepted() -> None:
     ahead = timezone.now() + timedelta(seconds=5)
     assert read_access_token(access_token(user_id=uuid4(), session_id=uuid4(), now=ahead))

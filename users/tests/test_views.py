@@ -13,7 +13,7 @@ from users.tests.issuer import LocalIssuer
 NEW = {"email": "dora@example.com", "password": PASSWORD}
 
 
-def test_signing_up_makes_a_person_with_the_contracts_defaults(as_nobody: Client) -> None:
+def test_signing_up_creates_a_user_with_the_contracts_defaults(as_nobody: Client) -> None:
     response = as_nobody.post("/api/v1/auth/signup", NEW, format="json")
     assert response.status_code == 201
     user = response.json()["user"]
@@ -62,7 +62,7 @@ def test_signing_in_refreshing_and_signing_out(as_nobody: Client, ana: Credentia
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_without_a_token_there_is_no_answer_but_401(as_nobody: Client) -> None:
+def test_without_a_token_the_response_is_401(as_nobody: Client) -> None:
     response = as_nobody.get("/api/v1/me")
     assert (response.status_code, response.json()["type"]) == (401, "NotAuthenticated")
 
@@ -81,7 +81,7 @@ def test_a_stale_token_in_the_header_does_not_prevent_signing_in(ana: Credential
         ("refresh", {"refresh": "stale"}, "InvalidRefreshToken"),
     ],
 )
-def test_what_does_not_sign_in_is_a_401(
+def test_a_failed_sign_in_is_a_401(
     as_nobody: Client, ana: Credentials, path: str, body: dict[str, str], problem_type: str
 ) -> None:
     response = as_nobody.post(f"/api/v1/auth/{path}", body, format="json")
@@ -161,7 +161,7 @@ def test_a_social_sign_in_that_is_refused(
     assert not User.objects.exists()
 
 
-def test_while_the_issuer_is_away_nobody_signs_in_with_it(
+def test_signing_in_with_an_unreachable_issuer_is_a_503(
     db: None, google: LocalIssuer, outside: LocalIssuer
 ) -> None:
     token = outside.token()
@@ -173,7 +173,7 @@ def test_while_the_issuer_is_away_nobody_signs_in_with_it(
         assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_an_outside_issuers_own_access_token_is_as_good_as_ours(db: None, outside: LocalIssuer) -> None:
+def test_an_access_token_of_an_outside_issuer_is_accepted(db: None, outside: LocalIssuer) -> None:
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {outside.token(session_id='session-1')}")
     assert client.get("/api/v1/me").json()["provider"] == "supabase"
@@ -187,7 +187,7 @@ def test_an_outside_issuers_own_access_token_is_as_good_as_ours(db: None, outsid
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "[" * 7000, "é"])
-def test_a_token_of_nobody_is_a_401_when_outside_issuers_are_accepted(
+def test_a_token_of_an_unknown_issuer_is_a_401_when_outside_issuers_are_accepted(
     db: None, outside: LocalIssuer, token: str
 ) -> None:
     client = Client()
@@ -214,7 +214,7 @@ def test_listing_sessions_takes_two_queries(as_ana: Client, django_assert_num_qu
         assert len(as_ana.get("/api/v1/auth/sessions").json()["results"]) == 4
 
 
-def test_a_session_is_ended_by_its_owner_alone_and_once(
+def test_a_session_is_ended_only_by_its_user_and_once(
     ana: Credentials, as_ana: Client, as_cleo: Client
 ) -> None:
     other = log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())

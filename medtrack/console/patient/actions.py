@@ -85,12 +85,12 @@ def _nothing(message: str) -> Outcome:
 
 
 def _send_test_push(patient: User, device: DeviceToken, now: datetime) -> Outcome:
-    send_test_push(device=device, now=now)
+    send_test_push(device_id=device.id, by=patient, now=now)
     return _done(_("A test push is on its way to %(device)s.") % {"device": device})
 
 
 def _revoke_device(patient: User, device: DeviceToken, now: datetime) -> Outcome:
-    if revoke_device(device=device, reason=REVOKE_REASON, now=now):
+    if revoke_device(device_id=device.id, by=patient, reason=REVOKE_REASON, now=now).changed:
         return _done(_("Nothing is pushed to %(device)s any more.") % {"device": device})
     return _nothing(_already_revoked(device))
 

@@ -11,7 +11,7 @@ from psycopg.pq import Format
 
 
 class _PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """Prepares its statements on the server, where they stay parsed as long as the connection lasts; reads binary."""
+    """Prepares its statements on the server, for as long as the connection lasts, and reads binary values."""
 
     def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
         super().__init__(connection)

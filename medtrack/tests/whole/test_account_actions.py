@@ -27,7 +27,7 @@ def coming(now: datetime) -> list[datetime]:
     return [dose.due_at for dose in due.order_by("due_at") if dose.due_at]
 
 
-def test_nobody_signs_in_to_a_deactivated_account_and_its_sessions_have_ended(ana: Credentials) -> None:
+def test_deactivating_an_account_prevents_login_and_ends_its_sessions(ana: Credentials) -> None:
     assert deactivate_account(user_id=ana.user.id, now=timezone.now()).changed
     assert not Session.objects.filter(user=ana.user, revoked_at=None).exists()
     assert Client(ana).get("/api/v1/me").status_code == 401
@@ -45,7 +45,7 @@ def test_nothing_falls_due_while_an_account_is_not_active(ana: Credentials, sche
     assert not DoseLog.objects.filter(status=DoseStatus.MISSED, due_at__gt=NOON).exists()
 
 
-def test_what_was_answered_stays_when_an_account_is_deactivated(ana: Credentials, schedule: Schedule) -> None:
+def test_answered_doses_stay_when_an_account_is_deactivated(ana: Credentials, schedule: Schedule) -> None:
     dose = DoseLog.objects.get(due_at=utc(2026, 3, 1, 8))
     take_dose(dose_id=dose.id, by=ana.user, now=NOON)
     deactivate_account(user_id=ana.user.id, now=NOON)
@@ -68,7 +68,7 @@ def test_a_reactivated_account_has_its_doses_at_once(ana: Credentials, schedule:
     assert coming(later) == [utc(2026, 3, 12, 8)]
 
 
-def test_an_account_that_was_switched_off_by_hand_comes_back_the_same_way(
+def test_an_account_deactivated_in_the_admin_is_reactivated_the_same_way(
     ana: Credentials, schedule: Schedule
 ) -> None:
     User.objects.filter(id=ana.user.id).update(is_active=False)
@@ -84,13 +84,13 @@ def test_a_dose_that_was_open_can_be_answered_again(ana: Credentials) -> None:
     dose = DoseLog.objects.get(due_at=utc(2026, 3, 1, 8))
     deactivate_account(user_id=ana.user.id, now=now)
     dose.refresh_from_db()
-    assert dose.answer_by is None, "nobody waits for it"
+    assert dose.answer_by is None, "it is not awaited"
     reactivate_account(user_id=ana.user.id, now=now + timedelta(minutes=5))
     dose.refresh_from_db()
     assert dose.answer_by == utc(2026, 3, 1, 12)
 
 
-def test_a_second_time_does_no_harm(ana: Credentials, schedule: Schedule) -> None:
+def test_repeating_an_action_changes_nothing(ana: Credentials, schedule: Schedule) -> None:
     assert not reactivate_account(user_id=ana.user.id, now=NOON).changed
     assert deactivate_account(user_id=ana.user.id, now=NOON).changed
     assert not deactivate_account(user_id=ana.user.id, now=NOON).changed
@@ -100,7 +100,9 @@ def test_a_second_time_does_no_harm(ana: Credentials, schedule: Schedule) -> Non
     assert coming(NOON) == before != []
 
 
-def test_a_person_is_planned_anew_also_what_was_set_aside(ana: Credentials, schedule: Schedule) -> None:
+def test_replanning_a_user_includes_schedules_that_were_set_aside(
+    ana: Credentials, schedule: Schedule
+) -> None:
     Schedule.objects.filter(id=schedule.id).update(plan_error="DataError: out of range")
     DoseLog.objects.filter(due_at__gt=NOON).delete()
     replan_user(user_id=ana.user.id, now=NOON)
@@ -111,7 +113,7 @@ def test_a_person_is_planned_anew_also_what_was_set_aside(ana: Credentials, sche
     assert coming(NOON) == [utc(2026, 3, 2, 8)]
 
 
-def test_another_persons_doses_and_sessions_are_left_alone(
+def test_doses_and_sessions_of_other_users_stay(
     ana: Credentials, cleo: Credentials, schedule: Schedule
 ) -> None:
     schedule_at(medication_of(cleo.user), time(9), now=NOON)

@@ -1,4 +1,4 @@
-"""What beat ticks, and what requests queue: every task of ours, and nothing that is not there."""
+"""The tasks that beat and requests queue: each one exists, has a queue, and none is missing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,14 +21,14 @@ MAILS = {
 SUMS = {"medtrack.console.tasks.refresh_summaries"}
 
 
-def test_beat_ticks_every_task_but_the_mails_that_people_ask_for() -> None:
+def test_beat_starts_every_task_except_mails() -> None:
     app.loader.import_default_modules()
     tasks = {name for name in app.tasks if not name.startswith("celery.")}
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} == tasks - MAILS
     assert tasks >= MAILS
 
 
-def test_what_may_wait_waits_in_queues_of_its_own() -> None:
+def test_tasks_that_may_wait_have_their_own_queues() -> None:
     def queue(task: str) -> str:
         return str(app.amqp.router.route({}, task)["queue"].name)
 
@@ -49,6 +49,6 @@ def test_every_queue_has_its_process() -> None:
     assert "--queues mail,console " in processes["mailer"]
 
 
-def test_every_task_that_beat_ticks_has_words_and_a_limit() -> None:
+def test_every_periodic_task_has_a_description_and_a_limit() -> None:
     ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert set(TASKS) == set(OVERDUE_AFTER) == ticked

@@ -1,4 +1,4 @@
-"""Every rule that PostgreSQL checks, broken once. A constraint without a row here fails the last test."""
+"""Breaks every constraint of the database once. A constraint without a row here fails the last test."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -121,7 +121,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_what_must_hold_is_refused_by_the_database(house: None, name: str) -> None:
+def test_rows_that_break_a_rule_are_refused_by_the_database(house: None, name: str) -> None:
     with pytest.raises(IntegrityError, match=name), transaction.atomic():
         BREAKS[name]()
 

@@ -46,7 +46,7 @@ def rows(statement: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/me", "/api/v1/medications", "/readyz"])
-def test_requests_in_tests_have_the_privileges_of_web_alone(as_ana: Client, path: str) -> None:
+def test_requests_in_tests_have_only_the_privileges_of_web(as_ana: Client, path: str) -> None:
     roles = set()
 
     def note(execute: Callable[..., Any], *query: Any) -> Any:
@@ -60,13 +60,13 @@ def test_requests_in_tests_have_the_privileges_of_web_alone(as_ana: Client, path
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_engine_may_do_all_that_beat_asks_for(task: str, anas: OwnedObjects) -> None:
+def test_the_engine_role_can_run_every_periodic_task(task: str, anas: OwnedObjects) -> None:
     with acting_as(ENGINE):
         import_string(task).apply(throw=True)
 
 
 @pytest.mark.parametrize("task", ["send_password_link", "send_email_link"])
-def test_the_engine_may_send_mails(
+def test_the_engine_role_can_send_mails(
     task: str, ana: Credentials, mail_worker: None, mailoutbox: list[object]
 ) -> None:
     with acting_as(ENGINE):
@@ -74,7 +74,7 @@ def test_the_engine_may_send_mails(
     assert len(mailoutbox) == 1
 
 
-def test_reports_may_count(anas: OwnedObjects) -> None:
+def test_the_report_role_can_count(anas: OwnedObjects) -> None:
     with acting_as(REPORT):
         assert rows("SELECT status, count(*) FROM dose_logs GROUP BY status")
         assert rows("SELECT count(*) FROM users WHERE deleted_at IS NULL") == [(1,)]
@@ -116,7 +116,7 @@ def refused(role: str, statement: str) -> None:
         "SELECT rolpassword FROM pg_authid",
     ],
 )
-def test_no_role_can_do_what_none_needs(db: None, role: str, statement: str) -> None:
+def test_no_role_has_privileges_that_none_needs(db: None, role: str, statement: str) -> None:
     refused(role, statement)
 
 
@@ -131,7 +131,7 @@ def test_no_role_can_do_what_none_needs(db: None, role: str, statement: str) -> 
         "INSERT INTO users_groups DEFAULT VALUES",
     ],
 )
-def test_the_engine_neither_answers_doses_nor_signs_staff_in(db: None, statement: str) -> None:
+def test_the_engine_role_can_neither_answer_doses_nor_sign_staff_in(db: None, statement: str) -> None:
     refused(ENGINE, statement)
 
 
@@ -143,13 +143,13 @@ def test_the_engine_neither_answers_doses_nor_signs_staff_in(db: None, statement
         *("sessions.id", "identities.subject", "access_log.id", "mfa_authenticator.data"),
     ],
 )
-def test_reports_see_neither_who_a_person_is_nor_what_was_written(db: None, columns: str) -> None:
+def test_the_report_role_sees_neither_identities_nor_free_text(db: None, columns: str) -> None:
     table, column = columns.split(".")
     refused(REPORT, f"SELECT {column} FROM {table}")
 
 
 @pytest.mark.parametrize("statement", ["UPDATE users SET timezone = 'UTC'", "DELETE FROM heartbeats"])
-def test_reports_change_nothing(db: None, statement: str) -> None:
+def test_the_report_role_can_change_nothing(db: None, statement: str) -> None:
     refused(REPORT, statement)
 
 
@@ -157,7 +157,7 @@ def test_reports_change_nothing(db: None, statement: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_login_begins_with_the_time_outs_of_its_role(db: None, role: str) -> None:
+def test_a_connection_has_the_timeouts_of_its_role(db: None, role: str) -> None:
     url = server_url(connection.settings_dict["NAME"]).replace(f"//{OWNER}@", f"//{role}@")
     with psycopg.connect(url) as login:
         for name, value in SETTINGS[role].items():
@@ -209,7 +209,7 @@ def test_a_new_role_gets_the_password_that_was_given(without_reports: None) -> N
     assert str(stored).startswith("SCRAM-SHA-256$")
 
 
-def test_a_new_role_without_a_password_gets_one_that_nobody_knows_yet(without_reports: None) -> None:
+def test_a_new_role_without_a_password_gets_a_generated_one(without_reports: None) -> None:
     generated = make_roles({})
     assert list(generated) == [REPORT]
     assert len(generated[REPORT]) >= 32
@@ -218,7 +218,7 @@ def test_a_new_role_without_a_password_gets_one_that_nobody_knows_yet(without_re
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_is_not_the_owner_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_role_than_the_owner_gets_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django.conf.settings.DATABASE_OWNER", {"USER": ENGINE})
     with pytest.raises(CommandError, match="owner of the tables"):
         call_command("database_roles")

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: which statements stay prepared, and which connections are thrown away."""
+"""Connections to PostgreSQL: which statements stay prepared, and which connections are closed."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_only_statements_that_ask_for_it_stay_prepared(db: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_was_cut_costs_no_request() -> None:
+def test_a_broken_connection_fails_no_request() -> None:
     assert NUMBER.rows(number=1) == [(1,)]
     assert connection.connection is not None
     with psycopg.connect(server_url("postgres")) as other:

@@ -1,4 +1,4 @@
-"""Every setting is checked at the start: one sentence for each that cannot be used, all at once, and no traceback."""
+"""Every setting is checked at the start: one message for each problem, all at once, and no traceback."""
 
 import ast
 import json
@@ -122,7 +122,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_nonsense_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     found = problems(monkeypatch, **{name: value})
     assert set(found) == {name}
     assert re.fullmatch(r"cannot be used: .+\.", found[name])
@@ -142,7 +144,7 @@ def test_nonsense_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch, na
         ("APP_URL", "https://user:geheim@[x"),
     ],
 )
-def test_no_sentence_repeats_a_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_no_message_repeats_a_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     found = problems(monkeypatch, **{name: value})
     assert set(found) == {name}
     assert "geheim" not in found[name]
@@ -173,16 +175,16 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("name", "value"), RIGHT)
-def test_what_makes_sense_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_valid_value_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert problems(monkeypatch, **{name: value}) == {}
 
 
-def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_problems_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"DEBUG": "x", "TRUSTED_PROXIES": "x", "LOG_FORMAT": "x", "FCM_RATE": "x", "SECRET_KEY": "x"}
     assert set(problems(monkeypatch, **wrong)) == set(wrong)
 
 
-def test_any_key_will_do_in_development_and_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_weak_key_is_only_a_warning_in_development(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, SECRET_KEY="short", DEBUG="true")
     (warning,) = settings["env"].warnings
     assert warning.startswith("SECRET_KEY will do with DEBUG only")
@@ -213,7 +215,9 @@ def test_a_private_key_that_lost_something_is_refused(monkeypatch: pytest.Monkey
         assert key[40:80] not in found["FIREBASE_PRIVATE_KEY"]
 
 
-def test_a_key_file_is_looked_into(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+def test_the_content_of_a_key_file_is_checked(
+    monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path
+) -> None:
     file = tmp_path / "key.json"
     for text, is_good in (
         ("not json", False),
@@ -237,13 +241,13 @@ def test_a_key_file_is_looked_into(monkeypatch: pytest.MonkeyPatch, key: str, tm
         ("MEDTRACK_DATABASE", "docs/operating.md lists them."),
     ],
 )
-def test_a_name_that_is_no_setting_is_told(monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
+def test_an_unknown_name_is_a_warning(monkeypatch: pytest.MonkeyPatch, name: str, remedy: str) -> None:
     (warning,) = load(monkeypatch, **{name: "x"})["env"].warnings
     assert warning.startswith(f"{name} is not a setting of MedTrack")
     assert warning.endswith(remedy)
 
 
-def test_other_names_of_the_environment_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_names_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     others = {
         "HOME": "/",
         "LANG": "C",
@@ -264,7 +268,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_every_program_ends_with_the_sentences_and_no_traceback(program: str) -> None:
+def test_every_program_ends_with_the_messages_and_no_traceback(program: str) -> None:
     environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "geheim", "ALOWED_HOSTS": "x"}
     ended = subprocess.run(
         COMMANDS[program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -299,7 +303,7 @@ def test_check_settings_shows_a_table_without_a_value() -> None:
     assert not any(value in ended.stdout for value in GOOD.values())
 
 
-def test_check_settings_says_what_is_wrong() -> None:
+def test_check_settings_reports_problems() -> None:
     ended = check_settings(**GOOD | {"REDIS_URL": "http://geheim"}, FCM_RATE="-1", FCM_SPEED="1")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
@@ -327,7 +331,7 @@ def read_names() -> set[str]:
     return {str(call.args[0].value) for call in reads() if isinstance(call.args[0], ast.Constant)}
 
 
-def test_the_settings_read_the_environment_through_the_reader_alone() -> None:
+def test_the_settings_read_the_environment_only_through_the_reader() -> None:
     source = SETTINGS.read_text()
     assert source.count("os.environ") == source.count("Reader(os.environ)") == 1
     assert "getenv" not in source

@@ -1,4 +1,4 @@
-"""A database of an earlier version is migrated with its data, by migrations that nobody has edited since.
+"""A database of an earlier version is migrated with its data, by the released migrations.
 
 `migrations.sha256` lists the migrations of that version; a new version that people install is added to it.
 """
@@ -32,7 +32,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.mark.parametrize("path", EARLIER)
-def test_a_migration_that_somebody_may_have_applied_is_not_edited(path: str) -> None:
+def test_a_released_migration_is_not_edited(path: str) -> None:
     assert hashlib.sha256((ROOT / path).read_bytes()).hexdigest() == EARLIER[path]
 
 
