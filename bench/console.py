@@ -32,7 +32,7 @@ from django.test import Client  # noqa: E402
 
 from medtrack.console.dashboard import figures  # noqa: E402
 from medtrack.console.patients import summaries  # noqa: E402
-from medtrack.console.patients.search import Wish  # noqa: E402
+from medtrack.console.patients.search import PatientFilter  # noqa: E402
 from medtrack.database.clock import database_now  # noqa: E402
 from notifications import standing  # noqa: E402
 from users.models import User  # noqa: E402
@@ -171,7 +171,7 @@ def patients(now: datetime) -> dict[str, Section]:
 
 
 def listed(asked: dict[str, str]) -> None:
-    found = Wish(asked).found()
+    found = PatientFilter(asked).patients()
     found.count()
     list(found[:50])
 

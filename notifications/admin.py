@@ -2,21 +2,13 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.database.clock import database_now
-from notifications.histories import history_of
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
-from notifications.trace import trace
-from users.access_log import record_access
-from users.models import AccessLog
-from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser
+from users.read_only_admin import GuardedInline, ReadOnlyAdmin
 
 FATE_NAMES = {
     Fate.SENT: _("sent in time"),
@@ -67,39 +59,10 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     ordering = ("-id",)
     inlines = (PushDeliveryInline,)
 
-    def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.dose_trace)
-        return [path("dose/<uuid:dose_id>/", page, name="notifications_dose_trace"), *super().get_urls()]
-
-    def may_trace(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")
-
-    def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
-        """Why a reminder of this dose came or did not, also when the dose itself is gone."""
-        if not self.may_trace(request):
-            raise PermissionDenied
-        history = history_of(dose_id, now=database_now())
-        if not history.user.is_patient and not is_superuser(request):
-            raise Http404
-        record_access(request, AccessLog.Action.VIEW, patient_id=history.user.id, object_id=dose_id)
-        told = trace(history)
-        devices = {device.id: device for device in history.devices}
-        context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "history": history,
-            "verdict": told.verdict,
-            "decisions": [
-                (decision, decision.device_id and devices.get(decision.device_id))
-                for decision in told.decisions
-            ],
-        }
-        return TemplateResponse(request, "console/trace.html", context)
-
 
 @admin.register(DeviceToken)
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
-    """The token itself is a secret of the phone and stays out of sight; whose phone it is, is not for everybody."""
+    # Not `token`: it is a secret of the phone. Whose phone it is requires the permission to see users.
 
     guarded = {"user": "users.view_user", "session": "users.view_session"}
     list_display = (
@@ -126,7 +89,7 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 
 @admin.register(PushDelivery)
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
-    """Of the reminder itself only its id: who may see this need not be one who may see doses."""
+    # Only the reminder's id is always shown: staff who may see deliveries may not be allowed to see doses.
 
     person = "device__user"
     guarded = {"notification": "notifications.view_notificationlog"}
@@ -169,8 +132,6 @@ class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
 
 @admin.register(EngineCheck)
 class EngineCheckAdmin(ReadOnlyAdmin[EngineCheck]):
-    """What each night's look at the engine's invariants found."""
-
     shows_patients = False
     list_display = ("ran_at", "seconds", "violations")
     ordering = ("-id",)
