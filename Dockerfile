@@ -5,7 +5,7 @@ ENV PYTHONUNBUFFERED=1 \
     WEB_LISTEN=unix \
     WEB_SOCKETS=/run/medtrack
 
-# A volume that is mounted at /run/medtrack for the first time takes its owner from here.
+# A new volume that is mounted at /run/medtrack takes its owner from this folder.
 RUN useradd --system --create-home --home-dir /var/lib/medtrack medtrack && install --directory --owner=medtrack /run/medtrack
 WORKDIR /app
 
@@ -13,12 +13,12 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.txt
 
 COPY . .
-# The settings want these three; collecting static files uses none of them.
+# The settings require these three. Collecting static files does not use them.
 RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(50))') DATABASE_URL=postgresql:///build REDIS_URL=redis://build \
     python manage.py collectstatic --no-input
 
 USER medtrack
-# For web; the other processes switch it off.
+# For web. The other processes disable it in docker-compose.yml.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-m", "medtrack.web", "check"]
 CMD ["python", "-m", "medtrack.web"]

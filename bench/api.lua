@@ -1,6 +1,6 @@
--- wrk's part of bench/api.py: every request is another person's, and every dose is taken once.
+-- The script for wrk in bench/api.py: consecutive requests are of different users, and every dose is taken once.
 -- Arguments: method, path (%s is a dose's id), a file with a token per line, a file with a dose's id per line.
--- The environment: the server's PORTS, which wrk's threads share out, and how many THREADS there are.
+-- Environment: the server's PORTS, which wrk's threads share, and the number of THREADS.
 
 local ports, setups = {}, 0
 for port in os.getenv("PORTS"):gmatch("%d+") do ports[#ports + 1] = port end

@@ -1,4 +1,4 @@
-"""The people of bench/api.py and their doses, and whether its servers give the same answers about them."""
+"""The users and doses of bench/api.py, and the comparison of the servers' answers."""
 
 import re
 from collections.abc import Iterator
@@ -12,35 +12,43 @@ import requests
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from support import insert
 
 from users.tokens import access_token
 
 PEOPLE = 1_000
-NOBODY = UUID(int=0)
+UNKNOWN_ID = UUID(int=0)
 HTTP = requests.Session()
-HTTP.trust_env = False  # it is all on this machine
-FILL = """
+HTTP.trust_env = False  # no proxy: the servers are on this machine
+MEDICATION = insert(
+    "medications",
+    user_id="id",
+    name="'Medication ' || n",
+    dosage="'1 tablet'",
+    strength="'500'",
+    unit="'mg'",
+    created_at="now() - n * interval '1 day'",
+)
+SCHEDULE = insert(
+    "schedules",
+    medication_id="id",
+    scheduled_time="'05:00'::time + n * interval '2 hours'",
+    quantity="1.5",
+    start_date="%(today)s::date - 29",
+)
+FILL = f"""
     WITH person AS (
-        INSERT INTO users (id, email, name, password, timezone, language, provider, is_active, is_staff, is_superuser,
-                           private_push_text, follow_up_interval_minutes, follow_up_cap, week_start, updated_at)
-        SELECT medtrack_uuid7(), 'p' || n || '@example.com', '', '', 'Asia/Seoul', 'ko', 'email', true, false, false,
-               true, 10, 3, 1, now() FROM generate_series(1, %(people)s) n RETURNING id
+        {insert("users", email="'p' || n || '@example.com'", timezone="'Asia/Seoul'", language="'ko'")}
+        FROM generate_series(1, %(people)s) n RETURNING id
     ), session AS (
-        INSERT INTO sessions (id, user_id, family, refresh_token_hash, device_name, expires_at)
-        SELECT medtrack_uuid7(), id, medtrack_uuid7(), '', '', now() + interval '60 days' FROM person
+        {insert("sessions", user_id="id")} FROM person
     ), medication AS (
-        INSERT INTO medications (id, user_id, name, dosage, form, strength, unit, color_tag, memo, is_active,
-                                 created_at, updated_at)
-        SELECT medtrack_uuid7(), id, 'Medicine ' || n, '1 tablet', 'tablet', '500', 'mg', '#1D9E75', '', true,
-               now() - n * interval '1 day', now()
+        {MEDICATION}
         FROM person, generate_series(1, 10) n RETURNING id, user_id
     ), numbered AS (
         SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY id) AS n FROM medication
     ), schedule AS (
-        INSERT INTO schedules (id, medication_id, scheduled_time, cycle_type, quantity, meal_relation, start_date,
-                               is_active, reminder_enabled, plan_error, version, updated_at)
-        SELECT medtrack_uuid7(), id, '05:00'::time + n * interval '2 hours', 'daily', 1.5, 'any',
-               %(today)s::date - 29, true, true, '', 1, now()
+        {SCHEDULE}
         FROM numbered WHERE n <= 8 RETURNING id, medication_id, scheduled_time
     ), dose AS (
         SELECT m.user_id, s.medication_id, s.id AS schedule_id, day AS log_date, s.scheduled_time,
@@ -63,7 +71,7 @@ FILL = """
     FROM answered
 """
 RESET = """
-    SET session_replication_role = replica; -- past the trigger that refuses it
+    SET session_replication_role = replica; -- disables the trigger that refuses TRUNCATE
     TRUNCATE dose_events;
     SET session_replication_role = origin;
     UPDATE dose_logs SET status = 'pending', taken_at = NULL, taken_quantity = NULL, note = '', recorded_by_id = NULL
@@ -79,7 +87,7 @@ class Operation:
 
 
 def operations(today: date) -> dict[str, Operation]:
-    """`%s` is the id of a dose that is to come."""
+    """`%s` in a path is the id of a future dose."""
     return {
         "day": Operation("GET", f"/api/v1/doses?date={today}"),
         "take": Operation("POST", "/api/v1/doses/%s/take"),
@@ -89,7 +97,7 @@ def operations(today: date) -> dict[str, Operation]:
 
 
 class Data:
-    """The people's access tokens, and the doses to come; the nth dose is the nth person's, over and over."""
+    """The users' access tokens and the future doses. Dose n belongs to user n, counted round."""
 
     def __init__(self, directory: Path, today: date) -> None:
         settings.ACCESS_TOKEN_LIFETIME = timedelta(days=1)
@@ -109,7 +117,7 @@ class Data:
             Path(file).write_text("\n".join(lines))
 
     def reset(self) -> None:
-        """No dose to come has been taken."""
+        """Makes all future doses pending again."""
         with connection.cursor() as cursor:
             cursor.execute(RESET, [self.today])
             cursor.execute("VACUUM ANALYZE dose_logs, dose_events")
@@ -120,35 +128,35 @@ def token(user_id: UUID, session_id: UUID) -> str:
 
 
 def compare(urls: dict[str, str], data: Data) -> None:
-    """Stops unless all servers answer alike, and leave the same rows. The first is the one to be like."""
-    seen: dict[str, dict[str, Any]] = {}
-    # Written as if at one time, so that the answers have nothing that may differ.
+    """Exits unless all servers give the answers of the first and leave the same rows."""
+    results: dict[str, dict[str, Any]] = {}
+    # The same instant for all servers, because the answers contain it.
     now = timezone.now().replace(microsecond=0).isoformat()
     for name, url in urls.items():
         data.reset()
-        seen[name] = {**reads(url, data), **dict(takes(url, data, now))}
-    first, *others = seen
+        results[name] = {**reads(url, data), **dict(takes(url, data, now))}
+    first, *others = results
     for name in others:
-        for what, answer in seen[first].items():
-            if seen[name][what] != answer:
-                raise SystemExit(f"{what}\n{first}: {answer}\n{name}: {seen[name][what]}")
-    print(f"{len(seen[first])} answers and rows are the same from {', '.join(seen)}", flush=True)
+        for what, answer in results[first].items():
+            if results[name][what] != answer:
+                raise SystemExit(f"{what}\n{first}: {answer}\n{name}: {results[name][what]}")
+    print(f"{len(results[first])} answers and rows are the same from {', '.join(results)}", flush=True)
 
 
-def ask(url: str, token: str, operation: Operation, **body: Any) -> Any:
-    """The status, and what is no problem; how a problem is told is everybody's own."""
+def request(url: str, token: str, operation: Operation, **body: Any) -> Any:
+    """Returns the status, and the content of a success. The bodies of errors differ between the servers."""
     response = HTTP.request(
         operation.method, url + operation.path, headers=headers(token), json=body or None, timeout=10
     )
-    return response.status_code, response.json(object_hook=with_instants) if response.ok else None
+    return response.status_code, response.json(object_hook=parse_instants) if response.ok else None
 
 
 def headers(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}", "X-Forwarded-Proto": "https"}
 
 
-def with_instants(fields: dict[str, Any]) -> dict[str, Any]:
-    """Instants are equal also where one is written with zeros at its end."""
+def parse_instants(fields: dict[str, Any]) -> dict[str, Any]:
+    """Parses instants, because servers write their fractions with or without zeros at the end."""
     return {
         name: datetime.fromisoformat(value) if isinstance(value, str) and INSTANT.fullmatch(value) else value
         for name, value in fields.items()
@@ -156,27 +164,27 @@ def with_instants(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def reads(url: str, data: Data) -> dict[str, Any]:
-    found = {}
+    answers = {}
     for name, operation in operations(data.today).items():
         if operation.method == "GET":
             for who in range(0, PEOPLE, 50):
-                found[f"{name} of {who}"] = ask(url, data.tokens[who], operation)
-            found[f"{name} of nobody"] = ask(url, token(NOBODY, NOBODY), operation)
-            found[f"{name} of a stranger"] = ask(url, "no.token.at-all", operation)
-    return found
+                answers[f"{name} of {who}"] = request(url, data.tokens[who], operation)
+            answers[f"{name} of an unknown user"] = request(url, token(UNKNOWN_ID, UNKNOWN_ID), operation)
+            answers[f"{name} with an invalid token"] = request(url, "no.token.at-all", operation)
+    return answers
 
 
 def takes(url: str, data: Data, now: str) -> Iterator[tuple[str, Any]]:
-    def take(who: int, dose: int, **said: str) -> Any:
+    def take(who: int, dose: int, **fields: str) -> Any:
         path = operations(data.today)["take"].path % data.doses[dose]
-        return ask(url, data.tokens[who], Operation("POST", path), occurred_at=now, **said)
+        return request(url, data.tokens[who], Operation("POST", path), occurred_at=now, **fields)
 
     event, other = (f"019aa000-0000-7000-8000-00000000000{n}" for n in (1, 2))
     yield "taken", take(0, 0, event_id=event, quantity="2.500", note="with water")
     yield "the same event again", take(0, 0, event_id=event, quantity="2.500", note="with water")
-    yield "the event with other words", take(0, 0, event_id=event)
+    yield "the event with other values", take(0, 0, event_id=event)
     yield "taken again", take(0, 0)
-    yield "somebody else's", take(0, 1)
+    yield "another user's", take(0, 1)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE dose_logs SET status = 'skipped', recorded_by_id = user_id WHERE id = %s", [data.doses[2]]

@@ -1,29 +1,24 @@
-"""How long the database works for a page of the console, section by section, on a large database.
+"""The database time of the console's pages, by section, on a large database.
 
     .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/console.py [PAGE ...] [--explain]
 
-10,000 patients in many zones with 1,000,000 doses of the last 60 days, and the reminders and deliveries of the last three.
-A page is a function from the present to its sections: what each asks the database. Prints milliseconds of database time
-(median of the runs after the first; the first, on cold caches, apart), and with --explain the plans.
+10,000 patients in many zones with 1,000,000 doses of the last 60 days, and the reminders and deliveries of the last
+three days. A page is a function that returns its sections, each of which queries the database. Prints milliseconds of
+database time: of the first run, on cold caches, and the median of the others. --explain also prints the plans.
 """
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-import django
+from support import insert, setup_django
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
-django.setup()
+setup_django()
 
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
@@ -34,7 +29,7 @@ from medtrack.console.dashboard import figures  # noqa: E402
 from medtrack.console.patients import summaries  # noqa: E402
 from medtrack.console.patients.search import PatientFilter  # noqa: E402
 from medtrack.database.clock import database_now  # noqa: E402
-from notifications import standing  # noqa: E402
+from notifications import engine_state  # noqa: E402
 from users.models import User  # noqa: E402
 
 RUNS = 9
@@ -49,38 +44,46 @@ PREPARE = """
                 || '8' || substr(md5(random()::text), 1, 15))::uuid
     $$
 """
-PEOPLE = """
+USER = insert(
+    "users",
+    id="bench_id(now() - i * interval '7 minutes')",
+    email="'p' || i || '@example.com'",
+    name="'Person ' || i",
+    timezone="z.name",
+    language="'ko'",
+)
+DEVICE = insert(
+    "device_tokens",
+    user_id="user_id",
+    session_id="id",
+    token="repeat('t', 100) || user_id || n",
+    owned_since="now() - interval '90 days'",
+    last_seen_at="now() - random() * interval '3 days'",
+    silent_since="CASE WHEN random() < 0.02 THEN now() - random() * interval '20 days' END",
+)
+SCHEDULE = insert(
+    "schedules",
+    medication_id="id",
+    scheduled_time="make_time(6 + (hashtext(id::text) & 7) + n * 8, (hashtext(id::text) & 3) * 15, 0)",
+    start_date="current_date - 90",
+    plan_error="CASE WHEN random() < 0.0005 THEN 'This cannot be read.' ELSE '' END",
+)
+PEOPLE = f"""
     WITH zone AS (
         SELECT name, row_number() OVER () - 1 AS n FROM unnest(%(zones)s::text[]) AS name
     ), person AS (
-        INSERT INTO users (id, email, name, password, timezone, language, provider, is_active, is_staff, is_superuser,
-                           private_push_text, follow_up_interval_minutes, follow_up_cap, week_start, updated_at)
-        SELECT bench_id(now() - i * interval '7 minutes'), 'p' || i || '@example.com', 'Person ' || i, '', z.name, 'ko',
-               'email', true, false, false, true, 10, 3, 1, now()
-        FROM generate_series(1, %(patients)s) i JOIN zone z ON z.n = i %% %(zone_count)s RETURNING id, timezone
+        {USER} FROM generate_series(1, %(patients)s) i JOIN zone z ON z.n = i %% %(zone_count)s RETURNING id, timezone
     ), session AS (
-        INSERT INTO sessions (id, user_id, family, refresh_token_hash, device_name, expires_at)
-        SELECT medtrack_uuid7(), id, medtrack_uuid7(), '', '', now() + interval '60 days' FROM person RETURNING id, user_id
+        {insert("sessions", user_id="id")} FROM person RETURNING id, user_id
     ), device AS (
-        INSERT INTO device_tokens (id, user_id, session_id, token, platform, device_id, app_version, language,
-                                   owned_since, last_seen_at, silent_since)
-        SELECT medtrack_uuid7(), user_id, id, repeat('t', 100) || user_id || n, 'android', '', '', '',
-               now() - interval '90 days', now() - random() * interval '3 days',
-               CASE WHEN random() < 0.02 THEN now() - random() * interval '20 days' END
+        {DEVICE}
         FROM session, generate_series(1, CASE WHEN hashtext(id::text) %% 5 = 0 THEN 2 ELSE 1 END) n
     ), medication AS (
-        INSERT INTO medications (id, user_id, name, dosage, form, strength, unit, color_tag, memo, is_active, updated_at)
-        SELECT medtrack_uuid7(), id, 'Medicine', '1 tablet', 'tablet', '', '', '#1D9E75', '', true, now()
-        FROM person RETURNING id, user_id
+        {insert("medications", user_id="id", dosage="'1 tablet'")} FROM person RETURNING id, user_id
     )
-    INSERT INTO schedules (id, medication_id, scheduled_time, cycle_type, quantity, meal_relation, start_date,
-                           is_active, reminder_enabled, plan_error, version, updated_at)
-    SELECT medtrack_uuid7(), id, make_time(6 + (hashtext(id::text) & 7) + n * 8, (hashtext(id::text) & 3) * 15, 0), 'daily',
-           1, 'any', current_date - 90, true, true,
-           CASE WHEN random() < 0.0005 THEN 'This cannot be read.' ELSE '' END, 1, now()
-    FROM medication, generate_series(0, 1) n
+    {SCHEDULE} FROM medication, generate_series(0, 1) n
 """
-# Of two schedules one falls on two days of three: a hundred doses in sixty days.
+# One of a user's two schedules has doses on two days of three: a hundred doses in sixty days.
 DOSES = """
     INSERT INTO dose_logs (id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by,
                            quantity, status, taken_at, recorded_by_id, created_at)
@@ -121,7 +124,7 @@ REMINDERS = """
               AND (step = 0 OR hashtext(dose_logs.id::text) %% 3 = 0)
         ) reminder
         ORDER BY send_at
-    ) told
+    ) reminder_at
 """
 DELIVERIES = """
     INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at, answered_at,
@@ -147,11 +150,11 @@ def dashboard(now: datetime) -> dict[str, Section]:
     return {
         "doses today": partial(figures.doses_today, now=now),
         "reminders by hour": partial(figures.reminders_by_hour, now=now, zone=zone),
-        "queue": standing.queue_state,
+        "queue": engine_state.queue_state,
         "pushes by outcome": partial(figures.pushes_by_outcome, now=now),
-        "silent devices": standing.silent_devices,
-        "heartbeats": standing.heartbeats,
-        "engine check": standing.last_check,
+        "silent devices": engine_state.silent_devices,
+        "heartbeats": engine_state.heartbeats,
+        "engine check": engine_state.last_check,
         "schedules set aside": figures.schedules_set_aside,
         "the whole page": partial(page, signed_in(), "/admin/"),
     }
@@ -160,28 +163,28 @@ def dashboard(now: datetime) -> dict[str, Section]:
 def patients(now: datetime) -> dict[str, Section]:
     summaries.refresh(now=now)
     return {
-        "summaries anew": partial(summaries.refresh, now=now),
-        "lowest adherence": partial(listed, {}),
-        "steepest drop": partial(listed, {"sort": "trend"}),
-        "two filters": partial(listed, {"adherence": "80", "device": "silent"}),
-        "part of an e-mail": partial(listed, {"q": "p777"}),
-        "an id": partial(listed, {"q": str(staff().id)}),
+        "refreshed summaries": partial(summaries.refresh, now=now),
+        "lowest adherence": partial(list_patients, {}),
+        "steepest drop": partial(list_patients, {"sort": "trend"}),
+        "two filters": partial(list_patients, {"adherence": "80", "device": "silent"}),
+        "part of an e-mail": partial(list_patients, {"q": "p777"}),
+        "an id": partial(list_patients, {"q": str(staff().id)}),
         "the whole page": partial(page, signed_in(), "/admin/console/patient/"),
     }
 
 
-def listed(asked: dict[str, str]) -> None:
-    found = PatientFilter(asked).patients()
-    found.count()
-    list(found[:50])
+def list_patients(query: dict[str, str]) -> None:
+    patients = PatientFilter(query).patients()
+    patients.count()
+    list(patients[:50])
 
 
 PAGES: dict[str, Callable[[datetime], dict[str, Section]]] = {"dashboard": dashboard, "patients": patients}
 
 
 def staff() -> User:
-    found: User | None = User.objects.filter(email="staff@example.com").first()
-    return found or User.objects.create_superuser("staff@example.com", "correct horse battery")
+    existing: User | None = User.objects.filter(email="staff@example.com").first()
+    return existing or User.objects.create_superuser("staff@example.com", "correct horse battery")
 
 
 def signed_in() -> Client:
@@ -191,31 +194,32 @@ def signed_in() -> Client:
 
 
 def page(client: Client, path: str) -> None:
-    """Through the view and everything around it, as a superuser."""
+    """Requests the page as a superuser, with all middleware."""
     response = client.get(path, headers={"X-Forwarded-Proto": "https"})
     if response.status_code != 200:
         raise SystemExit(f"{path} answered {response.status_code}")
 
 
 @contextmanager
-def measuring() -> Iterator[list[tuple[float, str, Any]]]:
-    asked: list[tuple[float, str, Any]] = []
+def recorded_queries() -> Iterator[list[tuple[float, str, Any]]]:
+    """Yields the list of executed queries: milliseconds, SQL and parameters."""
+    queries: list[tuple[float, str, Any]] = []
 
     def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         started = time.perf_counter()
         try:
             return execute(sql, params, many, context)
         finally:
-            asked.append(((time.perf_counter() - started) * 1000, sql, params))
+            queries.append(((time.perf_counter() - started) * 1000, sql, params))
 
     with connection.execute_wrapper(watch):
-        yield asked
+        yield queries
 
 
-def asked_by(section: Section) -> list[tuple[float, str, Any]]:
-    with measuring() as asked:
+def queries_of(section: Section) -> list[tuple[float, str, Any]]:
+    with recorded_queries() as queries:
         section()
-    return asked
+    return queries
 
 
 def fill() -> None:
@@ -232,9 +236,9 @@ def fill() -> None:
             print(f"{cursor.fetchone()[0]:>9,} {table}")
 
 
-def explain(asked: list[tuple[float, str, Any]]) -> None:
+def explain(queries: list[tuple[float, str, Any]]) -> None:
     with connection.cursor() as cursor:
-        for _ms, sql, params in asked:
+        for _ms, sql, params in queries:
             if sql.lstrip().startswith(("SELECT", "WITH")):
                 cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}", params)
                 print("".join(f"        {line}\n" for (line,) in cursor.fetchall()))
@@ -242,8 +246,8 @@ def explain(asked: list[tuple[float, str, Any]]) -> None:
 
 def measure(name: str, *, explained: bool) -> None:
     print(f"\n{name:<24}{'statements':>11}{'first ms':>10}{'median ms':>11}")
-    for section, ask in PAGES[name](database_now()).items():
-        runs = [asked_by(ask) for _run in range(RUNS)]
+    for section, query in PAGES[name](database_now()).items():
+        runs = [queries_of(query) for _run in range(RUNS)]
         first, *others = (sum(ms for ms, _sql, _params in run) for run in runs)
         print(f"  {section:<22}{len(runs[-1]):>11}{first:>10.1f}{median(others):>11.1f}", flush=True)
         if explained:
@@ -256,19 +260,18 @@ def main() -> None:
     )
     parser.add_argument("pages", nargs="*", metavar="PAGE", default=list(PAGES), help=", ".join(PAGES))
     parser.add_argument("--explain", action="store_true", help="print the plans, too")
-    wanted = parser.parse_args()
-    if unknown := set(wanted.pages) - set(PAGES):
+    options = parser.parse_args()
+    if unknown := set(options.pages) - set(PAGES):
         parser.error(f"there is no page {', '.join(unknown)}; there are {', '.join(PAGES)}")
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.STAFF_SECOND_FACTOR = False
-    settings.MIDDLEWARE.remove(
-        "medtrack.observability.request_log.RequestLog"
-    )  # its lines would stand among the figures
+    # Its lines would be printed between the figures.
+    settings.MIDDLEWARE.remove("medtrack.observability.request_log.RequestLog")
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     call_command("migrate", verbosity=0)
     fill()
-    for name in wanted.pages:
-        measure(name, explained=wanted.explain)
+    for name in options.pages:
+        measure(name, explained=options.explain)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
-"""What one account or address at its worst costs somebody else: the neighbour reads a day, takes a dose and is reminded.
+"""How much one account or address can slow down others: a neighbour reads a day, takes a dose and is reminded.
 
-    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/neighbours.py [--scene flushes logins]
-        [--seconds 15] [--through nginx]
+    .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/neighbours.py
+        [--scene flushes logins] [--seconds 15] [--through nginx]
 
-Real processes as deployed, and the FCM stand-in. Each scene measures the neighbour for so many seconds in quiet and then
-for as many under attack, and takes a minute at most. Milliseconds of the neighbour's requests, one after another; the
-lateness of a reminder, in seconds, is from its dose's due time until FCM accepted the push. The goals: p95 under attack
-is at most twice that in quiet, and no reminder is more than a second late.
-The attackers are processes of their own on the same machine, so that a part of what is measured is theirs.
+Real processes as deployed, with the FCM stand-in. Each scene measures the neighbour for --seconds without and then for
+--seconds with the attack, and takes a minute at most. Prints milliseconds of the neighbour's requests, which are sent
+one after another, and the lateness of reminders in seconds, from the due time until FCM accepted the push. The goals:
+p95 under attack is at most twice that without, and no reminder is more than a second late. The attackers are processes
+on the same machine, so that the figures include the CPU time that they take.
 """
 
 import argparse
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,20 +23,17 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-import django
+from support import setup_django
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
-django.setup()
+setup_django()
 
 from neighbours_attacks import ATTACKS, Front, attacking  # noqa: E402
 
 from medtrack.tests.support.house import House, eventually  # noqa: E402
 
-LEAD = 14.0  # seconds from writing the doses until the first is due: beat enqueues every ten
+LEAD = 14.0  # seconds until the first dose is due: beat enqueues every ten
 PAUSE = 0.05  # seconds between two rounds of the neighbour
-MEDICINES = 8
+MEDICATIONS = 8
 RATIO, LATE = 2.0, 1.0
 DUE = """
     UPDATE dose_logs SET due_at = to_timestamp(%s), answer_by = to_timestamp(%s) + interval '4 h'
@@ -51,7 +46,7 @@ DUE = """
 
 @dataclass
 class Figures:
-    """Of one phase: seconds of each request, and of each reminder after its dose was due."""
+    """The figures of one phase: the seconds of each request, and how late each reminder was."""
 
     read: list[float]
     take: list[float]
@@ -60,7 +55,7 @@ class Figures:
 
 @contextmanager
 def front(house: House, through: str) -> Iterator[Front]:
-    """Where clients reach web: its own port, or the proxy that is shipped."""
+    """Yields the address for clients: the port of web, or the proxy of deploy/nginx."""
     if through == "web":
         house.start("web")
         eventually(lambda: house.answers("livez"))
@@ -74,30 +69,30 @@ def front(house: House, through: str) -> Iterator[Front]:
 
 
 def zone_after_midnight() -> str:
-    """Where today has just begun, so that all its doses are still to come."""
+    """Returns a zone where the day has just begun, so that all its doses are in the future."""
     hours = datetime.now(UTC).hour
     return f"Etc/GMT+{hours}" if hours <= 12 else f"Etc/GMT-{24 - hours}"
 
 
 class Neighbour:
-    """With a day of medicines, and people who are reminded of one dose each, so that no two share a push."""
+    """A user with a day of doses, and users who are reminded of one dose each, so that no two share a push."""
 
     def __init__(self, front: Front, house: House, reminders: int) -> None:
         self.front, self.house = front, house
         zone = zone_after_midnight()
         self.access = front.sign_up("neighbour", zone)
-        for hour in range(MEDICINES):
-            self._medicine(self.access, f"{hour * 2 + 4:02}:00")
+        for hour in range(MEDICATIONS):
+            self._add_medication(self.access, f"{hour * 2 + 4:02}:00")
         day = front.ask("GET", "doses?date=" + self._today(zone), token=self.access)
         self.path = "doses?date=" + self._today(zone)
         self.dose = day["results"][-1]["id"]
         self.due = [f"reminded-{number}" for number in range(reminders)]
         for name in self.due:
             access = front.sign_up(name, zone)
-            self._medicine(access, "20:00")
+            self._add_medication(access, "20:00")
             front.ask("POST", "devices", {"token": name, "platform": "android"}, token=access)
 
-    def _medicine(self, access: str, at: str) -> None:
+    def _add_medication(self, access: str, at: str) -> None:
         medication = self.front.ask("POST", "medications", {"name": "Metformin"}, token=access)
         path = f"medications/{medication['id']}/schedules"
         self.front.ask("POST", path, {"scheduled_time": at}, token=access)
@@ -107,7 +102,7 @@ class Neighbour:
         return (datetime.now(UTC) - timedelta(hours=hours)).date().isoformat()
 
     def use(self, until: float) -> Figures:
-        """Reads and takes until then; a request that fails counts with the time it took."""
+        """Reads the day and takes a dose in turn; a request that fails counts with its time, too."""
         figures = Figures([], [], [])
         while time.time() < until:
             figures.read.append(self._timed("GET", self.path))
@@ -151,11 +146,11 @@ def run(scene: str, seconds: float, through: str) -> bool:
             time.sleep(max(starts[1] - time.time(), 0))
             attacked = neighbour.use(starts[1] + seconds)
         lateness(house, due, starts[1], quiet, attacked)
-    return show(scene, quiet, attacked, neighbour.failures)
+    return print_table(scene, quiet, attacked, neighbour.failures)
 
 
 def lateness(house: House, due: dict[str, float], attacked_from: float, *phases: Figures) -> None:
-    """Waits for every reminder, and adds how late it was to the phase in which it was due."""
+    """Waits for every reminder, and adds its lateness to the phase in which it was due."""
 
     def accepted() -> dict[str, float]:
         return {
@@ -174,7 +169,7 @@ def percentile(seconds: list[float], rank: int) -> float:
     return sorted(seconds)[ceil(len(seconds) * rank / 100) - 1]
 
 
-def show(scene: str, quiet: Figures, attacked: Figures, failures: int) -> bool:
+def print_table(scene: str, quiet: Figures, attacked: Figures, failures: int) -> bool:
     print(f"\n{scene}: {(ATTACKS[scene].__doc__ or '').splitlines()[0]}")
     print(f"{'':<10}{'':<10}{'times':>7}{'p50 ms':>10}{'p95 ms':>10}{'max ms':>10}{'worst late s':>14}")
     worst = {}
@@ -188,8 +183,8 @@ def show(scene: str, quiet: Figures, attacked: Figures, failures: int) -> bool:
             )
     ratios = {name: worst["attacked", name] / worst["quiet", name] for name in ("read", "take")}
     delay = max(attacked.late) - max(quiet.late)
-    told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
-    print(f"p95 attacked : quiet {told}; reminders {delay:+.2f} s; {failures} requests failed")
+    summary = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    print(f"p95 attacked : quiet {summary}; reminders {delay:+.2f} s; {failures} requests failed")
     return max(ratios.values()) <= RATIO and delay <= LATE and not failures
 
 

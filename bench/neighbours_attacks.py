@@ -1,4 +1,4 @@
-"""The attacks of bench/neighbours.py: each is bounded in count and time, and runs in processes of its own."""
+"""The attacks of bench/neighbours.py: limited in number and time, each in a process of its own."""
 
 import json
 import multiprocessing
@@ -29,7 +29,7 @@ Attack = Callable[[float], None]
 
 @dataclass
 class Front:
-    """The address at which clients reach the API. `certificate`: of a proxy that speaks TLS."""
+    """The address of the API for clients. `certificate` is the proxy's, when it uses TLS."""
 
     port: int
     certificate: str = ""
@@ -43,7 +43,7 @@ class Front:
     def send(
         self, method: str, path: str, body: bytes = b"", *, token: str = "", patience: float = 60
     ) -> Any:
-        """The answer to one request on a connection of its own. Raises OSError and HTTPException."""
+        """Sends one request on a new connection. Returns status and body; raises OSError or HTTPException."""
         headers = {"Content-Type": "application/json", "X-Forwarded-Proto": "https"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -138,7 +138,7 @@ ATTACKS: dict[str, Callable[[Front], Attack]] = {
 
 
 def sign_in(front: Front, until: float) -> None:
-    """Of an account that does not exist, which costs as much as any other."""
+    """Signs in to an unknown account, which takes as much time as for a known one."""
     body = json.dumps({"email": f"{uuid4().hex}@example.com", "password": "a guess"}).encode()
     with suppress(OSError, HTTPException):
         front.send("POST", "auth/login", body, patience=max(until - time.time(), 1))
@@ -154,7 +154,7 @@ def in_threads(attack: Attack, times: int, until: float) -> None:
 
 @contextmanager
 def attacking(attack: Attack, seconds: float) -> Iterator[None]:
-    """In a process of its own, so that the attackers' Python does not slow the neighbour's clock."""
+    """Runs the attack in a process of its own, so that its Python code does not delay the neighbour's."""
     process = multiprocessing.get_context("fork").Process(target=attack, args=(time.time() + seconds,))
     process.start()
     try:

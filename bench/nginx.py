@@ -1,10 +1,10 @@
-"""FCM's place taken by nginx, for benchmarks: TLS, HTTP/2 and a fixed latency, faster than the stand-in in Python.
+"""nginx in place of FCM, for benches: TLS, HTTP/2 and a fixed latency, faster than the stand-in in Python.
 
     with nginx(directory, latency_ms=100) as server:
         ... server.url, server.ca_file, server.requests()
 
-It answers every `POST /v1/projects/*/messages:send` with 200 and a name of its own, whatever the body and the access
-token say, so it shows speed and nothing else. One process, a hundred streams a connection as at FCM.
+It answers every `POST /v1/projects/*/messages:send` with 200 and a new name, and checks neither the body nor the access
+token. It is one process, with a hundred streams a connection as at FCM.
 Needs Debian's packages nginx-light and libnginx-mod-http-echo.
 """
 
@@ -12,7 +12,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +19,10 @@ from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from support import running
 
 from medtrack.development.fcm.identity import CERTIFICATE, PRIVATE_KEY, ensure_certificate
-from medtrack.development.fcm.process import die_with_parent
+from medtrack.development.services.ports import free_port
 
 PROJECT = "bench"
 START_SECONDS = 10
@@ -77,13 +76,13 @@ class Nginx:
     _calls: int = 0
 
     def requests(self) -> int:
-        """How many requests for messages have reached it."""
+        """Returns the number of requests for messages that it has received."""
         context = ssl.create_default_context(cafile=self.ca_file)
         host, _, port = self.url.removeprefix("https://").partition(":")
         connection = HTTPSConnection(host, int(port), context=context, timeout=10)
         try:
             connection.request("GET", "/requests")
-            # Accepted, handled and all requests, this one and those of earlier calls among them.
+            # The tenth word is the number of all requests, including this one and those of earlier calls.
             numbers = connection.getresponse().read().split()
         finally:
             connection.close()
@@ -100,36 +99,22 @@ def nginx(directory: Path, *, latency_ms: int = 0) -> Iterator[Nginx]:
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     ensure_certificate(directory)
-    port = _free_port()
+    port = free_port()
     configuration = directory / "nginx.conf"
-    configuration.write_text(_configuration(directory, port, latency_ms))
-    process = subprocess.Popen(
-        [program, "-p", str(directory), "-e", str(directory / "nginx.log"), "-c", str(configuration)],
-        stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
+    configuration.write_text(
+        CONFIGURATION.format(
+            echo=ECHO,
+            directory=directory,
+            port=port,
+            certificate=CERTIFICATE,
+            private_key=PRIVATE_KEY,
+            answer=LATER % (latency_ms / 1000) if latency_ms else AT_ONCE,
+        )
     )
-    try:
+    command = [program, "-p", str(directory), "-e", str(directory / "nginx.log"), "-c", str(configuration)]
+    with running(command, stdin=subprocess.DEVNULL) as process:
         _wait_for(port, process)
         yield Nginx(f"https://127.0.0.1:{port}", str(directory / CERTIFICATE), process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _configuration(directory: Path, port: int, latency_ms: int) -> str:
-    return CONFIGURATION.format(
-        echo=ECHO,
-        directory=directory,
-        port=port,
-        certificate=CERTIFICATE,
-        private_key=PRIVATE_KEY,
-        answer=LATER % (latency_ms / 1000) if latency_ms else AT_ONCE,
-    )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

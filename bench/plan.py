@@ -1,30 +1,26 @@
-"""Planning doses: ours against a loop through the ORM, and against the least that PostgreSQL has to do for it.
+"""Planning doses: MedTrack against a loop through the ORM, and against the least work for PostgreSQL.
 
     .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/plan.py [SCHEDULES]
 
-So many schedules are due, of every cycle and in many zones. The floor inserts the very rows that we planned,
-prepared beforehand, and moves the same `next_due_at`, in batches of our size. Prints doses per second through
-commit and the ratios (medians of alternating runs), then the cost with ten times the schedules of which as many
-are due as before. In one run on one database that does not wait for the disk, which flatters the loop.
+SCHEDULES schedules are due (100,000 by default), of every cycle and in many zones. `floor` inserts the rows that
+MedTrack planned, prepared before, and moves the same `next_due_at` in batches of the same size. All take turns in
+every round. Prints doses per second through commit, the medians of the rounds' ratios, and then the cost with ten
+times the schedules of which as many are due. The database does not wait for the disk, which favours the loop.
 """
 
 import json
-import os
 import sys
 import time as clock
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import django
+from support import TRUNCATE, execute, insert, setup_django
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medtrack.settings")
-django.setup()
+setup_django()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
@@ -39,7 +35,7 @@ ROUNDS = 5
 ROUNDS_OF_LARGE = 3
 GROWTH = 10
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-FIRST_DUE_AT = NOW + HORIZON - timedelta(days=1)  # the planner stood still for a day
+FIRST_DUE_AT = NOW + HORIZON - timedelta(days=1)  # nothing was planned for a day
 ZONES = """
     Asia/Seoul Asia/Seoul Asia/Seoul Asia/Tokyo Asia/Tokyo Asia/Kolkata Asia/Shanghai Asia/Singapore Asia/Jakarta
     Asia/Manila Asia/Bangkok Asia/Ho_Chi_Minh Asia/Dubai Asia/Karachi Asia/Dhaka Asia/Kathmandu Asia/Tehran
@@ -52,12 +48,6 @@ ZONES = """
 """.split()  # noqa: SIM905
 CYCLES = ["daily"] * 10 + ["weekly"] * 4 + ["interval"] * 2 + ["on_off", "monthly", "dates", "taper"]
 
-# Past the trigger that refuses to empty a table of history.
-EMPTY = """
-    SET session_replication_role = replica;
-    TRUNCATE {} CASCADE;
-    SET session_replication_role = origin
-"""
 PREPARE = """
     CREATE TABLE bench_pattern (n int, zone text, at time, cycle_type text, cycle_value jsonb, start_date date,
                                 end_date date, due_at timestamptz);
@@ -66,29 +56,27 @@ PREPARE = """
         SELECT ('0199000' || kind || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
     $$;
 """
-PEOPLE = """
-    INSERT INTO users (id, email, name, password, timezone, language, provider, is_active, is_staff, is_superuser,
-                       private_push_text, follow_up_interval_minutes, follow_up_cap, week_start, updated_at)
-    SELECT bench_id(1, n / 4 * %(growth)s + i), n || '-' || i || '@example.com', '', '', zone, 'en', 'email',
-           true, false, false, true, 10, 3, 1, now()
-    FROM bench_pattern, generate_series(0, %(growth)s - 1) i WHERE n %% 4 = 0
-"""
-MEDICATIONS = """
-    INSERT INTO medications (id, user_id, name, dosage, form, strength, unit, color_tag, memo, is_active, updated_at)
-    SELECT bench_id(2, n / 2 * %(growth)s + i), bench_id(1, n / 4 * %(growth)s + i), 'Medicine', '', 'tablet', '', '',
-           '#1D9E75', '', true, now()
-    FROM bench_pattern, generate_series(0, %(growth)s - 1) i WHERE n %% 2 = 0
-"""
-# Of the copies of a pattern one is due; the others, among which it lies, fall due days later.
-SCHEDULES = """
-    INSERT INTO schedules (id, medication_id, scheduled_time, cycle_type, cycle_value, quantity, meal_relation,
-                           start_date, end_date, is_active, reminder_enabled, next_due_at, plan_error, version,
-                           updated_at)
-    SELECT bench_id(3, n * %(growth)s + i), bench_id(2, n / 2 * %(growth)s + i), at, cycle_type, cycle_value, 1, 'any',
-           start_date, end_date, true, true,
-           due_at + CASE WHEN i = n %% %(growth)s THEN 0 ELSE 2 + i END * interval '1 day', '', 1, now()
-    FROM bench_pattern, generate_series(0, %(growth)s - 1) i
-"""
+COPIES = "FROM bench_pattern, generate_series(0, %(growth)s - 1) i"
+USER_ID, MEDICATION_ID = "bench_id(1, n / 4 * %(growth)s + i)", "bench_id(2, n / 2 * %(growth)s + i)"
+# Four schedules of a user, two of a medication. Of the copies of a pattern one is due; the others, among which it
+# lies in the index, fall due days later.
+STEPS = {
+    "users": insert("users", id=USER_ID, email="n || '-' || i || '@example.com'", timezone="zone")
+    + f" {COPIES} WHERE n %% 4 = 0",
+    "medications": insert("medications", id=MEDICATION_ID, user_id=USER_ID) + f" {COPIES} WHERE n %% 2 = 0",
+    "schedules": insert(
+        "schedules",
+        id="bench_id(3, n * %(growth)s + i)",
+        medication_id=MEDICATION_ID,
+        scheduled_time="at",
+        cycle_type="cycle_type",
+        cycle_value="cycle_value",
+        start_date="start_date",
+        end_date="end_date",
+        next_due_at="due_at + CASE WHEN i = n %% %(growth)s THEN 0 ELSE 2 + i END * interval '1 day'",
+    )
+    + f" {COPIES}",
+}
 REMEMBER_DUE = """
     CREATE TABLE bench_due AS
     SELECT row_number() OVER (ORDER BY next_due_at) AS n, id, next_due_at FROM schedules WHERE next_due_at < %(until)s
@@ -117,14 +105,8 @@ FLOOR_MOVES = """
 """
 
 
-def execute(sql: str, **params: Any) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params or None)
-        return cursor.rowcount
-
-
 def pattern(n: int, chance: Random) -> tuple[Any, ...]:
-    """A schedule that is due on the first date after the planner stood still."""
+    """Returns a schedule whose next dose is due on the first date that is not planned."""
     zone = ZONES[n // 4 % len(ZONES)]
     at = time(
         chance.choice([7, 8, 8, 8, 9, 12, 13, 18, 19, 20, 21, 22, 23]), chance.choice([0, 0, 0, 15, 30, 45])
@@ -140,7 +122,7 @@ def pattern(n: int, chance: Random) -> tuple[Any, ...]:
 
 
 def cycle(cycle_type: str, day: date, chance: Random) -> tuple[Any, int]:
-    """A value that falls on `day`, and how many days before it the schedule began."""
+    """Returns a cycle value with a dose on `day`, and how many days before it the schedule started."""
     periods = chance.randrange(30)
     match cycle_type:
         case "weekly":
@@ -170,32 +152,32 @@ def fill(due: int, growth: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS bench_pattern, bench_due, bench_move, bench_dose")
         cursor.execute("DROP FUNCTION IF EXISTS bench_id")
-        cursor.execute(EMPTY.format("users"))
+        cursor.execute(TRUNCATE.format("users"))
         cursor.execute(PREPARE)
         with cursor.copy("COPY bench_pattern FROM STDIN") as copy:
             for n in range(due):
                 copy.write_row(pattern(n, chance))
-        cursor.execute("SET session_replication_role = replica")  # no foreign key is checked while it fills
-        for sql in (PEOPLE, MEDICATIONS, SCHEDULES):
+        cursor.execute("SET session_replication_role = replica")  # checks no foreign keys meanwhile
+        for table, sql in STEPS.items():
             cursor.execute(sql, {"growth": growth})
-            print(f"  {cursor.rowcount:>9,} {sql.split()[2]}", flush=True)
+            print(f"  {cursor.rowcount:>9,} {table}", flush=True)
         cursor.execute("SET session_replication_role = origin")
     execute(REMEMBER_DUE, until=NOW + HORIZON)
     execute("VACUUM ANALYZE")
-    planned = ours()
+    planned = medtrack()
     execute(REMEMBER_PLAN)
     print(f"  {planned:>9,} doses are to be planned for {due:,} of {due * growth:,} schedules", flush=True)
     reset()
 
 
 def reset() -> None:
-    execute(EMPTY.format("dose_logs"))
+    execute(TRUNCATE.format("dose_logs"))
     execute(RESET)
     execute("VACUUM ANALYZE schedules, dose_logs")
     execute("CHECKPOINT")
 
 
-def ours() -> int:
+def medtrack() -> int:
     doses = 0
     while (planned := plan_due(now=NOW)).schedules:
         doses += planned.doses
@@ -214,7 +196,7 @@ def floor() -> int:
 
 
 def naive() -> int:
-    """What one would write first: one schedule at a time through the ORM, with the same arithmetic."""
+    """Plans one schedule at a time through the ORM, with the same arithmetic: the obvious solution."""
     until = NOW + HORIZON
     due = Schedule.objects.filter(next_due_at__lt=until, plan_error="").select_related("medication__user")
     doses = 0
@@ -244,7 +226,7 @@ def naive() -> int:
 
 
 def measure(title: str, rounds: int, *contestants: Callable[[], int]) -> dict[str, list[float]]:
-    """Doses per second of each in every round; all take their turn in a round."""
+    """Returns the doses per second of each contestant in every round."""
     rates: dict[str, list[float]] = {contestant.__name__: [] for contestant in contestants}
     print(title, flush=True)
     for _ in range(rounds):
@@ -259,29 +241,33 @@ def measure(title: str, rounds: int, *contestants: Callable[[], int]) -> dict[st
                 flush=True,
             )
             reset()
-        if planned["ours"] != planned["floor"]:
+        if planned["medtrack"] != planned["floor"]:
             raise SystemExit(f"not the same work: {planned}")
     return rates
 
 
 def ratio(rates: list[float], others: list[float]) -> float:
-    """The median of the rounds' ratios: what else the machine does changes from round to round."""
+    """Returns the median of the rounds' ratios, because the load of the machine differs between rounds."""
     return median(rate / other for rate, other in zip(rates, others, strict=True))
 
 
-if __name__ == "__main__":
+def main() -> None:
     schedules = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     call_command("migrate", verbosity=0)
     fill(schedules, growth=1)
-    small = measure(f"{schedules:,} schedules, all due", ROUNDS, naive, ours, floor)
+    small = measure(f"{schedules:,} schedules, all due", ROUNDS, naive, medtrack, floor)
     fill(schedules, growth=GROWTH)
-    large = measure(f"{schedules * GROWTH:,} schedules, {schedules:,} due", ROUNDS_OF_LARGE, ours, floor)
+    large = measure(f"{schedules * GROWTH:,} schedules, {schedules:,} due", ROUNDS_OF_LARGE, medtrack, floor)
     for name, rates in small.items():
         print(f"median of {name:<8}{median(rates):>10,.0f} doses/s")
-    print(f"ours / naive {ratio(small['ours'], small['naive']):.1f}x")
-    print(f"ours / floor {ratio(small['ours'], small['floor']):.2f}")
-    print(f"ours / floor {ratio(large['ours'], large['floor']):.2f} with {GROWTH}x the schedules")
+    print(f"medtrack / naive {ratio(small['medtrack'], small['naive']):.1f}x")
+    print(f"medtrack / floor {ratio(small['medtrack'], small['floor']):.2f}")
+    print(f"medtrack / floor {ratio(large['medtrack'], large['floor']):.2f} with {GROWTH}x the schedules")
     for name, rates in large.items():
         print(
             f"cost per dose with {GROWTH}x the schedules: {name} {median(small[name]) / median(rates) - 1:+.0%}"
         )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,13 @@
-"""Handing messages to FCM: MedTrack's transport against firebase-admin and fcm-django, without and with latency.
+"""Sending messages to FCM: MedTrack's transport against firebase-admin and fcm-django, without and with latency.
 
     .venv/bin/python bench/push.py [--messages 4000] [--all] [--rounds 3] [--latency 0 100] [--standin]
         [--contenders medtrack medtrack_encoded]
 
-Every contender is a process of its own against the same server, nginx with TLS and HTTP/2 (bench/nginx.py says what to
-install); they take turns in every round. MedTrack sends 20,000 messages a round, the others 4,000, because they need
-ten seconds for them, or 20,000 with --all; all send 1,000 before the clock starts. Prints medians of messages per
-second, CPU per message (the server's beside it) and peak memory, and the medians of the rounds' ratios. With --standin the server is the
-stand-in, which is the limit itself at some 6,000 messages/s.
+Every contender is a process of its own. All send to the same server, nginx with TLS and HTTP/2 (bench/nginx.py says
+what to install), and take turns in every round. MedTrack sends 20,000 messages a round, the others 4,000, because they
+need ten seconds for them, or 20,000 with --all; each sends 1,000 before the measurement. Prints medians of messages
+per second, of CPU milliseconds per message (also the server's) and of peak memory in MB, and the medians of the rounds'
+ratios. With --standin the server is the FCM stand-in, which itself reaches some 6,000 messages/s.
 fcm-django comes from: .venv/bin/pip install --no-deps --target var/peers -r bench/peers/requirements.txt
 """
 
@@ -27,10 +27,10 @@ import psutil
 import requests
 from firebase_admin import credentials
 from nginx import PROJECT, nginx
+from support import ROOT
 
 from medtrack.development.fcm.process import FcmStandin, die_with_parent
 
-ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "var" / "peers"
 OURS, OURS_ENCODED = "medtrack", "medtrack_encoded"
 CONTENDERS = {
@@ -42,7 +42,7 @@ CONTENDERS = {
 }
 OUR_MESSAGES = 20_000
 WARM_UP = 1_000
-# Of the length that Google's have; nginx takes any.
+# As long as Google's access tokens; nginx accepts any.
 TOKEN = "ya29." + "x" * 1019
 
 Figures = dict[str, float]
@@ -50,26 +50,28 @@ Figures = dict[str, float]
 
 @contextmanager
 def server(latency_ms: int, is_standin: bool) -> Iterator[tuple[dict[str, str], psutil.Process]]:
-    """What the contenders have to know of it, as environment, and its process."""
+    """Yields the environment of the contenders and the server's process."""
     with tempfile.TemporaryDirectory() as directory:
         if not is_standin:
             with nginx(Path(directory), latency_ms=latency_ms) as running:
-                known = environment(running.url, running.ca_file, PROJECT, TOKEN)
-                yield known, psutil.Process(running.pid)
+                environ = contender_environment(running.url, running.ca_file, PROJECT, TOKEN)
+                yield environ, psutil.Process(running.pid)
             return
         with FcmStandin.start(Path(directory)) as standin:
             standin.set_latency(latency_ms / 1000)
             project = standin.service_account["project_id"]
-            known = environment(standin.url, str(standin.certificate_file), project, token_of(standin))
-            yield known, psutil.Process(standin.process.pid)
+            environ = contender_environment(
+                standin.url, str(standin.certificate_file), project, token_of(standin)
+            )
+            yield environ, psutil.Process(standin.process.pid)
 
 
-def environment(url: str, ca_file: str, project: str, token: str) -> dict[str, str]:
+def contender_environment(url: str, ca_file: str, project: str, token: str) -> dict[str, str]:
     python = {
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(PEERS)]),
-        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # Message.token is called fid now
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of Message.token, which is called fid now
     }
-    # firebase-admin is to trust the local server, in requests and in httpx.
+    # firebase-admin uses requests and httpx, which must trust the local server's certificate.
     trust = {"REQUESTS_CA_BUNDLE": ca_file, "SSL_CERT_FILE": ca_file}
     bench = {"BENCH_URL": url, "BENCH_CA_FILE": ca_file, "BENCH_PROJECT": project, "BENCH_TOKEN": token}
     return {**os.environ, **python, **trust, **bench}
@@ -88,11 +90,11 @@ def cpu_of(process: psutil.Process) -> float:
     return float(used.user + used.system)
 
 
-def run(name: str, messages: int, known: dict[str, str], process: psutil.Process) -> Figures:
+def run(name: str, messages: int, environ: dict[str, str], process: psutil.Process) -> Figures:
     before = cpu_of(process)
     command = [sys.executable, str(ROOT / "bench" / "push_contenders.py"), name, str(messages), str(WARM_UP)]
     done = subprocess.run(
-        command, env=known, stdout=subprocess.PIPE, check=True, text=True, preexec_fn=die_with_parent
+        command, env=environ, stdout=subprocess.PIPE, check=True, text=True, preexec_fn=die_with_parent
     )
     figures = json.loads(done.stdout.splitlines()[-1])
     rate = messages / figures["seconds"]
@@ -108,10 +110,10 @@ def run(name: str, messages: int, known: dict[str, str], process: psutil.Process
 def compare(latency_ms: int, names: list[str], options: argparse.Namespace) -> None:
     print(f"{latency_ms} ms latency", flush=True)
     rounds: list[dict[str, Figures]] = []
-    with server(latency_ms, options.standin) as (known, process):
+    with server(latency_ms, options.standin) as (environ, process):
         for _ in range(options.rounds):
             counts = {name: OUR_MESSAGES if name.startswith(OURS) else options.messages for name in names}
-            rounds.append({name: run(name, counts[name], known, process) for name in names})
+            rounds.append({name: run(name, counts[name], environ, process) for name in names})
     table(latency_ms, names, counts, rounds)
 
 

@@ -1,6 +1,7 @@
-"""The contenders of bench/push.py, which runs each in a process of its own: so many messages handed to FCM.
+"""The contenders of bench/push.py, which runs each in a process of its own.
 
-Prints one line of JSON: seconds, CPU seconds and peak memory.
+Arguments: the contender, the number of messages and the number before the measurement. Prints one line of JSON:
+seconds, CPU seconds and peak memory in MB.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import firebase_admin
@@ -22,18 +23,18 @@ URL, PROJECT = os.environ["BENCH_URL"], os.environ["BENCH_PROJECT"]
 FCM = "https://fcm.googleapis.com"
 CHUNK = 500  # as many as send_each takes
 
-Job = Callable[[int], int]  # sends so many and says how many were accepted
+Job = Callable[[int], int]  # sends that many messages and returns how many were accepted
 
 
 class StaticCredential(credentials.Base):
-    """An access token that is there already: nothing but sending is measured."""
+    """A fixed access token, so that only sending is measured."""
 
     def get_credential(self) -> google.oauth2.credentials.Credentials:
         return google.oauth2.credentials.Credentials(os.environ["BENCH_TOKEN"])
 
 
 def message(number: int) -> messaging.Message:
-    """Some 400 bytes of JSON, as a reminder for Android is."""
+    """Returns a message of about 400 bytes of JSON, like a reminder for Android."""
     return messaging.Message(
         token=f"{number:0152}",
         data={"kind": "due", "notification_id": "0199a1b2-0000-7000-8000-0123456789ab"},
@@ -45,7 +46,7 @@ def message(number: int) -> messaging.Message:
 
 
 def firebase() -> None:
-    """firebase-admin with the local server in FCM's place, connection pool included."""
+    """Makes firebase-admin send to the local server, with its own connection pool."""
     app = firebase_admin.initialize_app(StaticCredential(), {"projectId": PROJECT})
     service = messaging._get_messaging_service(app)
     service._fcm_url = service._fcm_url.replace(FCM, URL)
@@ -80,7 +81,7 @@ def send_each_async(count: int) -> Job:
 
 
 def fcm_django(count: int) -> Job:
-    """Its own way: a query for the devices, one message to all of them. The devices are in SQLite in memory."""
+    """Sends one message to the devices of a queryset, as its documentation does. The devices are in SQLite in memory."""
     import django
     from django.conf import settings
 
@@ -100,45 +101,48 @@ def fcm_django(count: int) -> Job:
         [FCMDevice(registration_id=message(number).token, type="android") for number in range(count)],
         batch_size=1_000,
     )
-    everyone = message(0)
-    everyone.token = None
+    template = message(0)
+    template.token = None
 
     def send(number: int) -> int:
-        answer = FCMDevice.objects.filter(id__lte=number).send_message(everyone)
+        answer = FCMDevice.objects.filter(id__lte=number).send_message(template)
         return sum(response.success for response in answer.response.responses)
 
     return send
 
 
 def medtrack(count: int) -> Job:
-    transport = our_transport()
+    transport = transport_to_server()
     messages = [message(number) for number in range(count)]
 
     def send(number: int) -> int:
-        outcomes = transport.send(messages[:number], latest=[time.monotonic() + 600] * number)
-        return sum(bool(outcome.message_id) for outcome in outcomes)
+        return send_encoded(transport, (b'{"message":%b}' % str(one).encode() for one in messages[:number]))
 
     return send
 
 
 def medtrack_encoded(count: int) -> Job:
-    """As the dispatcher does it: what is submitted is JSON already."""
-    transport = our_transport()
+    """Submits encoded messages, as the dispatcher does."""
+    transport = transport_to_server()
     bodies = [b'{"message":%b}' % str(message(number)).encode() for number in range(count)]
 
     def send(number: int) -> int:
-        latest = time.monotonic() + 600
-        for key, body in enumerate(bodies[:number]):
-            transport.submit(key, body, latest=latest)
-        accepted = 0
-        while transport.pending:
-            accepted += sum(bool(outcome.message_id) for _, outcome in transport.turn(1.0))
-        return accepted
+        return send_encoded(transport, bodies[:number])
 
     return send
 
 
-def our_transport() -> FcmTransport:
+def send_encoded(transport: FcmTransport, bodies: Iterable[bytes]) -> int:
+    latest = time.monotonic() + 600
+    for key, body in enumerate(bodies):
+        transport.submit(key, body, latest=latest)
+    accepted = 0
+    while transport.pending:
+        accepted += sum(bool(outcome.message_id) for _, outcome in transport.turn(1.0))
+    return accepted
+
+
+def transport_to_server() -> FcmTransport:
     return FcmTransport(
         StaticCredential(), project_id=PROJECT, endpoint=URL, ca_file=os.environ["BENCH_CA_FILE"], timeout=60
     )

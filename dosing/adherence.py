@@ -1,12 +1,14 @@
 """How well planned doses were answered. Pure: no clock, no database, no zone; dates are the doses' log dates.
 
-A planned dose counts as *due* once it was answered or missed, also when it was answered early, or once its due
-instant has come and somebody waits for an answer. Not yet due, as needed, or no longer awaited because its medicine
-was paused or ended: it never counts. *On time* is taken at most `ON_TIME` before or after it was due. The *rate* is
-taken/due and the *on-time rate* on-time/taken, None where the divisor is 0.
+A planned dose counts as *due* when it was answered, early answers included, or missed, or when its due
+instant has passed and its answer is awaited. Not counted are doses that are not yet due, as-needed intakes,
+and doses that are no longer awaited because their medication was paused or ended. *On time* means taken at
+most `ON_TIME` before or after it was due. The *rate* is taken/due and the *on-time rate* on-time/taken, None
+if the divisor is 0.
 
-A day is *complete* when doses of it count and all were taken, *broken* when one was skipped or missed, otherwise
-neither. A *streak* is complete days in a row: a broken day ends it, days that are neither do not.
+A day is *complete* if it has due doses and all were taken, and *broken* if one was skipped or missed. A
+*streak* is a number of complete days: a broken day ends it, a day that is neither complete nor broken does
+not.
 """
 
 from calendar import monthrange
@@ -40,14 +42,14 @@ class PeriodLength(StrEnum):
 
 
 class Period(NamedTuple):
-    """Local dates, both inclusive."""
+    """A range of local dates, both inclusive."""
 
     start: date
     end: date
 
 
 class Streaks(NamedTuple):
-    """In complete days; `current` is the one that still runs at the end."""
+    """Lengths in complete days; `current` is the streak that has not ended by the last day."""
 
     current: int
     longest: int
@@ -55,7 +57,7 @@ class Streaks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Doses, counted."""
+    """Numbers of doses. `due` includes those taken, skipped and missed, `taken` those on time."""
 
     due: int = 0
     taken: int = 0
@@ -91,7 +93,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The figures of a period, or of a medication with its own streaks."""
+    """The figures of a whole range, of a period in it, or of one medication with its own streaks."""
 
     figures: Figures
     period: Period | None = None
@@ -100,7 +102,7 @@ class Line:
 
 
 def period_around(today: date, length: PeriodLength, *, week_start: int) -> Period:
-    """Today, or the week of it that begins on the ISO weekday `week_start`."""
+    """Today, or the week that contains today and begins on the ISO weekday `week_start` (1 is Monday)."""
     if length == PeriodLength.DAILY:
         return Period(today, today)
     start = today - timedelta(days=(today.isoweekday() - week_start) % 7)
@@ -108,7 +110,11 @@ def period_around(today: date, length: PeriodLength, *, week_start: int) -> Peri
 
 
 def periods(group_by: GroupBy, first: date, last: date, *, week_start: int) -> Iterator[Period]:
-    """The days, weeks or months that touch `first` to `last`, clipped to it; weeks begin on `week_start`."""
+    """Yields the days, weeks or months between two local dates, both inclusive; the first and last may be cut
+    short.
+
+    Weeks begin on the ISO weekday `week_start`.
+    """
     start = first
     while start <= last:
         end = min(_last_of(group_by, start, week_start), last)
@@ -117,19 +123,19 @@ def periods(group_by: GroupBy, first: date, last: date, *, week_start: int) -> I
 
 
 def total(rows: Iterable[Row]) -> Line:
-    """Everything together; `rows` are those of DoseLogQuerySet.figures_by."""
+    """The figures and streaks of all `rows`, which are those of DoseLogQuerySet.figures_by."""
     days = _by_day(rows)
     return Line(_sum(days.values()), streaks=streaks(days))
 
 
 def by_period(rows: Iterable[Row], periods: Iterable[Period]) -> list[Line]:
-    """One line for every period, also when nothing counts in it."""
+    """One line for each period, also if no dose is due in it."""
     days = _by_day(rows)
     return [Line(_sum(days[day] for day in _dates(period) if day in days), period) for period in periods]
 
 
 def by_medication(rows: Iterable[Row]) -> list[Line]:
-    """One line for every medication of the rows, in their order."""
+    """One line for each medication, in the order of the rows of DoseLogQuerySet.figures_by_medication."""
     medications: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         medications[row["medication_id"]].append(row)
@@ -155,9 +161,10 @@ def streaks(days: Mapping[date, Figures]) -> Streaks:
 def not_planned_yet(
     rule: Rule, *, zone: ZoneInfo, next_due_at: datetime, period: Period, planned_on: Collection[date]
 ) -> int:
-    """How many occurrences of the period planning has not reached, from the instant `next_due_at` on.
+    """The number of doses of the period that are not planned yet: the rule's occurrences from `next_due_at`
+    (UTC) on.
 
-    A date that has its dose gets no second one, so the dates in `planned_on` are left out.
+    A date in `planned_on` has its dose already and gets no second one.
     """
     upcoming = occurrences(rule, zone=zone, since=next_due_at)
     dates = (occurrence.log_date for occurrence in upcoming)

@@ -1,10 +1,12 @@
-"""How often an as-needed medicine may be taken: at least a gap apart, and only so many times a local day.
+"""The limits of as-needed medications: a least gap between intakes, and a maximum per local day.
 
-However many intakes there are, checking one reads a bounded number of index entries: a phone may send hundreds.
+Checking an intake reads a bounded number of index entries, however many intakes there are: a phone may send
+hundreds.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,24 +27,12 @@ from medtrack.http.problems import Conflict
 from users.actions import lock_user
 from users.models import User
 
-# So many intakes in a row are passed, one by one, in search of the first instant that is allowed.
-HOPS = 16
-_OTHERS = """
-    SELECT taken_at FROM dose_logs
-    WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'
-      AND id IS DISTINCT FROM %(besides)s::uuid
-"""
-_IN_THE_WAY_SQL = f"""
-    WITH others AS NOT MATERIALIZED ({_OTHERS})
-    SELECT
-        (SELECT count(*) FROM (
-            SELECT FROM others WHERE taken_at >= %(midnight)s AND taken_at < %(next_midnight)s LIMIT %(most)s
-        ) of_day),
-        (SELECT taken_at FROM others WHERE taken_at > %(after)s AND taken_at < %(before)s
-         ORDER BY taken_at DESC LIMIT 1)
-"""  # noqa: S608 - our own text
-_IN_THE_WAY = Statement(_IN_THE_WAY_SQL, prepared=True)
-_LAST = Statement(f"{_OTHERS} ORDER BY taken_at DESC LIMIT 1", prepared=True)
+# How many intakes in a row `next_allowed_at` passes one by one before it goes to the last one.
+MAX_ROUNDS = 16
+
+_SQL = Path(__file__).parent / "sql"
+_INTAKE_LIMITS = Statement.of(_SQL / "intake_limits.sql", prepared=True)
+_LAST_INTAKE = Statement.of(_SQL / "last_intake.sql", prepared=True)
 
 
 class IntakeTooSoon(Conflict):
@@ -61,51 +51,53 @@ class DailyLimitReached(Conflict):
 
 @dataclass(frozen=True)
 class Intakes:
-    """The intakes of a medicine, all but `besides`, and the limits that another one must keep.
+    """The intakes of a medication, except for the dose `exclude`, and the limits of another one.
 
-    Days are those of `zone`; intakes later than the one in question count like earlier ones.
+    Days are local dates in `zone`. Intakes later than the one that is checked count like earlier ones.
     """
 
     medication_id: UUID
     limits: AsNeeded
     zone: ZoneInfo
-    besides: UUID | None = None
+    exclude: UUID | None = None
 
-    def obstacle(self, at: datetime) -> tuple[type[Conflict], datetime] | None:
-        """The limit that an intake at this instant would break, and the instant from which on it no longer does."""
+    def exceeded_limit(self, at: datetime) -> tuple[type[Conflict], datetime] | None:
+        """Returns the limit that an intake at this instant exceeds, and the instant from which it no longer
+        does.
+        """
         day = at.astimezone(self.zone).date()
-        midnight, next_midnight = (
-            due_instant(date, time(), self.zone) for date in (day, day + timedelta(days=1))
-        )
-        gap, most = self._gap, self.limits.max_per_day
-        ((taken_today, latest_near),) = _IN_THE_WAY.rows(
+        midnight = due_instant(day, time(), self.zone)
+        next_midnight = due_instant(day + timedelta(days=1), time(), self.zone)
+        gap, max_per_day = self._gap, self.limits.max_per_day
+        ((count, latest_near),) = _INTAKE_LIMITS.rows(
             medication_id=self.medication_id,
-            besides=self.besides,
+            exclude=self.exclude,
             midnight=midnight,
             next_midnight=next_midnight,
-            most=most or 0,
+            max_per_day=max_per_day or 0,
             after=at - gap,
             before=at + gap,
         )
-        if most is not None and taken_today >= most:
+        if max_per_day is not None and count >= max_per_day:
             return DailyLimitReached, next_midnight
         if latest_near is not None:
             return IntakeTooSoon, latest_near + gap
         return None
 
     def next_allowed_at(self, at: datetime) -> datetime:
-        """The first instant from `at` on at which an intake breaks no limit.
+        """The first instant, not before `at`, at which an intake exceeds no limit.
 
-        After `HOPS` obstacles in a row it is the first instant after the last intake of all.
+        If that takes more than `MAX_ROUNDS` intakes, it is the first such instant after the last intake of
+        all.
         """
-        for _hop in range(HOPS):
-            if (found := self.obstacle(at)) is None:
+        for _round in range(MAX_ROUNDS):
+            if (exceeded := self.exceeded_limit(at)) is None:
                 return at
-            at = found[1]
-        for (last,) in _LAST.rows(medication_id=self.medication_id, besides=self.besides):
+            at = exceeded[1]
+        for (last,) in _LAST_INTAKE.rows(medication_id=self.medication_id, exclude=self.exclude):
             at = max(at, last + self._gap)
-        found = self.obstacle(at)
-        return found[1] if found else at
+        exceeded = self.exceeded_limit(at)
+        return exceeded[1] if exceeded else at
 
     @property
     def _gap(self) -> timedelta:
@@ -118,30 +110,29 @@ def check_limits(
     *,
     override: bool,
     schedule: Schedule | None = None,
-    besides: DoseLog | None = None,
+    exclude: DoseLog | None = None,
 ) -> str:
-    """The name of the limit that is overridden, if any.
+    """Checks an intake at this instant. Returns the name of the limit that `override` let it exceed, or "".
 
-    Raises IntakeTooSoon and DailyLimitReached, with `next_allowed_at`, unless it may be overridden.
-
-    The limits are those of the schedule, or the strictest of the medicine's as-needed schedules. Two intakes at
-    once take turns: the second one sees the first.
+    The limits are those of the schedule, or the strictest of the medication's as-needed schedules.
+    Raises Http404, and IntakeTooSoon or DailyLimitReached with `next_allowed_at`.
     """
+    # Two intakes at once wait for each other here, so that the second one is checked against the first.
     zone = lock_user(medication.user_id).zone
     limits = _limits_of(schedule) if schedule else _strictest(medication)
-    intakes = Intakes(medication.id, limits, zone, besides.id if besides else None)
-    if (found := intakes.obstacle(at)) is None:
+    intakes = Intakes(medication.id, limits, zone, exclude.id if exclude else None)
+    if (exceeded := intakes.exceeded_limit(at)) is None:
         return ""
-    error, until = found
+    error, until = exceeded
     if override:
         return error.__name__
     raise error(next_allowed_at=intakes.next_allowed_at(until))
 
 
-def is_over_limit(user: User, at: datetime, *, besides: DoseLog | None = None) -> bool:
-    """Whether the person's local day has as many intakes already, of all medicines, as one is expected to have.
+def is_over_limit(user: User, at: datetime, *, exclude: DoseLog | None = None) -> bool:
+    """Whether the user's local day already has as many intakes, of all medications, as are expected of a day.
 
-    Such an intake is recorded all the same, because what somebody took must not be lost.
+    Such an intake is recorded all the same: what was taken must not be lost.
     """
     others = DoseLog.objects.filter(
         user=user,
@@ -149,10 +140,16 @@ def is_over_limit(user: User, at: datetime, *, besides: DoseLog | None = None) -
         schedule=None,
         status=DoseStatus.TAKEN,
     )
-    if besides:
-        others = others.exclude(id=besides.id)
-    most = settings.LIMITS.intakes_a_day
-    return others.order_by()[:most].count() >= most
+    if exclude:
+        others = others.exclude(id=exclude.id)
+    limit = settings.LIMITS.intakes_a_day
+    return others.order_by()[:limit].count() >= limit
+
+
+def as_needed_schedules(medication: Medication) -> ScheduleQuerySet:
+    """The medication's active as-needed schedules, whose limits apply."""
+    active = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
+    return active.filter(cycle_type=Schedule.CycleType.AS_NEEDED)
 
 
 def _limits_of(schedule: Schedule) -> AsNeeded:
@@ -161,17 +158,12 @@ def _limits_of(schedule: Schedule) -> AsNeeded:
 
 
 def _strictest(medication: Medication) -> AsNeeded:
-    found = as_needed_schedules(medication).aggregate(
+    strictest = as_needed_schedules(medication).aggregate(
         gap=Max(_number("min_gap_minutes")), most=Min(_number("max_per_day"))
     )
-    gap = found["gap"]
-    return AsNeeded(None if gap is None else timedelta(minutes=gap), found["most"])
+    gap = strictest["gap"]
+    return AsNeeded(None if gap is None else timedelta(minutes=gap), strictest["most"])
 
 
 def _number(key: str) -> Cast:
     return Cast(KeyTextTransform(key, "cycle_value"), IntegerField())
-
-
-def as_needed_schedules(medication: Medication) -> ScheduleQuerySet:
-    live = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
-    return live.filter(cycle_type=Schedule.CycleType.AS_NEEDED)

@@ -1,4 +1,4 @@
-"""Reading a schedule's `cycle_type` and `cycle_value` (JSON) into its cycle. What can be read can be planned."""
+"""Parses a schedule's `cycle_type` and `cycle_value` (JSON). A cycle that can be parsed can be planned."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -12,12 +12,15 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_DATES = 400
 MAX_STEPS = 50
 MAX_PERIOD_DAYS = 366
-# How much of an unknown key an error repeats.
+# How many characters of an unknown key an error contains.
 _EXCERPT = 50
 
 
 class InvalidCycle(ValueError):
-    """The cycle cannot be read. `field` is the path inside the schedule, `code` a stable reason."""
+    """The cycle cannot be parsed.
+
+    `field` is the path of the value in the schedule, `code` says what is wrong.
+    """
 
     def __init__(self, field: str, code: str) -> None:
         super().__init__(f"{field}: {code}")
@@ -26,7 +29,7 @@ class InvalidCycle(ValueError):
 
 
 def parse_cycle(cycle_type: str, value: Any) -> Cycle:
-    """The cycle of a `cycle_type` and its `cycle_value`. Raises InvalidCycle."""
+    """Returns the cycle of a `cycle_type` and its `cycle_value`. Raises InvalidCycle."""
     try:
         parse = _PARSERS[cycle_type]
     except KeyError:
@@ -98,14 +101,14 @@ def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:
     path = f"cycle_value.{within}".rstrip(".")
     if not isinstance(value, dict):
         raise InvalidCycle(path, "must_be_object")
-    # The first one: of a huge object no more entries are looked at than there are keys, and one.
+    # Stops at the first unknown key, so that a huge object is not read.
     if (unknown := next((key for key in value if key not in keys), None)) is not None:
         raise InvalidCycle(f"{path}.{unknown[:_EXCERPT]}", "unknown_key")
     return value
 
 
 def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
-    """A list of at least one and no two equal scalars."""
+    """Returns the list under `key`: one to `most` texts or integers, none of them twice."""
     entries = value.get(key)
     if not isinstance(entries, list) or not entries:
         raise InvalidCycle(f"cycle_value.{key}", "required")

@@ -1,7 +1,7 @@
-"""The cycle arithmetic: on which local dates a schedule falls, and at which instants that is.
+"""The cycle arithmetic: on which local dates a schedule has a dose, and at which instants these are due.
 
-Pure: no clock, no database. The rules are the contract's ("Cycles"); local dates and wall clocks are in the
-patient's IANA zone, instants in UTC. Planning, previews and adherence all use `occurrences`.
+Pure: no clock, no database. The rules are those of docs/contract.md, "Cycles". Local dates and wall-clock
+times are in the user's IANA zone, instants in UTC. Planning, previews and adherence all use `occurrences`.
 """
 
 from calendar import monthrange
@@ -17,20 +17,20 @@ _DAY = timedelta(days=1)
 
 
 class Cycle:
-    """Which dates a schedule that began on `start` falls on."""
+    """The dates of a schedule. `start` is always its start date, from which the cycle counts."""
 
     __slots__ = ()
 
     def dates(self, start: date, first: date) -> Iterator[date]:
-        """The dates from `first` on, ascending; `first` is not before `start`."""
+        """Yields the dates from `first` on, ascending; `first` must not be before `start`."""
         raise NotImplementedError
 
     def quantity(self, start: date, day: date, planned: Decimal) -> Decimal:
-        """How much is taken on `day`, one of the dates."""
+        """The quantity of `day`, which must be one of the dates; `planned` is the schedule's own quantity."""
         return planned
 
     def usual_gap(self) -> timedelta | None:
-        """The least whole days between two dates of an ordinary stretch; None where nothing is usual."""
+        """The least number of whole days between two dates of the cycle, or None if it has no regular gap."""
         return None
 
 
@@ -77,7 +77,7 @@ class Interval(Cycle):
 
 @dataclass(frozen=True, slots=True)
 class OnOff(Cycle):
-    """`on` days with, `off` days without, over and over from the start date."""
+    """`on` days with a dose, then `off` days without, repeated from the start date."""
 
     on: int
     off: int
@@ -91,7 +91,7 @@ class OnOff(Cycle):
 
 @dataclass(frozen=True, slots=True)
 class Monthly(Cycle):
-    """Days of the month, ascending; one past the month's end falls on its last day."""
+    """Days of the month, ascending; a day that a month does not have is its last day."""
 
     days: tuple[int, ...]
 
@@ -103,13 +103,14 @@ class Monthly(Cycle):
                     yield day
 
     def usual_gap(self) -> timedelta:
-        """Within a month of 31 days, or from the last date of a February of 28 to the first of March."""
+        # The least gap is one within a month of 31 days, or that from the end of a February of 28 days into
+        # March.
         return _least_gap(self.days, around=28 + self.days[0] - min(self.days[-1], 28))
 
 
 @dataclass(frozen=True, slots=True)
 class Dates(Cycle):
-    """Exactly these, ascending."""
+    """These dates only, ascending."""
 
     days: tuple[date, ...]
 
@@ -119,7 +120,7 @@ class Dates(Cycle):
 
 @dataclass(frozen=True, slots=True)
 class Taper(Cycle):
-    """Daily while the steps last, each a number of days and the quantity of those days."""
+    """Every day, in steps: each is a number of days and the quantity of these days."""
 
     steps: tuple[tuple[int, Decimal], ...]
 
@@ -141,7 +142,7 @@ class Taper(Cycle):
 
 @dataclass(frozen=True, slots=True)
 class AsNeeded(Cycle):
-    """Never planned; the limits hold when an intake is recorded. None is no limit."""
+    """Never planned. The limits apply when an intake is recorded; None is no limit."""
 
     min_gap: timedelta | None
     max_per_day: int | None
@@ -152,7 +153,7 @@ class AsNeeded(Cycle):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A schedule as the arithmetic sees it; `end_date` is the last date, inclusive."""
+    """The part of a schedule that the arithmetic needs; `end_date` is the last date, inclusive."""
 
     cycle: Cycle
     scheduled_time: time
@@ -163,17 +164,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
+    """A dose that a rule has on a local date, due at a UTC instant."""
+
     log_date: date
     due_at: datetime
     quantity: Decimal
 
 
 def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occurrence]:
-    """The occurrences of `rule` due at or after the instant `since`, ascending and lazily, at most one a date.
+    """Yields the occurrences of `rule` due at or after the instant `since`, ascending, at most one for each
+    local date.
 
-    Endless for a rule without an end, so take what you need.
+    Without an `end_date` most rules yield one until the year 9999, so stop reading where you need no more.
     """
-    # A gap moves an occurrence forward by up to a day, so the search starts one local date early.
+    # A clock change can move an occurrence forward by up to a day (Samoa skipped a date in 2011), so the
+    # search starts one local date early.
     first = max(rule.start_date, since.astimezone(zone).date() - _DAY)
     for log_date in rule.cycle.dates(rule.start_date, first):
         if rule.end_date is not None and log_date > rule.end_date:
@@ -184,7 +189,7 @@ def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occu
 
 
 def occurrence_on(rule: Rule, log_date: date, *, zone: ZoneInfo) -> Occurrence | None:
-    """The occurrence of `rule` on this local date, or None when the rule does not fall on it."""
+    """The occurrence of `rule` on this local date, or None if the rule has none on it."""
     if log_date < rule.start_date or (rule.end_date is not None and log_date > rule.end_date):
         return None
     if next(rule.cycle.dates(rule.start_date, log_date), None) != log_date:
@@ -199,20 +204,17 @@ def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence:
 
 @lru_cache(maxsize=2**14)
 def due_instant(log_date: date, scheduled_time: time, zone: ZoneInfo) -> datetime:
-    """The UTC instant of a wall clock on a date.
+    """The UTC instant of a wall-clock time on a local date.
 
-    A time that exists twice is the first one (RFC 5545, `fold=0`); a time that a gap skips is the first
-    instant after the gap.
+    Where clocks go back and the time exists twice, it is the first of both (RFC 5545, `fold=0`). Where clocks
+    go forward and skip the time, it is the first instant after the gap.
     """
     wall = datetime.combine(log_date, scheduled_time).replace(fold=0)
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant
-    return _end_of_gap(wall, zone)
-
-
-def _end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The transition itself: between the readings of `wall` by the offsets after and before it."""
+    # In a gap: the clock change lies between the instants of `wall` by the offset after it and by the one
+    # before it.
     before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     after = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     while after - before > timedelta(seconds=1):
@@ -225,12 +227,14 @@ def _end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _least_gap(days: Sequence[int], *, around: int) -> timedelta:
-    """Between neighbours of `days`, ascending, or from the last `around` to the first."""
+    """The least gap between neighbours in `days`, ascending; `around` is that from the last to the next
+    first.
+    """
     return timedelta(days=min([around, *(later - day for day, later in pairwise(days))]))
 
 
 def _days(first: date, every: int = 1) -> Iterator[date]:
-    """Ends quietly with the calendar, in the year 9999."""
+    # Python's dates end with the year 9999, and so do these.
     return map(date.fromordinal, range(first.toordinal(), date.max.toordinal() + 1, every))
 
 

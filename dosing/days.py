@@ -1,7 +1,8 @@
-"""The two requests that phones make all day, one prepared statement each: the doses of a day, and taking one.
+"""The two most frequent requests, one prepared statement each: reading the doses of a day, and taking a dose.
 
-Each looks at the caller's session itself, so that one that was ended stops at once. What is not the plain case of
-taking is left to `dosing.actions.doses`, which knows all the rules.
+Each statement checks the caller's session itself, so that a session that has ended is refused at once. Taking
+handles only the simple case, a planned dose that is pending or missed; the others are left to
+`dosing.actions.doses`.
 """
 
 from datetime import date, datetime
@@ -13,19 +14,43 @@ from uuid import UUID
 from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
-from dosing.actions.doses import CLOCK_SKEW, MEMORY, payload_of
+from dosing.actions.doses import CLOCK_SKEW, MAX_AGE, payload_of
 from medtrack.database.ids import uuid7
 from medtrack.database.statements import Statement
 from users.authentication import SessionEnded
 from users.tokens import AccessClaims
 
 _SQL = Path(__file__).parent / "sql"
-_DAY = Statement.of(_SQL / "day.sql", prepared=True)
-_TAKE = Statement.of(_SQL / "take.sql", prepared=True)
+# The fields of DoseOutput, and the columns that both statements read for them. The medication's own come last.
+DOSE_COLUMNS = {
+    "id": "d.id",
+    "schedule_id": "d.schedule_id",
+    "medication": "d.medication_id",
+    "log_date": "d.log_date",
+    "scheduled_time": "to_char(d.scheduled_time, 'HH24:MI')",
+    "due_at": "d.due_at",
+    "quantity": "trim_scale(coalesce(d.taken_quantity, d.quantity))::text",
+    "status": "d.status",
+    "taken_at": "d.taken_at",
+    "snoozed_until": "d.snoozed_until",
+    "recorded_by": "d.recorded_by_id",
+    "skip_reason": "d.skip_reason",
+    "note": "d.note",
+}
+MEDICATION_COLUMNS = ("m.name", "m.dosage", "m.color_tag")
+
+
+def _statement(file: str) -> Statement:
+    columns = ", ".join((*DOSE_COLUMNS.values(), *MEDICATION_COLUMNS))
+    return Statement((_SQL / file).read_text().replace("{dose_columns}", columns), prepared=True)
+
+
+_DAY = _statement("day.sql")
+_TAKE = _statement("take.sql")
 
 
 def day_of(claims: AccessClaims, day: date) -> dict[str, Any]:
-    """The doses of a local date, as DayOutput shows them. Raises SessionEnded."""
+    """The doses of the caller's local date `day`, in the shape of DayOutput. Raises SessionEnded."""
     rows = _DAY.rows(day=day, session_id=claims.session_id, user_id=claims.user_id)
     if not rows:
         raise SessionEnded
@@ -42,9 +67,10 @@ def take_planned_dose(
     note: str | None = None,
     override: bool = False,
 ) -> dict[str, Any] | None:
-    """The dose, taken, as DoseOutput shows it; None when this is not the plain case. Raises SessionEnded.
+    """Takes a dose at the instant `occurred_at`, by default now. Returns it in the shape of DoseOutput.
 
-    `override` is about as-needed intakes, of which none is plain.
+    Returns None, without having written anything, if this is not the simple case. `override` is for as-needed
+    intakes, which never are. Raises SessionEnded.
     """
     try:
         rows = _TAKE.rows(
@@ -57,9 +83,11 @@ def take_planned_dose(
             note=note or "",
             payload=Jsonb(payload_of(quantity=quantity, note=note)),
             clock_skew=CLOCK_SKEW,
-            memory=MEMORY,
+            max_age=MAX_AGE,
         )
-    except IntegrityError:  # the same event came twice at once; the slower way tells what that means
+    except IntegrityError:
+        # The same event id was sent twice at once: the action finds out whether that is a repeat or a
+        # conflict.
         return None
     if not rows:
         raise SessionEnded
@@ -68,20 +96,12 @@ def take_planned_dose(
 
 
 def _as_output(row: tuple[Any, ...]) -> dict[str, Any]:
-    (log_date, id, schedule_id, medication_id, name, dosage, color_tag, *rest) = row
-    scheduled_time, due_at, quantity, status, taken_at, snoozed_until, recorded_by, skip_reason, note = rest
-    return {
-        "id": id,
-        "schedule_id": schedule_id,
-        "medication": {"id": medication_id, "name": name, "dosage": dosage, "color_tag": color_tag},
-        "log_date": log_date,
-        "scheduled_time": scheduled_time,
-        "due_at": due_at,
-        "quantity": quantity,
-        "status": status,
-        "taken_at": taken_at,
-        "snoozed_until": snoozed_until,
-        "recorded_by": recorded_by,
-        "skip_reason": skip_reason,
-        "note": note,
+    *dose, name, dosage, color_tag = row
+    output = dict(zip(DOSE_COLUMNS, dose, strict=True))
+    output["medication"] = {
+        "id": output["medication"],
+        "name": name,
+        "dosage": dosage,
+        "color_tag": color_tag,
     }
+    return output

@@ -1,4 +1,4 @@
-"""When medicine is taken (schedules) and what happened (doses and the events that explain them)."""
+"""When medications are taken (schedules), and what happened (doses and the events that explain them)."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -68,7 +68,7 @@ class Schedule(models.Model):
                 condition=Q(next_due_at__isnull=False, plan_error=""),
                 name="schedules_to_plan",
             ),
-            # There are hardly any, and staff ask how many every time they open the console.
+            # The console's dashboard counts these rows; there are hardly any.
             models.Index(fields=["id"], condition=~Q(plan_error=""), name="schedules_set_aside"),
         ]
         constraints = [
@@ -87,7 +87,9 @@ class Schedule(models.Model):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether doses fall due at all: neither it nor its medicine is off, paused or gone."""
+        """Whether doses are planned: the schedule and its medication are active, and the medication is not
+        paused.
+        """
         return self.is_active and self.medication.is_active and self.medication.paused_at is None
 
 
@@ -107,10 +109,10 @@ class DoseLog(models.Model):
     log_date = models.DateField(_("date"))
     scheduled_time = models.TimeField(_("time"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
-    # Null when nobody waits for an answer: an as-needed intake, or a dose whose medicine was paused or ended.
+    # Null if no answer is awaited: for an as-needed intake, or if the medication was paused or ended.
     answer_by = models.DateTimeField(_("answer by"), null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3)
-    # What was said to be taken; null is the planned amount, which an undo brings back.
+    # The amount that the user recorded; null is the planned one. Undoing the answer sets null again.
     taken_quantity = models.DecimalField(
         _("taken quantity"), max_digits=9, decimal_places=3, null=True, blank=True
     )
@@ -132,11 +134,6 @@ class DoseLog(models.Model):
 
     objects: ClassVar[DoseLogQuerySet] = DoseLogQuerySet.as_manager()  # type: ignore[assignment]
 
-    # Of the dose that an action returns: it had been done already, and nothing was recorded.
-    is_repeat = False
-    # Of an intake that an action returns: the person's day had more than expected. Its event's payload keeps it.
-    over_limit = False
-
     class Meta:
         db_table = "dose_logs"
         verbose_name = _("dose")
@@ -156,7 +153,8 @@ class DoseLog(models.Model):
                 condition=Q(snoozed_until__isnull=False),
                 name="dose_logs_snoozed",
             ),
-            # As-needed intakes are few among the doses, and each new one looks at those of its medicine and its day.
+            # Each new as-needed intake reads those of its medication and of its day, which are few among the
+            # doses.
             models.Index(
                 fields=["medication", "taken_at"],
                 condition=Q(schedule=None, status=DoseStatus.TAKEN),
@@ -169,7 +167,7 @@ class DoseLog(models.Model):
             ),
         ]
         constraints = [
-            # The date comes first: new rows then land at the end of the index.
+            # The date comes first, so that new rows are added at the end of the index.
             models.UniqueConstraint(
                 fields=["log_date", "schedule"], name="dose_logs_once_per_schedule_and_date"
             ),
@@ -214,7 +212,7 @@ class DoseLog(models.Model):
 
 
 class DoseEvent(models.Model):
-    """One immutable thing that somebody did to a dose. A trigger refuses to change or delete it."""
+    """A change that a user made to a dose. Events are immutable: a trigger refuses updates and deletions."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events", verbose_name=_("dose"))
@@ -224,7 +222,7 @@ class DoseEvent(models.Model):
     recorded_by = models.ForeignKey(
         User, models.PROTECT, related_name="+", db_index=False, verbose_name=_("recorded by")
     )
-    # The sign-in through which it was said: the phone that needs no telling. Events outlive sessions.
+    # The session that sent the event: its device gets no push about it. Events are kept longer than sessions.
     session = models.ForeignKey(
         Session,
         models.DO_NOTHING,

@@ -1,73 +1,31 @@
-"""Events that a phone kept while it was offline, each with an answer of its own.
+"""Events that a phone recorded while it was offline: the rules that hold for all events of one request.
 
-They are recorded in the order in which they are sent, each in a transaction of its own: one that fails takes no
-other with it, and the locks of two doses are never held at once. One request of a person is recorded at a time, with
-a short pause after every few events in which other requests of the process go on.
+They are recorded in the order in which they are sent, each in a transaction of its own, so that one that fails does
+not undo another, and the locks of two doses are never held at once.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from time import sleep
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
-import structlog
-from django.db import InterfaceError, InternalError, OperationalError
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import ParseError, ValidationError
-from rest_framework.serializers import Serializer
 
-from dosing.actions import doses, intakes
-from dosing.models import DoseLog
-from dosing.serializers import (
-    AmendInput,
-    DoseEventHead,
-    EventHead,
-    EventKind,
-    IntakeInput,
-    SkipInput,
-    SnoozeInput,
-    TakeInput,
-    UndoInput,
-)
-from medtrack.database.clock import database_now
+from dosing.status import Change
 from medtrack.database.exclusive_lock import only_one
-from medtrack.http.fields import IdField
-from medtrack.http.problems import TooMany, Unavailable, body_of, internal_error
-from medtrack.http.requests import checked
-from users.models import Session, User
+from medtrack.http.problems import TooMany
 
-log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 SLICE = 25
-PAUSE = 0.005  # seconds; as long as Python lets one thread run before another one that waits
+PAUSE = 0.005  # seconds; as long as Python lets one thread run while another one waits
 BUSY_FOR = timedelta(seconds=2)
-# The server is away, overloaded or a standby. What is wrong with one event alone is another subclass of Error.
-DATABASE_FAILED = (OperationalError, InterfaceError, InternalError)
 
-
-class EventsBusy(TooMany):
-    """Another request with events of this person is being recorded; `Retry-After` says when to send this one again."""
-
-    default_detail = _("Other events of yours are just being recorded. Send these again in a few seconds.")
-
-
-class EventsUnavailable(Unavailable):
-    """The database failed meanwhile. Some events may have been recorded: sending them all again is harmless."""
-
-    default_detail = _("Your events could not be recorded. Send them again in a few seconds.")
-
-
-_ACTIONS: dict[EventKind, tuple[type[Serializer[Any]], Callable[..., DoseLog]]] = {
-    EventKind.TAKE: (TakeInput, doses.take_dose),
-    EventKind.SKIP: (SkipInput, doses.skip_dose),
-    EventKind.UNDO: (UndoInput, doses.undo_dose),
-    EventKind.SNOOZE: (SnoozeInput, doses.snooze_dose),
-    EventKind.AMEND: (AmendInput, doses.amend_dose),
-}
+# The `action` of an event: what users do to doses, and recording an intake.
+INTAKE = "intake"
+EVENT_ACTIONS = [*(change.value for change in Change if change is not Change.MISS), INTAKE]
 
 
 class EventStatus(StrEnum):
@@ -76,79 +34,20 @@ class EventStatus(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What became of one event: the dose after it, or the problem with it."""
+class EventsBusy(TooMany):
+    """Another request with events of this person is being recorded; `Retry-After` says when to send this one again."""
 
-    event_id: UUID | None
-    status: EventStatus
-    dose: DoseLog | None = None
-    over_limit: bool = False
-    problem: dict[str, Any] | None = None
+    default_detail = _("Other events of yours are just being recorded. Send these again in a few seconds.")
 
 
-def record_events(*, events: Sequence[Any], by: User, session: Session) -> list[Answer]:
-    """One answer for each event, whatever was sent as one. Raises EventsBusy and EventsUnavailable."""
-    answers: list[Answer] = []
-    try:
-        with only_one(f"flush {by.id}") as still_alone:
-            if still_alone is None:
-                raise EventsBusy(BUSY_FOR)
-            for start in range(0, len(events), SLICE):
-                if start:
-                    still_alone()
-                    sleep(PAUSE)
-                answers += [_answer(event, by, session) for event in events[start : start + SLICE]]
-    except DATABASE_FAILED as error:
-        raise EventsUnavailable from error
-    return answers
-
-
-def _answer(event: Any, by: User, session: Session) -> Answer:
-    try:
-        _refuse_unreadable(event)
-        dose, is_repeat = _record(event, by, session)
-    except DATABASE_FAILED:  # the next event would fare no better, and none of them is at fault
-        raise
-    except Exception as error:
-        problem = body_of(error)
-        if problem is None:  # a defect of ours must not keep a phone from ever sending the rest
-            log.exception("event failed")
-            problem = internal_error()
-        return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
-    status = EventStatus.REPEATED if is_repeat else EventStatus.APPLIED
-    return Answer(_id_of(event), status, dose, over_limit=dose.over_limit)
-
-
-def _refuse_unreadable(event: Any) -> None:
-    """Raises ParseError for half a surrogate pair, which no answer could repeat either."""
-    try:
-        json.dumps(event, ensure_ascii=False).encode()
-    except (UnicodeError, RecursionError) as error:
-        raise ParseError from error
-
-
-def _record(event: Any, by: User, session: Session) -> tuple[DoseLog, bool]:
-    """The dose after the event, and whether the event had been answered before."""
-    kind = EventKind(checked(EventHead, event)["action"])
-    who: dict[str, Any] = {"by": by, "session": session}
-    if kind is EventKind.INTAKE:
-        said = checked(EventHead, event) | checked(IntakeInput, event)
-        occurred_at = said.pop("occurred_at", None)
-        names = {"id": said["event_id"], "taken_at": occurred_at}
-        del said["action"]
-        dose, is_new = intakes.log_intake(**who, now=database_now(), **names | said)
-        return dose, not is_new
-    serializer, act = _ACTIONS[kind]
-    said = checked(serializer, event) | checked(DoseEventHead, event)
-    del said["action"]
-    dose = act(**who, now=database_now(), **said)
-    return dose, dose.is_repeat
-
-
-def _id_of(event: Any) -> UUID | None:
-    try:
-        id: UUID = IdField().to_internal_value(event["event_id"])
-    except (ValidationError, LookupError, TypeError):
-        return None
-    return id
+def in_slices(events: Sequence[T], *, user_id: UUID) -> Generator[T, None, None]:
+    """Yields the events while no other request records events of this user. Raises EventsBusy."""
+    with only_one(f"flush {user_id}") as still_alone:
+        if still_alone is None:
+            raise EventsBusy(BUSY_FOR)
+        for number, event in enumerate(events):
+            if number and number % SLICE == 0:
+                # Other requests of this process run in the pause.
+                still_alone()
+                sleep(PAUSE)
+            yield event

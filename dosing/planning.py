@@ -1,7 +1,8 @@
-"""The engine's first step: schedules become dose rows up to a horizon, each local date exactly once.
+"""The engine's first step: schedules become dose rows up to a horizon, one for each local date of a schedule.
 
-A batch is one short transaction: claim due schedules, compute, insert, move `next_due_at`. Any number of
-planners may run at once and be killed anywhere; the unique key on (log date, schedule) makes a repeat harmless.
+A batch is one short transaction: lock schedules that are due, compute, insert doses, move `next_due_at` on.
+Any number of planners may run at once and may be killed at any point: the unique key on (log date, schedule)
+makes a repeat harmless. All instants are UTC, and `now` is the database's.
 """
 
 import json
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,16 +24,32 @@ from dosing.cycles import Cycle, Occurrence, Rule, occurrences
 from dosing.models import Schedule
 from dosing.status import DoseStatus
 from medtrack.database.ids import uuid7_text
+from medtrack.database.statements import Statement
 
+# How far ahead of `now` doses are planned, and how long an answer to one is awaited.
 HORIZON = timedelta(hours=36)
 ANSWER_WINDOW = timedelta(hours=4)
+# Schedules in a transaction, and in one of its INSERT statements.
 BATCH = 5000
 SLICE = 500
 
-# What a rule that cannot be computed raises, each time again: an InvalidCycle is a ValueError, an unknown zone a
-# LookupError, the name of a folder of zones an IsADirectoryError. Anything else, like a tzdata file that cannot
-# be read just now, fails the batch, which is tried again.
+# What a rule that cannot be computed raises, each time again: InvalidCycle is a ValueError, an unknown zone
+# raises LookupError, and the name of a directory of zones IsADirectoryError. Any other error, like a tzdata
+# file that cannot be read at the moment, fails the batch, and the next run tries it again.
 RULE_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, IsADirectoryError)
+
+# Without these settings PostgreSQL would read whole tables in parallel for some thousand rows, batch after
+# batch. Foreign keys are checked with each statement, during which we compute, and not all at the commit.
+BY_KEY = """
+    SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET CONSTRAINTS ALL IMMEDIATE
+"""
+
+_SQL = Path(__file__).parent / "sql"
+_LOCK_DUE = Statement.of(_SQL / "plan_lock_due.sql")
+_LOCK_THESE = Statement.of(_SQL / "plan_lock_these.sql")
+_READ_LOCKED = Statement.of(_SQL / "plan_read_locked.sql")
+_INSERT_DOSES = Statement.of(_SQL / "plan_insert_doses.sql")
+_MOVE_ON = Statement.of(_SQL / "plan_move_on.sql")
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +69,10 @@ class Planned:
 
 
 class _Claimed(NamedTuple):
-    """Read for speed: ids stay text, as they are only handed back, and the instant comes without its zone."""
+    """A row of plan_read_locked.sql.
+
+    For speed ids stay text, and the instant comes without its zone (UTC).
+    """
 
     schedule_id: str
     medication_id: str
@@ -65,86 +86,28 @@ class _Claimed(NamedTuple):
     end_date: date | None
     next_due_at_utc: datetime
     is_wanted: bool
-    is_person_active: bool
-
-
-# Lock first, read in a statement of its own: PostgreSQL takes rows joined to a locked one from the snapshot of
-# the locking statement, which misses a zone change or a pause that was committed while it looked for the lock.
-# Who writes those locks the schedules too, so what is read under the lock stays true until we commit.
-_LOCK_DUE = """
-    SELECT id::text FROM schedules
-    WHERE next_due_at < %(until)s AND plan_error = ''
-    ORDER BY next_due_at LIMIT %(limit)s
-    FOR NO KEY UPDATE SKIP LOCKED
-"""
-
-_LOCK_THESE = """
-    SELECT id::text FROM schedules
-    WHERE id = ANY(%(ids)s) AND next_due_at < %(until)s AND plan_error = ''
-    ORDER BY id
-    FOR NO KEY UPDATE
-"""
-
-# By key and by itself, whatever the statistics say: for some thousand rows the planner would read whole tables,
-# batch after batch, and with helpers. Foreign keys are checked with each statement and not all at the commit, for
-# which we would wait.
-BY_KEY = """
-    SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET CONSTRAINTS ALL IMMEDIATE
-"""
-
-_READ_LOCKED = """
-    SELECT s.id::text, s.medication_id::text, m.user_id::text, u.timezone, s.scheduled_time,
-           s.cycle_type, s.cycle_value, s.quantity, s.start_date, s.end_date, s.next_due_at AT TIME ZONE 'UTC',
-           s.is_active AND m.is_active AND m.paused_at IS NULL, u.is_active
-    FROM schedules s
-    JOIN medications m ON m.id = s.medication_id
-    JOIN users u ON u.id = m.user_id
-    WHERE s.id = ANY(%s)
-"""
-
-_INSERT_DOSES = """
-    INSERT INTO dose_logs (id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by,
-                           quantity, status)
-    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::date[], %s::time[],
-                         %s::timestamptz[], %s::timestamptz[], %s::numeric[], %s::text[])
-    ON CONFLICT (log_date, schedule_id) DO NOTHING
-"""
-
-_MOVE_ON = """
-    UPDATE schedules s SET next_due_at = p.next_due_at
-    FROM unnest(%s::uuid[], %s::timestamptz[]) AS p (id, next_due_at)
-    WHERE s.id = p.id
-"""
+    is_user_active: bool
 
 
 @transaction.atomic
 def plan_due(*, now: datetime, limit: int = BATCH) -> Planned:
-    """Plans one batch of schedules that are due for planning; empty when there are none left.
+    """Plans one batch of schedules whose next dose is due within `HORIZON` of `now`. Empty when none are
+    left.
 
-    `now` is the instant to plan from; what is already past its answer window then is recorded as missed. Inside
-    a transaction of the caller's, its settings for speed last until that one ends.
+    Doses whose answer window has ended by `now` are inserted as missed. In a transaction of the caller the
+    settings of `BY_KEY` last until its end.
     """
     with connection.cursor() as cursor:
         cursor.execute(BY_KEY)
-    return _plan_apart(_lock(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
-
-
-def _plan_apart(ids: Sequence[str], now: datetime) -> Planned:
-    """Halves a batch that the database refuses until the schedule to blame stands alone, and sets it aside."""
-    try:
-        with transaction.atomic():
-            return _plan(ids, now)
-    except (IntegrityError, DataError) as error:
-        if len(ids) == 1:
-            _set_aside(ids[0], error)
-            return Planned(schedules=1, set_aside=1)
-    middle = len(ids) // 2
-    return _plan_apart(ids[:middle], now) + _plan_apart(ids[middle:], now)
+    return _plan_in_halves(_lock(_LOCK_DUE, until=now + HORIZON, limit=limit), now)
 
 
 @transaction.atomic
 def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
-    """Plans these schedules now, waiting for another planner that holds them."""
+    """Plans these schedules up to `HORIZON` after `now`.
+
+    Waits for another planner that has locked one of them.
+    """
     return _plan(_lock(_LOCK_THESE, until=now + HORIZON, ids=list(schedule_ids)), now)
 
 
@@ -154,7 +117,7 @@ def rule_of(schedule: Schedule) -> Rule:
 
 
 def can_be_planned(schedule: Schedule) -> bool:
-    """False for what no check of ours let in: a damaged cycle, a zone that the tz database has dropped."""
+    """False for a damaged cycle, and for a time zone that the tz database has dropped."""
     try:
         rule_of(schedule)
         return bool(schedule.medication.user.zone)
@@ -162,47 +125,40 @@ def can_be_planned(schedule: Schedule) -> bool:
         return False
 
 
-def _rule(schedule: Schedule | _Claimed, cycle: Cycle) -> Rule:
-    return Rule(
-        cycle=cycle,
-        scheduled_time=schedule.scheduled_time,
-        start_date=schedule.start_date,
-        end_date=schedule.end_date,
-        quantity=schedule.quantity,
-    )
-
-
 def window_end(due_at: datetime, next_due_at: datetime | None) -> datetime:
-    """When a dose is no longer waited for: after the answer window, or when the next one is due if earlier."""
+    """When the answer window of a dose ends: after `ANSWER_WINDOW`, or when the schedule's next dose is due."""
     end = due_at + ANSWER_WINDOW
-    if next_due_at is None or next_due_at <= due_at:  # a skipped date shares its neighbour's instant
+    # On a date that a time zone skips, two doses of a schedule are due at the same instant.
+    if next_due_at is None or next_due_at <= due_at:
         return end
     return min(end, next_due_at)
 
 
-# A batch holds few different cycles and zones, and ZoneInfo itself keeps only the last eight it has read.
-@lru_cache(maxsize=4096)
-def _cycle(cycle_type: str, cycle_json: str | None) -> Cycle:
-    return parse_cycle(cycle_type, None if cycle_json is None else json.loads(cycle_json))
+def _lock(statement: Statement, **parameters: Any) -> list[str]:
+    return [schedule_id for (schedule_id,) in statement.rows(**parameters)]
 
 
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _lock(sql: str, **params: Any) -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return [schedule_id for (schedule_id,) in cursor.fetchall()]
+def _plan_in_halves(ids: Sequence[str], now: datetime) -> Planned:
+    """Halves a batch that the database refuses until the schedule that causes it is alone, and sets that
+    aside.
+    """
+    try:
+        with transaction.atomic():
+            return _plan(ids, now)
+    except (IntegrityError, DataError) as error:
+        if len(ids) == 1:
+            _set_aside(ids[0], error)
+            return Planned(schedules=1, set_aside=1)
+    middle = len(ids) // 2
+    return _plan_in_halves(ids[:middle], now) + _plan_in_halves(ids[middle:], now)
 
 
 def _plan(ids: Sequence[str], now: datetime) -> Planned:
-    """Computes and writes by turns, without waiting: PostgreSQL writes one slice while we compute the next."""
     doses = 0
     failed: dict[str, Exception] = {}
     with connection.cursor() as reader, connection.cursor() as writer:
-        reader.execute(_READ_LOCKED, [_array(ids)])
+        reader.execute(_READ_LOCKED.sql, {"ids": _array(ids)})
+        # In pipeline mode PostgreSQL writes one slice while we compute the next.
         with connection.wrap_database_errors, connection.connection.pipeline():
             while rows := reader.fetchmany(SLICE):
                 doses += _plan_slice(writer, map(_Claimed._make, rows), failed, now)
@@ -217,33 +173,25 @@ def _plan_slice(writer: Any, claimed: Iterable[_Claimed], failed: dict[str, Exce
     until = now + HORIZON
     for schedule in claimed:
         try:
-            found, next_due_at = _window(schedule, until=until)
-        except RULE_ERRORS as error:  # one poison schedule must not stop its neighbours
+            planned, next_due_at = _occurrences_until(schedule, until)
+        except RULE_ERRORS as error:
+            # One schedule that cannot be computed must not stop the others.
             failed[schedule.schedule_id] = error
             continue
-        doses.extend(_dose_rows(schedule, found, next_due_at, now))
+        doses.extend(_dose_rows(schedule, planned, next_due_at, now))
         moves.append((schedule.schedule_id, next_due_at or "NULL"))
     if doses:
-        writer.execute(_INSERT_DOSES, [_array(column) for column in zip(*doses, strict=True)])
+        writer.execute(_INSERT_DOSES.sql, [_array(column) for column in zip(*doses, strict=True)])
     if moves:
-        writer.execute(_MOVE_ON, [_array(column) for column in zip(*moves, strict=True)])
+        writer.execute(_MOVE_ON.sql, [_array(column) for column in zip(*moves, strict=True)])
     return len(doses)
 
 
-def _set_aside(schedule_id: str, error: Exception) -> None:
-    log.error("schedule set aside", schedule_id=schedule_id, exc_info=error)
-    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    Schedule.objects.filter(id=schedule_id).update(plan_error=reason[:200])
-
-
-def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], datetime | None]:
-    """The occurrences due before `until`, and when the one after them is due.
-
-    While a person's account is inactive nothing falls due, but the schedule moves on, to be there when it is active.
-    """
+def _occurrences_until(schedule: _Claimed, until: datetime) -> tuple[list[Occurrence], datetime | None]:
+    """The occurrences due before the instant `until`, and when the first one after them is due."""
     if not schedule.is_wanted:
         return [], None
-    found: list[Occurrence] = []
+    planned: list[Occurrence] = []
     following: datetime | None = None
     rule = _rule(schedule, _cycle(schedule.cycle_type, schedule.cycle_json))
     since = schedule.next_due_at_utc.replace(tzinfo=UTC)
@@ -251,15 +199,17 @@ def _window(schedule: _Claimed, *, until: datetime) -> tuple[list[Occurrence], d
         if occurrence.due_at >= until:
             following = occurrence.due_at
             break
-        found.append(occurrence)
-    return found if schedule.is_person_active else [], following
+        planned.append(occurrence)
+    # The schedule of an inactive user moves on without doses, so that it is up to date when the user is
+    # active again.
+    return planned if schedule.is_user_active else [], following
 
 
 def _dose_rows(
-    schedule: _Claimed, found: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
+    schedule: _Claimed, planned: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
 ) -> Iterable[tuple[Any, ...]]:
-    followers = [occurrence.due_at for occurrence in found[1:]] + [next_due_at]
-    for occurrence, follower in zip(found, followers, strict=False):
+    followers = [occurrence.due_at for occurrence in planned[1:]] + [next_due_at]
+    for occurrence, follower in zip(planned, followers, strict=False):
         answer_by = window_end(occurrence.due_at, follower)
         yield (
             uuid7_text(),
@@ -275,6 +225,36 @@ def _dose_rows(
         )
 
 
+def _set_aside(schedule_id: str, error: Exception) -> None:
+    """Stores why the schedule cannot be planned; it is not tried again until it is changed or re-planned."""
+    log.error("schedule set aside", schedule_id=schedule_id, exc_info=error)
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    Schedule.objects.filter(id=schedule_id).update(plan_error=reason[:200])
+
+
+def _rule(schedule: Schedule | _Claimed, cycle: Cycle) -> Rule:
+    return Rule(
+        cycle=cycle,
+        scheduled_time=schedule.scheduled_time,
+        start_date=schedule.start_date,
+        end_date=schedule.end_date,
+        quantity=schedule.quantity,
+    )
+
+
+# A batch has few different cycles and zones, but more than the eight zones that ZoneInfo keeps in memory.
+@lru_cache(maxsize=4096)
+def _cycle(cycle_type: str, cycle_json: str | None) -> Cycle:
+    return parse_cycle(cycle_type, None if cycle_json is None else json.loads(cycle_json))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
 def _array(values: Iterable[Any]) -> str:
-    """PostgreSQL's text of an array of ids, dates, numbers: what needs no quotes, which psycopg adds one by one."""
+    """PostgreSQL's text of an array of ids, dates or numbers, which need no quotes. psycopg is slower: it
+    adds them.
+    """
     return "{" + ",".join(map(str, values)) + "}"

@@ -37,11 +37,13 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     def with_doses_of(
         self, user: User, first: date, last: date, *, now: datetime
     ) -> "models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]":
-        """All schedules of this person, ended ones too, and what their doses of these local dates came to.
+        """All schedules of the user, ended ones included, with numbers of their doses on these local dates.
 
-        `planned` are the doses that count now or will; `planned_on` are the dates of all there are.
+        `due` counts the doses due at `now`, `planned` also those that will be, and `planned_on` has all their
+        dates.
         """
-        # In the join and not in the aggregates: otherwise every dose of the person's life would be read.
+        # The dates are a condition of the join: as conditions of the aggregates they would read all doses of
+        # the user.
         of_period = FilteredRelation(
             "doses", condition=Q(doses__user=user, doses__log_date__range=(first, last))
         )
@@ -63,27 +65,28 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
     def visible_to(self, user: User) -> "DoseLogQuerySet":
         return self.filter(user=user).select_related("medication")
 
-    def lived(self) -> "DoseLogQuerySet":
-        """With the instant by which a day is told; an intake that was taken back is not part of any."""
-        told = self.exclude(schedule=None, status=DoseStatus.PENDING)
-        return told.annotate(lived_at=Coalesce("due_at", "taken_at"))
-
     def history(
         self, *, first: date | None, last: date, medication_id: UUID | None, status: DoseStatus | None
     ) -> "DoseLogQuerySet":
-        """What was lived on these local dates, of everything or only of this medicine, of this status."""
-        chosen = {"log_date__gte": first, "medication_id": medication_id, "status": status}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        return self.filter(log_date__lte=last, **given).lived()
+        """The doses of these local dates, both inclusive, of one medication or status or of all.
+
+        `effective_at` is the instant that orders the doses of a day: when a dose was due, or an intake was
+        taken.
+        """
+        filters = {"log_date__gte": first, "medication_id": medication_id, "status": status}
+        given = {name: value for name, value in filters.items() if value is not None}
+        # An as-needed intake that was undone has neither instant.
+        doses = self.filter(log_date__lte=last, **given).exclude(schedule=None, status=DoseStatus.PENDING)
+        return doses.annotate(effective_at=Coalesce("due_at", "taken_at"))
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
-        """The planned doses of these local dates that count as due at `now`."""
+        """The planned doses of these local dates, both inclusive, that count as due at `now`."""
         return self.filter(_counted(now), schedule__isnull=False, log_date__range=(first, last))
 
     def of_today(self, *, now: datetime) -> "DoseLogQuerySet":
-        """The planned doses of the day that it is where each person lives."""
-        there = (Q(log_date=day, user__timezone__in=zones) for day, zones in zones_by_date(now).items())
-        return self.filter(reduce(or_, there), schedule__isnull=False)
+        """The planned doses of each user's local date of `now`."""
+        today = (Q(log_date=day, user__timezone__in=zones) for day, zones in zones_by_date(now).items())
+        return self.filter(reduce(or_, today), schedule__isnull=False)
 
     def due(self, *, now: datetime) -> "DoseLogQuerySet":
         return self.filter(_counted(now))
@@ -95,10 +98,9 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         return self.filter(_awaited(), due_at__gt=now)
 
     def count_today(self, *, now: datetime) -> Counter[str]:
-        """Of `of_today` how many were taken, skipped and missed, are due and still open, and come later.
-
-        By zone and date, of which there are few: comparing each dose's zone with hundreds would cost twice the time.
-        """
+        """Numbers of the doses of `of_today`: taken, skipped, missed, due and still open, and due later."""
+        # Counts by zone and date, which are few. Comparing each dose's zone with hundreds of names takes
+        # twice as long.
         days = zones_by_date(now)
         rows = (
             self.filter(log_date__in=list(days), schedule__isnull=False)
@@ -111,15 +113,15 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
                 later=Count("id", filter=_awaited() & Q(due_at__gt=now)),
             )
         )
-        there = {(zone, day) for day, zones in days.items() for zone in zones}
-        found: Counter[str] = Counter()
+        today = {(zone, day) for day, zones in days.items() for zone in zones}
+        numbers: Counter[str] = Counter()
         for zone, day, *counts in rows:
-            if (zone, day) in there:
-                found.update(dict(zip(_STATES, counts, strict=True)))
-        return found
+            if (zone, day) in today:
+                numbers.update(dict(zip(_STATES, counts, strict=True)))
+        return numbers
 
     def figures_by(self, *keys: str) -> "models.QuerySet[DoseLog, dict[str, Any]]":
-        """One row of figures for each value of the keys, in their order."""
+        """One row of numbers for each combination of the keys' values, ordered by them."""
         rows: models.QuerySet[DoseLog, dict[str, Any]] = (
             self.values(*keys)
             .annotate(
@@ -134,13 +136,16 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         return rows
 
     def figures_by_medication(self) -> "models.QuerySet[DoseLog, dict[str, Any]]":
-        """One row of figures for each medication and local date, ordered by the medication's name."""
+        """One row of numbers for each medication and local date, ordered by the medication's name."""
         medication = ("medication__name", "medication_id", "medication__dosage", "medication__color_tag")
         return self.figures_by(*medication, "log_date")
 
 
 def _counted(now: datetime, of: str = "") -> Q:
-    """What `dosing.adherence` calls due, of the relation whose lookups begin with `of`; in SQL `medtrack_is_due`."""
+    """Doses that are due as `dosing.adherence` defines it; in SQL `medtrack_is_due`.
+
+    `of` is the prefix of lookups on a relation to doses.
+    """
     return _settled(of) | (_awaited(of) & Q(**{f"{of}due_at__lte": now}))
 
 
@@ -149,5 +154,5 @@ def _settled(of: str) -> Q:
 
 
 def _awaited(of: str = "") -> Q:
-    """Open, and somebody waits for an answer: not those whose medicine was paused or ended."""
+    """Pending doses whose answer is awaited: not those whose medication was paused or ended."""
     return Q(**{f"{of}status": DoseStatus.PENDING, f"{of}answer_by__isnull": False})

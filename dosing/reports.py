@@ -1,4 +1,4 @@
-"""How a person's doses went and are going: what `dosing.adherence` defines, read in one query each."""
+"""A user's adherence, as `dosing.adherence` defines it. Each report is one query."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,7 +12,7 @@ from users.models import User
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A span of local dates, as a whole and by period or medication."""
+    """The adherence of a range of local dates: in total, and by period or medication."""
 
     total: Line
     results: list[Line]
@@ -20,7 +20,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a person has come in a period: `target` are all its planned doses, also those still to come."""
+    """The progress of a day or week: `target` is the number of all its doses, future ones included."""
 
     period: PeriodLength
     period_start: date
@@ -35,7 +35,7 @@ class Progress:
 
 
 def report(user: User, first: date, last: date, *, group_by: GroupBy, now: datetime) -> Report:
-    """The doses of these local dates, both inclusive, as they stand at the instant `now`."""
+    """Reports on the local dates from `first` to `last`, both inclusive, as of the instant `now`."""
     counted = DoseLog.objects.visible_to(user).counted(first, last, now=now)
     if group_by == GroupBy.MEDICATION:
         rows = list(counted.figures_by_medication())
@@ -46,7 +46,7 @@ def report(user: User, first: date, last: date, *, group_by: GroupBy, now: datet
 
 
 def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
-    """The person's local day or week that holds the instant `now`."""
+    """The progress of the user's local day or week that contains the instant `now`."""
     today = now.astimezone(user.zone).date()
     dates = adherence.period_around(today, length, week_start=user.week_start)
     due = taken = target = 0

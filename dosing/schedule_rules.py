@@ -1,4 +1,4 @@
-"""What a schedule's fields must be together, whoever writes it, so that it can always be planned; and whether it is."""
+"""Checks that a schedule's fields fit each other, so that every schedule that is saved can be planned."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -21,7 +21,7 @@ CYCLE_ERRORS = {
 
 
 def check(schedule: Schedule) -> None:
-    """Raises ValidationError naming the field that does not fit the others."""
+    """Raises ValidationError naming the field that is wrong."""
     try:
         parse_cycle(schedule.cycle_type, schedule.cycle_value)
     except InvalidCycle as error:

@@ -1,4 +1,3 @@
-from enum import StrEnum
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -6,6 +5,7 @@ from rest_framework import serializers
 
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
+from dosing.offline import EVENT_ACTIONS, EventStatus
 from dosing.status import DoseStatus
 from medications.models import Medication
 from medtrack.http.fields import (
@@ -162,20 +162,9 @@ class IntakeInput(serializers.Serializer[Any]):
     override = serializers.BooleanField(required=False)
 
 
-class EventKind(StrEnum):
-    """What an offline event can say."""
-
-    TAKE = "take"
-    SKIP = "skip"
-    UNDO = "undo"
-    SNOOZE = "snooze"
-    AMEND = "amend"
-    INTAKE = "intake"
-
-
 class EventHead(serializers.Serializer[Any]):
     event_id = IdField()
-    action = serializers.ChoiceField([kind.value for kind in EventKind])
+    action = serializers.ChoiceField(EVENT_ACTIONS)
     occurred_at = InstantField(required=False, help_text="Now by default.")
 
 
@@ -207,7 +196,7 @@ class ProblemField(serializers.DictField):
 
 class EventAnswerOutput(serializers.Serializer[Any]):
     event_id = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
-    status = serializers.ChoiceField(["applied", "repeated", "refused"])
+    status = serializers.ChoiceField([status.value for status in EventStatus])
     dose = DoseOutput(allow_null=True, help_text="After the event; null when it was refused.")
     over_limit = serializers.BooleanField(help_text="Of an intake: as in logIntake.")
     problem = ProblemField(allow_null=True)

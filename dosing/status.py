@@ -1,4 +1,7 @@
-"""What can become of a dose: the one transition table. Anything that is not in it is refused."""
+"""The statuses of a dose and the one table of transitions between them.
+
+What is not in the table is refused.
+"""
 
 from enum import StrEnum
 
@@ -7,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DoseStatus(models.TextChoices):
-    """FHIR and HealthKit know these as not interacted, taken, skipped and not logged."""
+    """FHIR and HealthKit name these not interacted, taken, skipped and not logged."""
 
     PENDING = "pending", _("pending")
     TAKEN = "taken", _("taken")
@@ -15,16 +18,8 @@ class DoseStatus(models.TextChoices):
     MISSED = "missed", _("missed")
 
 
-class EventAction(models.TextChoices):
-    TAKEN = "taken", _("taken")
-    SKIPPED = "skipped", _("skipped")
-    REOPENED = "reopened", _("reopened")
-    SNOOZED = "snoozed", _("snoozed")
-    AMENDED = "amended", _("amended")
-
-
 class Change(StrEnum):
-    """What somebody, or for `miss` the system, wants to do to a dose."""
+    """A change of a dose. Users make all of them but `miss`, which is the system's."""
 
     TAKE = "take"
     SKIP = "skip"
@@ -33,6 +28,24 @@ class Change(StrEnum):
     AMEND = "amend"
     MISS = "miss"
 
+
+class EventAction(models.TextChoices):
+    """The `action` of the event that a user's change leaves."""
+
+    TAKEN = "taken", _("taken")
+    SKIPPED = "skipped", _("skipped")
+    REOPENED = "reopened", _("reopened")
+    SNOOZED = "snoozed", _("snoozed")
+    AMENDED = "amended", _("amended")
+
+
+EVENT_OF = {
+    Change.TAKE: EventAction.TAKEN,
+    Change.SKIP: EventAction.SKIPPED,
+    Change.UNDO: EventAction.REOPENED,
+    Change.SNOOZE: EventAction.SNOOZED,
+    Change.AMEND: EventAction.AMENDED,
+}
 
 TRANSITIONS: dict[tuple[DoseStatus, Change], DoseStatus] = {
     (DoseStatus.PENDING, Change.TAKE): DoseStatus.TAKEN,

@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 @shared_task
 def plan_doses() -> None:
-    """Batches until nothing is due for planning."""
+    """Plans batches until no schedule is due for planning."""
     now = database_now()
     while (planned := plan_due(now=now)).schedules:
         log.info(
@@ -20,7 +20,7 @@ def plan_doses() -> None:
 
 @shared_task
 def settle_doses() -> None:
-    """Batches until no unanswered dose is past its window."""
+    """Settles batches until no unanswered dose is past its answer window."""
     now = database_now()
     while missed := settle(now=now):
         log.info("doses missed", doses=missed)

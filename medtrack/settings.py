@@ -249,7 +249,7 @@ THROTTLES = env.understood(
 THROTTLE_PREFIX = "throttles"
 LIMITS = env.understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
 # When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
-LAST_REACHED = "notifications.reached.last_reached"
+LAST_REACHED = "notifications.reached_sessions.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
 LANGUAGE_CODE = "en"
@@ -292,13 +292,13 @@ SPECTACULAR_SETTINGS = {
         "InboxKind": "notifications.inbox.KINDS",
         "DoseStatus": "dosing.status.DoseStatus",
         "PushState": "notifications.actions.PushState",
-        "TraceCode": "notifications.explanations.Code",
+        "TraceCode": "notifications.explanations.TraceCode",
         "VerdictCode": "notifications.explanations.VerdictCode",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "medtrack.http.openapi.add_revalidation",
-        "medtrack.api.operations.describe_operations",
+        "medtrack.api.documentation.describe_operations",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -21,16 +21,8 @@ handler500 = "medtrack.http.problems.server_error"
 # Roles come from a migration; who has a second factor is on the staff's own pages.
 admin.site.unregister([Group, EmailAddress, Authenticator])
 
-# What is asked for most comes first.
-api = [
-    path("", include("dosing.urls")),
-    path("", include("medications.urls")),
-    path("", include("notifications.urls")),
-    path("", include("users.urls")),
-]
-
 urlpatterns = [
-    path("api/v1/", include(api)),
+    path("api/v1/", include("medtrack.api.routes")),
     # Also with DEBUG, whose own page is not JSON.
     path("api/v1/<path:nowhere>", csrf_exempt(not_found)),
     path("", RedirectView.as_view(url="/api/docs/")),

@@ -7,14 +7,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
-from notifications.querysets import FATES, NO_DEVICE, Fate, NotificationLogQuerySet
+from notifications.querysets import FINAL_STATUSES, NO_DEVICE, FinalStatus, NotificationLogQuerySet
 from users.read_only_admin import GuardedInline, ReadOnlyAdmin
 
-FATE_NAMES = {
-    Fate.SENT: _("sent in time"),
-    Fate.LATE: _("sent late"),
-    Fate.FAILED: _("failed: it expired unsent"),
-    Fate.DEAD: _("dead: no device took it"),
+FINAL_STATUS_NAMES = {
+    FinalStatus.SENT: _("sent in time"),
+    FinalStatus.LATE: _("sent late"),
+    FinalStatus.FAILED: _("failed: it expired unsent"),
+    FinalStatus.DEAD: _("dead: no device took it"),
 }
 
 
@@ -33,18 +33,20 @@ class PushDeliveryInline(GuardedInline[PushDelivery]):
     )
 
 
-class FateFilter(admin.SimpleListFilter):
+class FinalStatusFilter(admin.SimpleListFilter):
     title = _("what became of it")
-    parameter_name = "fate"
+    parameter_name = "final_status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        fates = [(fate.value, FATE_NAMES[fate]) for fate in Fate]
-        return [*fates, ("no_device", _("not sent: there was no device"))]
+        statuses = [(status.value, FINAL_STATUS_NAMES[status]) for status in FinalStatus]
+        return [*statuses, ("no_device", _("not sent: there was no device"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[NotificationLog]
     ) -> QuerySet[NotificationLog]:
-        condition = NO_DEVICE if self.value() == "no_device" else FATES.get(cast(Fate, self.value()))
+        condition = (
+            NO_DEVICE if self.value() == "no_device" else FINAL_STATUSES.get(cast(FinalStatus, self.value()))
+        )
         return (
             cast(NotificationLogQuerySet, queryset).about_doses().filter(condition) if condition else queryset
         )
@@ -53,7 +55,7 @@ class FateFilter(admin.SimpleListFilter):
 @admin.register(NotificationLog)
 class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     list_display = ("send_at", "user", "kind", "step", "status", "reason", "attempts", "sent_at")
-    list_filter = (FateFilter, "status", "kind", "reason")
+    list_filter = (FinalStatusFilter, "status", "kind", "reason")
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name", "id", "dose__id")
     ordering = ("-id",)
@@ -62,7 +64,7 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
 
 @admin.register(DeviceToken)
 class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
-    # Not `token`: it is a secret of the phone. Whose phone it is requires the permission to see users.
+    """The token is a secret and never shown. The user and the session are shown only with permission."""
 
     guarded = {"user": "users.view_user", "session": "users.view_session"}
     list_display = (
@@ -89,7 +91,7 @@ class DeviceTokenAdmin(ReadOnlyAdmin[DeviceToken]):
 
 @admin.register(PushDelivery)
 class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
-    # Only the reminder's id is always shown: staff who may see deliveries may not be allowed to see doses.
+    """Shows only the id of the reminder: the permission does not include doses."""
 
     person = "device__user"
     guarded = {"notification": "notifications.view_notificationlog"}
@@ -132,6 +134,8 @@ class PushDeliveryAdmin(ReadOnlyAdmin[PushDelivery]):
 
 @admin.register(EngineCheck)
 class EngineCheckAdmin(ReadOnlyAdmin[EngineCheck]):
+    """The results of the nightly checks."""
+
     shows_patients = False
     list_display = ("ran_at", "seconds", "violations")
     ordering = ("-id",)

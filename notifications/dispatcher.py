@@ -21,15 +21,15 @@ from firebase_admin import credentials
 from google.auth.exceptions import GoogleAuthError
 
 from notifications import queue
-from notifications.fail_points import reach
+from notifications.fail_points import fail_point
 from notifications.judgement import Judge
 from notifications.messages import bodies
 from notifications.pacing import Pace
-from notifications.queue import Claim, Marked, Push, Result, Turn
+from notifications.queue import Claim, Marked, Push, PushResult, Turn
 from notifications.sender import Order, Sender
 from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import TOO_LATE, FcmTransport
-from notifications.transports.outcomes import FirebaseNotConfigured, Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind, FirebaseNotConfigured
 
 BATCH = 1_000  # pushes of one claim
 ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim
@@ -40,7 +40,7 @@ MAX_BACKOFF = timedelta(minutes=10)
 ALARMING = {"THIRD_PARTY_AUTH_ERROR"}  # the APNs or web push key is wrong; other phones are not concerned
 TRICKLE_SECONDS = 60.0  # after FCM refused nearly everyone's pushes, unless it accepts some earlier
 FEW = 10  # pushes of one claim at a trickle, and test pushes of one claim
-STOPPED = Outcome(Verdict.UNSENT, "STOPPED", pause=timedelta(seconds=1))
+STOPPED = FcmResult(FcmResultKind.UNSENT, "STOPPED", pause=timedelta(seconds=1))
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class _Flight:
     lease_end: float
     latest: float  # when a message may begin for the last time
     missing: int
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, FcmResult] = field(default_factory=dict)
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,10 +160,10 @@ class _Dispatch:
             self._is_dry = True
 
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
-        reach("before_claim")
+        fail_point("before_claim")
         started = time.monotonic()
         claim = self._first_claim(turns, limit)
-        reach("after_claim")
+        fail_point("after_claim")
         self._is_dry = not claim.examined
         held = [push for push in claim.pushes if push.held_until]
         if held:
@@ -200,7 +200,7 @@ class _Dispatch:
             self._give_back(self._ready.pop(), STOPPED)
         granted = self._pace.take(self._waiting) if self._waiting else 0
         if granted:
-            reach("before_send")
+            fail_point("before_send")
             orders = list(islice(self._next_orders(), granted))
             self._waiting -= len(orders)
             self._flying += len(orders)
@@ -220,11 +220,11 @@ class _Dispatch:
                 yield order
         except Exception:  # one push that cannot be written must not hold up the others
             log.exception("push cannot be written", tag=flight.push.tag)
-            flight.outcomes = dict.fromkeys(flight.push.devices, Outcome(Verdict.DEAD, "UNSENDABLE"))
+            flight.outcomes = dict.fromkeys(flight.push.devices, FcmResult(FcmResultKind.DEAD, "UNSENDABLE"))
             self._waiting -= flight.missing
             self._land([flight])
 
-    def _give_back(self, flight: _Flight, outcome: Outcome) -> None:
+    def _give_back(self, flight: _Flight, outcome: FcmResult) -> None:
         left = [(order.key, outcome) for order in self._orders_of(flight)]
         self._waiting -= len(left)
         self._settle(left)
@@ -233,11 +233,11 @@ class _Dispatch:
         if self._is_busy():
             answers = self._sender.answers(wait=0.02)
             if answers:
-                reach("after_send")
+                fail_point("after_send")
             self._flying -= len(answers)
             self._settle(answers)
 
-    def _settle(self, answers: Iterable[tuple[_Key, Outcome]]) -> None:
+    def _settle(self, answers: Iterable[tuple[_Key, FcmResult]]) -> None:
         whole = []
         for (flight, device_id), outcome in answers:
             flight.outcomes[device_id] = outcome
@@ -255,17 +255,17 @@ class _Dispatch:
         flights, self._landed = self._landed, []
         lease_end = min(flight.lease_end for flight in flights) + self._timeout
         was_in_doubt = self._judge.in_doubt
-        reach("before_mark")
+        fail_point("before_mark")
         results, marked = self._mark_through_restarts(flights, lease_end)
         self._listen(results, was_in_doubt=was_in_doubt)
         self._tally.lost += marked.lost
         self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
-        reach("after_mark")
-        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.has_arrived)
+        fail_point("after_mark")
+        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _mark_through_restarts(
         self, flights: Sequence[_Flight], lease_end: float
-    ) -> tuple[Sequence[Result], Marked]:
+    ) -> tuple[Sequence[PushResult], Marked]:
         """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
         marked: Marked | None = None
         while True:
@@ -284,15 +284,17 @@ class _Dispatch:
             else:
                 return results, marked
 
-    def _listen(self, results: Sequence[Result], *, was_in_doubt: bool) -> None:
+    def _listen(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
         """What the answers mean for the pace and for a person watching; counts only."""
         outcomes = [outcome for result in results for outcome in result.outcomes.values()]
         if any(is_over_quota(outcome) for outcome in outcomes):
             self._pace.slow_down()
-        codes = Counter(o.code for o in outcomes if o.verdict is not Verdict.ACCEPTED)
+        codes = Counter(o.error_code for o in outcomes if o.kind is not FcmResultKind.ACCEPTED)
         if codes:
             log.warning("pushes not accepted", codes=dict(codes))
-        refused = Counter(o.code for o in outcomes if o.verdict is Verdict.REFUSED or o.code in ALARMING)
+        refused = Counter(
+            o.error_code for o in outcomes if o.kind is FcmResultKind.REFUSED or o.error_code in ALARMING
+        )
         if refused:
             log.error("FCM refuses us: see to the project's keys and rights", codes=dict(refused))
         if self._judge.in_doubt:
@@ -304,23 +306,23 @@ class _Dispatch:
             self._pace.trickle(0)
 
 
-def _result(flight: _Flight) -> Result:
+def _result(flight: _Flight) -> PushResult:
     outcomes = flight.outcomes.values()
     waits = [
         _wait(outcome, flight.push.attempts)
         for outcome in outcomes
-        if outcome.verdict in (Verdict.RETRY, Verdict.REFUSED, Verdict.UNSENT)
+        if outcome.kind in (FcmResultKind.RETRY, FcmResultKind.REFUSED, FcmResultKind.UNSENT)
     ]
     # A suspect token waits longer, but not the person's other devices with it.
-    waits = waits or [_wait(o, flight.push.attempts) for o in outcomes if o.verdict is Verdict.SUSPECT]
-    return Result(flight.push, flight.outcomes, max(waits) if waits else None)
+    waits = waits or [_wait(o, flight.push.attempts) for o in outcomes if o.kind is FcmResultKind.SUSPECT]
+    return PushResult(flight.push, flight.outcomes, max(waits) if waits else None)
 
 
-def _wait(outcome: Outcome, attempts: int) -> timedelta:
+def _wait(outcome: FcmResult, attempts: int) -> timedelta:
     """What FCM asked for, or our own pause doubled with every attempt; with jitter, so that no crowd comes back."""
     if outcome.retry_after is not None:
         wait = outcome.retry_after
-    elif outcome.verdict is Verdict.UNSENT:
+    elif outcome.kind is FcmResultKind.UNSENT:
         wait = outcome.pause
     else:
         wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)

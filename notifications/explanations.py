@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 
-class Code(StrEnum):
+class TraceCode(StrEnum):
     """One decision about a dose's reminders, or something that led to one."""
 
     PLANNED = "planned"
@@ -77,29 +77,29 @@ class Reason(StrEnum):
     OUTRAN_ITS_LEASE = "outran_its_lease"
 
 
-_CODES: dict[Code, Promise] = {
-    Code.PLANNED: _("The dose was planned for %(time)s."),
-    Code.SNOOZED: _("The dose was put off by %(minutes)s minutes."),
-    Code.ANSWERED: _("The dose was answered."),
-    Code.REOPENED: _("The answer was taken back: the dose is open again."),
-    Code.MISSED: _("Nobody answered in time: the dose counts as missed."),
-    Code.ENQUEUED: _("A reminder was put into the queue."),
-    Code.GROUPED_WITH: _("It is one push together with %(count)s other doses."),
-    Code.HELD: _("It waits for the end of the quiet hours at %(time)s."),
-    Code.CLAIMED: _("A worker took it to send it."),
-    Code.LEASE_LOST: _("The worker that had it left no answer: it stopped, or nothing could be sent."),
-    Code.UNSENT: _("Nothing was sent this time."),
-    Code.ACCEPTED: _("FCM accepted it for this device."),
-    Code.REFUSED: _("FCM did not accept it for this device."),
-    Code.WILL_RETRY: _("It is to be sent again at %(time)s."),
-    Code.TOKEN_SUSPECT: _("FCM did not accept this device's token: it gets one push an hour."),
-    Code.TOKEN_REVOKED: _("This device stopped receiving pushes."),
-    Code.MOOT: _("Nothing more is sent."),
-    Code.DEAD: _("It was given up."),
-    Code.WITHDRAWN: _("The answered reminder was taken off this device."),
-    Code.ARRIVED: _("The device says that it arrived."),
-    Code.SHOWN: _("The device says that it was shown."),
-    Code.OPENED: _("The device says that it was opened."),
+_CODES: dict[TraceCode, Promise] = {
+    TraceCode.PLANNED: _("The dose was planned for %(time)s."),
+    TraceCode.SNOOZED: _("The dose was put off by %(minutes)s minutes."),
+    TraceCode.ANSWERED: _("The dose was answered."),
+    TraceCode.REOPENED: _("The answer was taken back: the dose is open again."),
+    TraceCode.MISSED: _("Nobody answered in time: the dose counts as missed."),
+    TraceCode.ENQUEUED: _("A reminder was put into the queue."),
+    TraceCode.GROUPED_WITH: _("It is one push together with %(count)s other doses."),
+    TraceCode.HELD: _("It waits for the end of the quiet hours at %(time)s."),
+    TraceCode.CLAIMED: _("A worker took it to send it."),
+    TraceCode.LEASE_LOST: _("The worker that had it left no answer: it stopped, or nothing could be sent."),
+    TraceCode.UNSENT: _("Nothing was sent this time."),
+    TraceCode.ACCEPTED: _("FCM accepted it for this device."),
+    TraceCode.REFUSED: _("FCM did not accept it for this device."),
+    TraceCode.WILL_RETRY: _("It is to be sent again at %(time)s."),
+    TraceCode.TOKEN_SUSPECT: _("FCM did not accept this device's token: it gets one push an hour."),
+    TraceCode.TOKEN_REVOKED: _("This device stopped receiving pushes."),
+    TraceCode.MOOT: _("Nothing more is sent."),
+    TraceCode.DEAD: _("It was given up."),
+    TraceCode.WITHDRAWN: _("The answered reminder was taken off this device."),
+    TraceCode.ARRIVED: _("The device says that it arrived."),
+    TraceCode.SHOWN: _("The device says that it was shown."),
+    TraceCode.OPENED: _("The device says that it was opened."),
 }
 
 _VERDICTS: dict[VerdictCode, Promise] = {
@@ -161,16 +161,16 @@ _ANSWER = _("FCM's answer was %(reason)s.")
 
 # Where the quiet hours are the decision themselves, their reason would be another.
 _SPEAKS_FOR_ITSELF = {
-    Code.HELD,
+    TraceCode.HELD,
     VerdictCode.HELD,
     VerdictCode.REMINDERS_DISABLED,
     VerdictCode.ANSWERED_BEFORE_DUE,
 }
 
 
-def explain(code: Code | VerdictCode, reason: str, details: Mapping[str, str]) -> str:
+def explain(code: TraceCode | VerdictCode, reason: str, details: Mapping[str, str]) -> str:
     """A sentence, and one more for the reason, in the language that is active; `details` fill the gaps."""
-    sentence = str(_CODES[code] if isinstance(code, Code) else _VERDICTS[code]) % details
+    sentence = str(_CODES[code] if isinstance(code, TraceCode) else _VERDICTS[code]) % details
     if not reason or code in _SPEAKS_FOR_ITSELF:
         return sentence
     why = str(REASONS.get(reason, _ANSWER)) % {"reason": reason}

@@ -6,7 +6,7 @@ import signal
 from django.conf import settings
 
 
-def reach(name: str) -> None:
+def fail_point(name: str) -> None:
     """SIGKILL, or what follows the name and a colon, as in `before_mark:SIGSTOP`."""
     place, _colon, kind = settings.FAIL_POINT.partition(":")
     if name == place:

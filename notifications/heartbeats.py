@@ -12,8 +12,8 @@ from celery import current_app
 from celery.signals import after_task_publish, beat_init, heartbeat_sent
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from notifications.engine_state import record_heartbeat
 from notifications.models import Heartbeat
-from notifications.standing import record_heartbeat
 
 SECONDS = 10.0
 # Who takes from which queue, whatever the workers are called.

@@ -16,7 +16,7 @@ _Push = tuple[UUID, str, int]
 
 
 @dataclass(frozen=True)
-class Entry:
+class InboxEntry:
     """One push as its person may read it again."""
 
     id: UUID
@@ -28,7 +28,7 @@ class Entry:
     read_at: datetime | None
 
 
-def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> list[Entry]:
+def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> list[InboxEntry]:
     """What to show of these pushes of the person, each given by one of its rows."""
     rows = _rows(pushes, user)
     return [_entry(push, rows[_push(push)], user, language) for push in pushes]
@@ -46,8 +46,8 @@ def _push(row: NotificationLog) -> _Push:
     return row.tag, row.kind, row.step
 
 
-def _entry(push: NotificationLog, rows: Sequence[NotificationLog], user: User, language: str) -> Entry:
+def _entry(push: NotificationLog, rows: Sequence[NotificationLog], user: User, language: str) -> InboxEntry:
     dose_ids = [row.dose_id for row in rows if row.dose_id]
     medicines = [] if user.private_push_text else [row.dose.medication.name for row in rows if row.dose]
     title, body = wording(push.kind, language, len(dose_ids), medicines)
-    return Entry(push.id, push.kind, title, body, dose_ids, push.sent_at, push.read_at)
+    return InboxEntry(push.id, push.kind, title, body, dose_ids, push.sent_at, push.read_at)

@@ -1,19 +1,19 @@
-"""What refusals say: that a token is dead, or that the Firebase project we send for is the wrong one.
+"""What FCM's refusals mean: that a token is dead, or that we send for the wrong Firebase project.
 
-FCM answers SENDER_ID_MISMATCH and UNREGISTERED for a token of another project, and refuses every message when our key
-or our rights are wrong. One account can have any number of such tokens, so people are counted and never messages, and
-test pushes not at all:
+FCM answers SENDER_ID_MISMATCH and UNREGISTERED for a token of another project. It refuses every message when our key or
+our rights are wrong. One account can have any number of such tokens, so users are counted and not messages. Test pushes
+are not counted at all.
 
-- The project is **in doubt** while FCM's last answer to at least `SHARE` of the people reminded lately, and to at least
-  `PEOPLE` of them, was a refusal. Then dispatchers go on at a trickle (`pacing.TRICKLE`) and no token is revoked.
-- A **mismatch** makes a token suspect: it gets one push an hour, or one as soon as another person's push was accepted;
-  and one a minute as long as nothing was accepted since, so that a mended key is noticed. If such a probe is refused
-  after another person's push was accepted, the token is revoked. So a project that never had an accepted push revokes
-  nothing.
-- **UNREGISTERED** revokes the token at once, unless the project is in doubt, or `RECENT_SHARE` of the `RECENT_PEOPLE`
-  reminded last were refused, as when a working project has just become the wrong one: then it becomes suspect.
+- The project is **in doubt** while FCM's last answer was a refusal for at least `SHARE` of the users reminded lately,
+  and for at least `USERS` of them. Meanwhile dispatchers send at a trickle (`pacing.TRICKLE`) and revoke no token.
+- A **mismatch** makes a token suspect. A suspect token gets one push an hour, or one as soon as another user's push was
+  accepted. While nothing was accepted since, it gets one a minute, so that a corrected key is noticed. When such a
+  push is refused after another user's push was accepted, the token is revoked. So a project that never had an accepted
+  push revokes nothing.
+- **UNREGISTERED** revokes the token at once, unless the project is in doubt or `RECENT_SHARE` of the `RECENT_USERS`
+  reminded last were refused, as when a working project has just become the wrong one. Then the token becomes suspect.
 
-An accepted push, or registering again, clears a suspect token.
+An accepted push, or registering again, makes a suspect token good.
 """
 
 import time
@@ -24,69 +24,68 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from django.db import connection
-
 from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
-from notifications.queue import Push, Result
+from medtrack.database.statements import Statement
+from notifications.queue import Push, PushResult
 from notifications.transports.answers import QUOTA_PAUSE
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
-PEOPLE = 10
+USERS = 10
 SHARE = 0.9
-RECENT_PEOPLE = 10
+RECENT_USERS = 10
 RECENT_SHARE = 0.3
 MISMATCH = "SENDER_ID_MISMATCH"
 UNREGISTERED = "UNREGISTERED"
 REFUSALS = (MISMATCH, UNREGISTERED, "HTTP_401", "HTTP_403", "HTTP_404")
-# Whose answers are looked at: people reminded in this time, the latest of them.
+# Which answers are read: those to the users reminded last in this time.
 LATELY = timedelta(hours=24)
-MOST_PEOPLE = 1_000
-MOST_DELIVERIES = 5_000
+MAX_USERS = 1_000
+MAX_DELIVERIES = 5_000
 NOTED_EVERY = 1.0  # seconds
 NOT_REMINDERS = ("test", "withdraw")
 
 
 class Answered(Protocol):
-    """A push and the outcome of each of its devices so far, which a judgement may change."""
+    """A push and FCM's result for each device so far, which `Judge.judge` may change."""
 
     push: Push
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, FcmResult]
 
 
-def _sql(name: str) -> str:
-    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
-
-
-_LAST_ANSWERS = _sql("last_answers")
-_PROVEN_WRONG = _sql("tokens_proven_wrong")
-_NOTE_ACCEPTANCE = _sql("note_acceptance")
-_SETTLE = _sql("settle_tokens")
-_TOKEN_VERDICTS = {Verdict.REVOKE: "revoked", Verdict.SUSPECT: "suspect"}
+_SQL = Path(__file__).parent / "sql"
+_LAST_ANSWERS = Statement.of(_SQL / "last_answers.sql")
+_PROVEN_WRONG = Statement.of(_SQL / "tokens_proven_wrong.sql")
+_NOTE_ACCEPTANCE = Statement.of(_SQL / "note_acceptance.sql")
+_SETTLE = Statement.of(_SQL / "settle_tokens.sql")
+_TOKEN_STATUSES = {FcmResultKind.REVOKE: "revoked", FcmResultKind.SUSPECT: "suspect"}
 
 
 def is_in_doubt(refused: Mapping[str, bool]) -> bool:
-    """Whether the project is in doubt, given for each person whether FCM's last answer was a refusal."""
-    return len(refused) >= PEOPLE and sum(refused.values()) >= SHARE * len(refused)
+    """Whether the project is in doubt, given for each user whether FCM's last answer was a refusal."""
+    return len(refused) >= USERS and sum(refused.values()) >= SHARE * len(refused)
 
 
 def is_turning(refused: Mapping[str, bool]) -> bool:
-    """Whether many of those reminded last were refused; the people in the order in which they were answered."""
-    recent = list(refused.values())[-RECENT_PEOPLE:]
-    return len(recent) >= RECENT_PEOPLE and sum(recent) >= RECENT_SHARE * len(recent)
+    """Whether many of the users reminded last were refused; given in the order of their answers."""
+    recent = list(refused.values())[-RECENT_USERS:]
+    return len(recent) >= RECENT_USERS and sum(recent) >= RECENT_SHARE * len(recent)
 
 
-def judged(outcome: Outcome, *, in_doubt: bool, proven_wrong: bool) -> Outcome:
-    """The outcome as it counts. `proven_wrong`: another person's push was accepted since the token became suspect."""
-    if outcome.verdict is not Verdict.REVOKE or outcome.code not in (MISMATCH, UNREGISTERED):
+def judged(outcome: FcmResult, *, in_doubt: bool, proven_wrong: bool) -> FcmResult:
+    """Returns the result to act on.
+
+    `proven_wrong` says that another user's push was accepted since the token became suspect.
+    """
+    if outcome.kind is not FcmResultKind.REVOKE or outcome.error_code not in (MISMATCH, UNREGISTERED):
         return outcome
-    if not in_doubt and (outcome.code == UNREGISTERED or proven_wrong):
+    if not in_doubt and (outcome.error_code == UNREGISTERED or proven_wrong):
         return outcome
-    return replace(outcome, verdict=Verdict.SUSPECT, pause=QUOTA_PAUSE)
+    return replace(outcome, kind=FcmResultKind.SUSPECT, pause=QUOTA_PAUSE)
 
 
 class Judge:
-    """Judges the answers that one dispatcher gets, by what all of them have written down."""
+    """Decides about the answers of one dispatcher by what all dispatchers have written to the database."""
 
     def __init__(self, project: str) -> None:
         self._project = project
@@ -94,83 +93,74 @@ class Judge:
         self.in_doubt = False
 
     def judge(self, answered: Sequence[Answered]) -> None:
-        """Changes the outcomes to what they count as. Reads the database only where FCM refused something."""
+        """Replaces results by those to act on. Reads the database only if FCM refused something or is in doubt."""
         refused = [
             (one, device_id, outcome)
             for one in answered
             for device_id, outcome in one.outcomes.items()
-            if outcome.code in REFUSALS
+            if outcome.error_code in REFUSALS
         ]
         if not refused and not self.in_doubt:
             return
-        people = last_answers(answered)
-        self.in_doubt = is_in_doubt(people)
-        is_unsure = self.in_doubt or is_turning(people)
-        # Only a probe proves something: other answers may be to pushes from before the acceptance.
-        wrong = self._proven_wrong(
-            [device_id for one, device_id, _ in refused if device_id in one.push.probed]
-        )
+        users = last_answers(answered)
+        self.in_doubt = is_in_doubt(users)
+        is_unsure = self.in_doubt or is_turning(users)
+        # Only pushes to tokens that were suspect prove something. Others may have been sent before the acceptance.
+        probed = [device_id for one, device_id, _ in refused if device_id in one.push.probed]
+        rows = _PROVEN_WRONG.rows(project=self._project, ids=probed) if probed else []
+        wrong = {device_id for (device_id,) in rows}
         for one, device_id, outcome in refused:
             one.outcomes[device_id] = judged(outcome, in_doubt=is_unsure, proven_wrong=device_id in wrong)
 
-    def settle(self, results: Sequence[Result]) -> None:
-        """Writes down what the answers say of the tokens, and that the project's pushes are accepted."""
-        # First, so that a token that becomes suspect now is not proven wrong by the very same answers.
+    def settle(self, results: Sequence[PushResult]) -> None:
+        """Writes what the answers say about the tokens, and that the project's pushes are accepted."""
+        # The acceptance first, so that these answers do not prove a token wrong that they make suspect.
         if time.monotonic() >= self._note_at:
             self._note_acceptance(results)
         self._settle_tokens(results)
 
-    def _proven_wrong(self, device_ids: list[str]) -> set[str]:
-        if not device_ids:
-            return set()
-        with connection.cursor() as cursor:
-            cursor.execute(_PROVEN_WRONG, {"project": self._project, "ids": device_ids})
-            return {device_id for (device_id,) in cursor.fetchall()}
-
-    def _settle_tokens(self, results: Sequence[Result]) -> None:
-        verdicts = [
-            (device_id, verdict, outcome.code, result.push.claimed_at)
+    def _settle_tokens(self, results: Sequence[PushResult]) -> None:
+        statuses = [
+            (device_id, status, outcome.error_code, result.push.claimed_at)
             for result in results
             for device_id, outcome in result.outcomes.items()
-            if (verdict := _token_verdict(result.push, device_id, outcome))
+            if (status := _token_status(result.push, device_id, outcome))
         ]
-        if verdicts:
-            names = ("ids", "verdicts", "reasons", "claimed_ats")
-            params = dict(zip(names, map(list, zip(*verdicts, strict=True)), strict=True))
-            with connection.cursor() as cursor:
-                cursor.execute(_SETTLE, params)
+        if statuses:
+            names = ("ids", "statuses", "reasons", "claimed_ats")
+            params = dict(zip(names, map(list, zip(*statuses, strict=True)), strict=True))
+            _SETTLE.execute(**params)
 
-    def _note_acceptance(self, results: Sequence[Result]) -> None:
-        reminded = (r.push.user_id for r in results if r.has_arrived and r.push.kind not in NOT_REMINDERS)
-        people = list(islice(dict.fromkeys(reminded), 2))
-        if people:
+    def _note_acceptance(self, results: Sequence[PushResult]) -> None:
+        reminded = (r.push.user_id for r in results if r.is_accepted and r.push.kind not in NOT_REMINDERS)
+        users = list(islice(dict.fromkeys(reminded), 2))
+        if users:
             self._note_at = time.monotonic() + NOTED_EVERY
-            another = people[1] if len(people) == 2 else None
-            params = {"project": self._project, "user_id": people[0], "another": another}
-            with connection.cursor() as cursor:
-                cursor.execute(_NOTE_ACCEPTANCE, params)
+            another = users[1] if len(users) == 2 else None
+            _NOTE_ACCEPTANCE.execute(project=self._project, user_id=users[0], another=another)
 
 
-def _token_verdict(push: Push, device_id: str, outcome: Outcome) -> str | None:
-    if outcome.verdict is Verdict.ACCEPTED:
+def _token_status(push: Push, device_id: str, outcome: FcmResult) -> str | None:
+    if outcome.kind is FcmResultKind.ACCEPTED:
         return "good" if device_id in push.probed else None
-    return _TOKEN_VERDICTS.get(outcome.verdict)
+    return _TOKEN_STATUSES.get(outcome.kind)
 
 
 def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
-    """For each person reminded lately whether FCM's last answer was a refusal, those answered last at the end."""
-    params = {
-        "since": first_id(database_now() - LATELY),
-        "deliveries": MOST_DELIVERIES,
-        "people": MOST_PEOPLE,
-        "refusals": list(REFUSALS),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_ANSWERS, params)  # type: ignore[arg-type]
-        refused = dict(reversed(cursor.fetchall()))
+    """Whether FCM's last answer was a refusal, by id of each user reminded in the time LATELY, the last answered last.
+
+    `answered` are pushes whose answers are not written yet.
+    """
+    rows = _LAST_ANSWERS.rows(
+        since=first_id(database_now() - LATELY),
+        deliveries=MAX_DELIVERIES,
+        users=MAX_USERS,
+        refusals=list(REFUSALS),
+    )
+    refused = dict(reversed(rows))
     for one in answered:
-        codes = {outcome.code for outcome in one.outcomes.values()}
-        is_accepted = any(outcome.verdict is Verdict.ACCEPTED for outcome in one.outcomes.values())
+        codes = {outcome.error_code for outcome in one.outcomes.values()}
+        is_accepted = any(outcome.kind is FcmResultKind.ACCEPTED for outcome in one.outcomes.values())
         if one.push.kind not in NOT_REMINDERS and (is_accepted or codes & set(REFUSALS)):
             refused.pop(one.push.user_id, None)
             refused[one.push.user_id] = not is_accepted

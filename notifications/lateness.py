@@ -1,46 +1,38 @@
-"""Which doses wait for a reminder that should have gone out: told from the doses, so that a dead engine is seen."""
+"""Doses whose reminder is late. They are counted from the doses, so that an engine that stands still is noticed."""
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
-
-from django.db import connection
 
 from dosing.planning import ANSWER_WINDOW
 from medtrack.database.ids import first_id
+from medtrack.database.statements import Statement
 from notifications.task_runs import last_enqueued_at
 
-# Twice what the engine's own ticks, enqueue every 10 s and dispatch every 2 s, need at most.
+# Twice what the periodic tasks need at most: they enqueue every 10 s and dispatch every 2 s.
 GRACE = timedelta(seconds=20)
-# As many are counted at most: by then a person must act, and the figure must stay cheap.
-MOST = 10_000
-# Doses get their ids from the planners' clocks, which may be a little behind PostgreSQL's.
+# More are not counted, so that the figure stays cheap.
+MAX_COUNTED = 10_000
+# The ids of doses are from the clocks of the planners, which may be behind PostgreSQL's.
 CLOCKS_DIFFER = timedelta(minutes=1)
 
-_LATE = (Path(__file__).parent / "sql" / "late_doses.sql").read_text()
-_NONE = UUID(int=2**128 - 1)
+_LATE = Statement.of(Path(__file__).parent / "sql" / "late_doses.sql")
+_LAST_ID = UUID(int=2**128 - 1)
 
 
 class LateDoses(NamedTuple):
-    """Doses due more than GRACE ago of which no reminder was handed over, and the age of the oldest, in seconds."""
+    """Doses due more than GRACE ago without a reminder that FCM accepted, and the age of the oldest in seconds."""
 
     doses: int
     oldest_seconds: float
 
 
 def late_doses() -> LateDoses:
-    with connection.cursor() as cursor:
-        cursor.execute(_LATE, _params())
-        return LateDoses(*cursor.fetchone())
-
-
-def _params() -> dict[str, Any]:
     enqueued_at = last_enqueued_at()
-    return {
-        "enqueued_at": enqueued_at,
-        "made_since": first_id(enqueued_at - CLOCKS_DIFFER) if enqueued_at else _NONE,
-        "window": ANSWER_WINDOW,
-        "grace": GRACE,
-        "most": MOST,
-    }
+    # Without a run of the enqueue step all due doses are read by their time, and none by its id.
+    made_since = first_id(enqueued_at - CLOCKS_DIFFER) if enqueued_at else _LAST_ID
+    row = _LATE.one(
+        enqueued_at=enqueued_at, made_since=made_since, window=ANSWER_WINDOW, grace=GRACE, most=MAX_COUNTED
+    )
+    return LateDoses(*row)

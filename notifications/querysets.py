@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 LONGEST_WAIT = ANSWER_WINDOW + HOUR
 
 
-class Fate(StrEnum):
+class FinalStatus(StrEnum):
     """What became of a reminder, for those that came to something or should have."""
 
     SENT = "sent"
@@ -38,14 +38,14 @@ class Fate(StrEnum):
 _IN_VAIN = {Reason.EXPIRED, Reason.NO_DEVICE, Reason.DEVICE_IN_DOUBT, Reason.OUTRAN_ITS_LEASE}
 NEEDLESS = sorted(set(Reason) - _IN_VAIN)
 
-FATES = {
-    Fate.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),
-    Fate.LATE: Q(sent_at__gt=F("send_at") + LATE_AFTER),
-    Fate.FAILED: Q(status="moot", reason="expired"),
+FINAL_STATUSES = {
+    FinalStatus.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),
+    FinalStatus.LATE: Q(sent_at__gt=F("send_at") + LATE_AFTER),
+    FinalStatus.FAILED: Q(status="moot", reason="expired"),
     # What was tried in vain and then needed no more was not refused by every device.
-    Fate.DEAD: Q(status="dead") & ~Q(reason__in=NEEDLESS),
+    FinalStatus.DEAD: Q(status="dead") & ~Q(reason__in=NEEDLESS),
 }
-# Nobody could be reminded: no fate of the reminder, but of the person.
+# Nobody could be reminded: no status of the reminder, but of the person.
 NO_DEVICE = Q(status="moot", reason="no_device")
 
 
@@ -104,13 +104,13 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         """Those whose time is in [since, until), found by their ids: these are in order of creation."""
         return self.filter(id__gte=first_id(since - LONGEST_WAIT), send_at__gte=since, send_at__lt=until)
 
-    def fates_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
-        """For each hour from `since` in which there are reminders its start, how many met which fate, and how many
+    def final_statuses_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
+        """For each hour from `since` in which there are reminders its start, how many met which status, and how many
         had no device to go to."""
         hour = models.Func(
             Value(HOUR), F("send_at"), Value(since), function="date_bin", output_field=models.DateTimeField()
         )
-        counts = {fate.value: Count("id", filter=condition) for fate, condition in FATES.items()}
+        counts = {status.value: Count("id", filter=condition) for status, condition in FINAL_STATUSES.items()}
         counts["no_device"] = Count("id", filter=NO_DEVICE)
         rows = self.annotate(hour=hour).values("hour").annotate(**counts).order_by("hour")
         return cast("models.QuerySet[NotificationLog, dict[str, Any]]", rows)

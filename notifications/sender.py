@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeVar
 
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome
+from notifications.transports.results import FcmResult
 
 TURN = 0.02  # seconds; new orders wait at most so long
 
@@ -29,7 +29,7 @@ class Sender(Generic[K]):
         self.project = transport.project_id
         self._transport = transport
         self._orders: SimpleQueue[list[Order[K]] | None] = SimpleQueue()
-        self._answers: SimpleQueue[list[tuple[K, Outcome]] | BaseException] = SimpleQueue()
+        self._answers: SimpleQueue[list[tuple[K, FcmResult]] | BaseException] = SimpleQueue()
         self._thread = Thread(target=self._work, name="fcm", daemon=True)
 
     def __enter__(self) -> Self:
@@ -45,9 +45,9 @@ class Sender(Generic[K]):
     def submit(self, orders: list[Order[K]]) -> None:
         self._orders.put(orders)
 
-    def answers(self, wait: float) -> list[tuple[K, Outcome]]:
+    def answers(self, wait: float) -> list[tuple[K, FcmResult]]:
         """All answers that are there; waits up to `wait` seconds for the first. Raises what broke the network."""
-        found: list[tuple[K, Outcome]] = []
+        found: list[tuple[K, FcmResult]] = []
         try:
             batch = self._answers.get(timeout=wait)
             while True:

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from medtrack.http.fields import InstantField, WallTimeField
 from notifications.actions import PushState
-from notifications.explanations import Code, VerdictCode
+from notifications.explanations import TraceCode, VerdictCode
 from notifications.inbox import KINDS
 from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken, NotificationLog
 from users.models import User
@@ -124,7 +124,7 @@ class VerdictOutput(serializers.Serializer[Any]):
 
 class DecisionOutput(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
-    code = serializers.ChoiceField([code.value for code in Code])
+    code = serializers.ChoiceField([code.value for code in TraceCode])
     notification_id = serializers.UUIDField(allow_null=True)
     kind = serializers.ChoiceField(NotificationLog.Kind.choices, allow_null=True)
     step = serializers.IntegerField(allow_null=True)

@@ -4,9 +4,10 @@ import structlog
 from celery import shared_task
 
 from medtrack.database.clock import database_now
-from notifications import actions, dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
-from notifications.silence import clear_heard, mark_silent
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications import dispatcher, heartbeats, queue, task_runs  # noqa: F401 - two connect signals
+from notifications.actions import erasing
+from notifications.silent_devices import clear_silent, mark_silent
+from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import record_check
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ def dispatch_reminders() -> None:
 
 @shared_task
 def delete_reminders_of_erased_users() -> None:
-    if deleted := actions.delete_reminders_of_erased_users():
+    if deleted := erasing.delete_reminders_of_erased_users():
         log.info("reminders of erased users deleted", reminders=deleted)
 
 
@@ -56,6 +57,6 @@ def mark_silent_devices() -> None:
 
 @shared_task
 def clear_silent_devices() -> None:
-    """Every minute, so that the console never calls a phone silent for long on which its owner takes doses."""
-    if heard := clear_heard(now=database_now()):
-        log.info("devices heard again", devices=heard)
+    """Runs every minute, so that the console does not show a device as silent that is used."""
+    if cleared := clear_silent(now=database_now()):
+        log.info("devices no longer silent", devices=cleared)

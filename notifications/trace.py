@@ -15,7 +15,7 @@ from uuid import UUID
 from dosing.models import DoseEvent, DoseLog
 from dosing.planning import ANSWER_WINDOW
 from dosing.status import DoseStatus, EventAction
-from notifications.explanations import Code, Reason, VerdictCode, explain
+from notifications.explanations import Reason, TraceCode, VerdictCode, explain
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.models import User
 
@@ -25,10 +25,10 @@ Status = NotificationLog.Status
 # Enqueueing writes both times of a follow-up from clocks that are read a moment apart.
 _SAME_TIME = timedelta(seconds=1)
 _EVENTS = {
-    EventAction.TAKEN: Code.ANSWERED,
-    EventAction.SKIPPED: Code.ANSWERED,
-    EventAction.REOPENED: Code.REOPENED,
-    EventAction.SNOOZED: Code.SNOOZED,
+    EventAction.TAKEN: TraceCode.ANSWERED,
+    EventAction.SKIPPED: TraceCode.ANSWERED,
+    EventAction.REOPENED: TraceCode.REOPENED,
+    EventAction.SNOOZED: TraceCode.SNOOZED,
 }
 _UNWANTED = {
     Reason.MEDICATION_PAUSED,
@@ -89,7 +89,7 @@ class Verdict:
 @dataclass(frozen=True)
 class Decision:
     at: datetime
-    code: Code
+    code: TraceCode
     notification_id: UUID | None = None
     kind: str | None = None
     step: int | None = None
@@ -135,14 +135,14 @@ def _of_dose(history: History) -> Iterator[Decision]:
     if dose is None:
         return
     if dose.due_at is not None:
-        yield Decision(dose.created_at, Code.PLANNED, details={"time": history.wall_clock(dose.due_at)})
+        yield Decision(dose.created_at, TraceCode.PLANNED, details={"time": history.wall_clock(dose.due_at)})
     for event in history.events:
         if code := _EVENTS.get(EventAction(event.action)):
-            reason = event.action if code is Code.ANSWERED else ""
+            reason = event.action if code is TraceCode.ANSWERED else ""
             minutes = str(event.payload.get("minutes", ""))
             yield Decision(event.recorded_at, code, reason=reason, details={"minutes": minutes})
     if dose.status == DoseStatus.MISSED and dose.answer_by is not None:
-        yield Decision(max(dose.answer_by, dose.created_at), Code.MISSED)
+        yield Decision(max(dose.answer_by, dose.created_at), TraceCode.MISSED)
 
 
 def _of_devices(history: History) -> Iterator[Decision]:
@@ -153,7 +153,7 @@ def _of_devices(history: History) -> Iterator[Decision]:
     for device in history.devices:
         session = device.session
         if device.suspect_since is not None and device.suspect_since <= until:
-            yield Decision(device.suspect_since, Code.TOKEN_SUSPECT, device_id=device.id)
+            yield Decision(device.suspect_since, TraceCode.TOKEN_SUSPECT, device_id=device.id)
         if device.revoked_at is not None:
             at, reason = device.revoked_at, device.revoke_reason
         elif session is not None and session.revoked_at is not None:
@@ -161,25 +161,25 @@ def _of_devices(history: History) -> Iterator[Decision]:
         else:
             continue
         if history.dose.created_at <= at <= until:
-            yield Decision(at, Code.TOKEN_REVOKED, device_id=device.id, reason=reason)
+            yield Decision(at, TraceCode.TOKEN_REVOKED, device_id=device.id, reason=reason)
 
 
 def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decision]:
     decision = partial(Decision, notification_id=reminder.id, kind=reminder.kind, step=reminder.step)
-    yield decision(reminder.created_at, Code.ENQUEUED)
+    yield decision(reminder.created_at, TraceCode.ENQUEUED)
     if count := history.companions.get(reminder.id):
-        yield decision(reminder.created_at, Code.GROUPED_WITH, details={"count": str(count)})
+        yield decision(reminder.created_at, TraceCode.GROUPED_WITH, details={"count": str(count)})
     if _was_held(reminder):
         until = {"time": history.wall_clock(reminder.send_at)}
-        yield decision(reminder.created_at, Code.HELD, reason=Reason.QUIET_HOURS, details=until)
+        yield decision(reminder.created_at, TraceCode.HELD, reason=Reason.QUIET_HOURS, details=until)
     deliveries = history.deliveries.get(reminder.id, ())
     yield from _of_attempts(history, reminder, deliveries, decision)
     if reminder.closed_at is not None and reminder.status == Status.DEAD:
-        yield decision(reminder.closed_at, Code.DEAD, reason=reminder.reason)
+        yield decision(reminder.closed_at, TraceCode.DEAD, reason=reminder.reason)
     elif reminder.closed_at is not None and reminder.reason in set(Reason):  # some phones may have it
-        yield decision(reminder.closed_at, Code.MOOT, reason=reminder.reason)
+        yield decision(reminder.closed_at, TraceCode.MOOT, reason=reminder.reason)
     for delivery in deliveries:
-        for code in (Code.ARRIVED, Code.SHOWN, Code.OPENED):
+        for code in (TraceCode.ARRIVED, TraceCode.SHOWN, TraceCode.OPENED):
             if at := getattr(delivery, f"{code}_at"):
                 yield decision(at, code, device_id=delivery.device_id)
 
@@ -204,16 +204,16 @@ def _of_attempts(
         attempts[reminder.claimed_at] = reminder.attempts
     # Of claims that left no answer, all but the last have left no time either.
     for attempt in range(len(claims), reminder.attempts):
-        yield decision(claims[-1] if claims else reminder.created_at, Code.LEASE_LOST, attempt=attempt)
+        yield decision(claims[-1] if claims else reminder.created_at, TraceCode.LEASE_LOST, attempt=attempt)
     for claimed_at, attempt in attempts.items():
-        yield decision(claimed_at, Code.CLAIMED, attempt=attempt)
+        yield decision(claimed_at, TraceCode.CLAIMED, attempt=attempt)
         if claimed_at not in answered:
             yield from _of_unanswered(history, reminder, claimed_at, partial(decision, attempt=attempt))
-    taken = Code.WITHDRAWN if reminder.kind == Kind.WITHDRAW else Code.ACCEPTED
+    taken = TraceCode.WITHDRAWN if reminder.kind == Kind.WITHDRAW else TraceCode.ACCEPTED
     for answer in answers:
         yield decision(
             answer.answered_at,
-            Code.REFUSED if answer.error_code else taken,
+            TraceCode.REFUSED if answer.error_code else taken,
             device_id=answer.device_id,
             attempt=attempts[answer.claimed_at],
             reason=answer.error_code,
@@ -222,7 +222,7 @@ def _of_attempts(
         at = max((answer.answered_at for answer in answers), default=reminder.created_at)
         yield decision(
             max(at, reminder.claimed_at or at),
-            Code.WILL_RETRY,
+            TraceCode.WILL_RETRY,
             reason=reminder.reason,
             details={"time": history.wall_clock(reminder.retry_at)},
         )
@@ -242,9 +242,9 @@ def _of_unanswered(
     history: History, reminder: NotificationLog, claimed_at: datetime, decision: "partial[Decision]"
 ) -> Iterator[Decision]:
     if reminder.retry_at is not None:
-        yield decision(claimed_at, Code.UNSENT, reason=reminder.reason)
+        yield decision(claimed_at, TraceCode.UNSENT, reason=reminder.reason)
     elif reminder.lease_until is None or reminder.lease_until <= history.now:
-        yield decision(reminder.lease_until or claimed_at, Code.LEASE_LOST)
+        yield decision(reminder.lease_until or claimed_at, TraceCode.LEASE_LOST)
 
 
 def _verdict(history: History) -> Verdict:
@@ -350,5 +350,7 @@ def _was_answered_before_due(history: History) -> bool:
     dose = history.dose
     if dose is None or dose.due_at is None or dose.status not in (DoseStatus.TAKEN, DoseStatus.SKIPPED):
         return False
-    answers = [event for event in history.events if _EVENTS.get(EventAction(event.action)) is Code.ANSWERED]
+    answers = [
+        event for event in history.events if _EVENTS.get(EventAction(event.action)) is TraceCode.ANSWERED
+    ]
     return bool(answers) and answers[-1].recorded_at <= dose.due_at

@@ -2,23 +2,20 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
-from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from dosing.views import plans
 from medtrack.database.clock import database_now
 from medtrack.http.lists import ListView
-from medtrack.http.openapi import DeletionWithBody
+from medtrack.http.openapi import documented
 from medtrack.http.pagination import Key, Pagination, instant
-from medtrack.http.requests import queried, validated
-from medtrack.http.responses import shown
-from notifications import actions
-from notifications.actions import PushState
-from notifications.erasing import erase_person
-from notifications.histories import history_of
+from medtrack.http.person_limits import LimitReached
+from medtrack.http.requests import validated_body, validated_query
+from medtrack.http.responses import created, serialized
+from notifications import actions, examples
+from notifications.actions import DeviceRevoked, NotSentYet, PushState, TooManyTests
 from notifications.inbox import entries
 from notifications.models import DeviceToken, NotificationLog
 from notifications.querysets import DeviceTokenQuerySet
@@ -37,10 +34,8 @@ from notifications.serializers import (
     TraceOutput,
 )
 from notifications.trace import trace
-from users.actions.erasing import require_presence
+from notifications.trace_history import history_of
 from users.authentication import caller, caller_session
-from users.serializers import ErasureInput
-from users.views import count_own_guess
 
 
 class Devices(ListView[DeviceToken]):
@@ -51,27 +46,31 @@ class Devices(ListView[DeviceToken]):
     def get_queryset(self) -> DeviceTokenQuerySet:
         return DeviceToken.objects.visible_to(caller(self.request))
 
-    @extend_schema(operation_id="listDevices")
+    @documented("listDevices", "List my devices, newest first")
     def get(self, request: Request) -> Response:
         return self.list(request)
 
-    @extend_schema(
-        operation_id="registerDevice", request=DeviceInput, responses={201: DeviceOutput, 200: DeviceOutput}
+    @documented(
+        "registerDevice",
+        "Register a device, or take over its token",
+        LimitReached,
+        request=DeviceInput,
+        responses={201: DeviceOutput, 200: DeviceOutput},
+        request_example=examples.NEW_DEVICE,
+        response_example=examples.DEVICE,
     )
     def post(self, request: Request) -> Response:
-        device, created = actions.register_device(
+        device, is_new = actions.register_device(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
-            **validated(DeviceInput, request),
+            **validated_body(DeviceInput, request),
         )
-        return Response(
-            shown(DeviceOutput, device), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        )
+        return created(DeviceOutput, device, is_new)
 
 
 class DeviceDetail(APIView):
-    @extend_schema(operation_id="removeDevice", responses={204: None})
+    @documented("removeDevice", "Stop pushing to a device", responses={204: None})
     def delete(self, request: Request, device_id: UUID) -> Response:
         device = _device(request, device_id)
         actions.revoke_device(device=device, reason="removed_by_owner", now=database_now())
@@ -79,40 +78,44 @@ class DeviceDetail(APIView):
 
 
 class TestDevice(APIView):
-    @extend_schema(
-        operation_id="testDevice",
+    @documented(
+        "testDevice",
+        "Send a test push to a device",
+        DeviceRevoked,
+        TooManyTests,
         request=None,
         responses={202: TestPushOutput},
         description="Sends a test push to this device alone, at most five an hour, and thirty to all devices together.",
     )
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device=_device(request, device_id), now=database_now())
-        return Response(shown(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
+        return Response(serialized(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
 
 
 class TraceDose(APIView):
-    @extend_schema(
-        operation_id="traceDose",
+    @documented(
+        "traceDose",
+        "Read why a reminder came or did not",
         responses=TraceOutput,
         description="Every decision about the dose's reminders, in order: why one came, or why none did.",
     )
     def get(self, request: Request, dose_id: UUID) -> Response:
         history = history_of(dose_id, visible_to=caller(request), now=database_now())
-        return Response(shown(TraceOutput, trace(history)))
+        return Response(serialized(TraceOutput, trace(history)))
 
 
 class AcknowledgeNotification(APIView):
-    @extend_schema(
-        operation_id="acknowledgeNotification",
+    @documented(
+        "acknowledgeNotification",
+        "Say how far a push came",
+        NotSentYet,
         request=AcknowledgementInput,
         responses=AcknowledgementOutput,
-        description=(
-            "The phone of this session says how far a push came. The id is the `notification_id` of the push's data. "
-            "The first word about each state counts; a repeat is the same answer."
-        ),
+        description="The phone of this session says how far a push came. The id is the `notification_id` of the push's data. "
+        "The first word about each state counts; a repeat is the same answer.",
     )
     def post(self, request: Request, notification_id: UUID) -> Response:
-        said = validated(AcknowledgementInput, request)
+        said = validated_body(AcknowledgementInput, request)
         acknowledgement = actions.acknowledge(
             notification_id=notification_id,
             state=PushState(said["state"]),
@@ -121,7 +124,7 @@ class AcknowledgeNotification(APIView):
             session=caller_session(request),
             now=database_now(),
         )
-        return Response(shown(AcknowledgementOutput, acknowledgement))
+        return Response(serialized(AcknowledgementOutput, acknowledgement))
 
 
 class InboxPages(Pagination):
@@ -129,8 +132,9 @@ class InboxPages(Pagination):
 
 
 class Notifications(APIView):
-    @extend_schema(
-        operation_id="listNotifications",
+    @documented(
+        "listNotifications",
+        "List what was pushed to me, newest first",
         parameters=[NotificationsQuery, *InboxPages.parameters()],
         responses=NotificationsOutput,
         description="Every visible push that FCM accepted for some device of the caller, newest first.",
@@ -138,70 +142,50 @@ class Notifications(APIView):
     def get(self, request: Request) -> Response:
         user = caller(request)
         pushes = NotificationLog.objects.shown_to(user).one_per_push()
-        unread = queried(NotificationsQuery, request).get("unread")
+        unread = validated_query(NotificationsQuery, request).get("unread")
         if unread is not None:
             pushes = pushes.filter(read_at__isnull=unread)
         pages = InboxPages()
         page = pages.paginate_queryset(pushes, request)
         results = entries(page, user=user, language=get_language() or user.language)
-        return Response(shown(NotificationsOutput, pages.page(results)))
+        return Response(serialized(NotificationsOutput, pages.page(results)))
 
 
 class ReadNotification(APIView):
-    @extend_schema(operation_id="readNotification", request=None, responses=NotificationOutput)
+    @documented("readNotification", "Mark a push as read", request=None, responses=NotificationOutput)
     def post(self, request: Request, notification_id: UUID) -> Response:
         user = caller(request)
         read = actions.read_notification(notification_id=notification_id, by=user, now=database_now())
         (entry,) = entries([read], user=user, language=get_language() or user.language)
-        return Response(shown(NotificationOutput, entry))
+        return Response(serialized(NotificationOutput, entry))
 
 
 class ReadAllNotifications(APIView):
-    @extend_schema(operation_id="readAllNotifications", request=ReadAllInput, responses={204: None})
+    @documented(
+        "readAllNotifications", "Mark all pushes as read", request=ReadAllInput, responses={204: None}
+    )
     def post(self, request: Request) -> Response:
-        said = validated(ReadAllInput, request)
+        said = validated_body(ReadAllInput, request)
         actions.read_all_notifications(by=caller(request), now=database_now(), **said)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Me(plans.Me):
-    """Reading and changing are of the apps below; erasing reaches into all of them."""
-
-    schema = DeletionWithBody()
-
-    @extend_schema(
-        operation_id="deleteMe",
-        tags=["me"],
-        request=ErasureInput,
-        responses={204: None},
-        description=(
-            "Erases everything about the caller for good: medications, schedules, doses, reminders, devices and "
-            "sign-ins. Not what they recorded for others, where nothing but an empty person stays."
-        ),
-    )
-    def delete(self, request: Request) -> Response:
-        user, now = caller(request), database_now()
-        password = validated(ErasureInput, request).get("password")
-        count_own_guess(request)
-        require_presence(user=user, session=caller_session(request), password=password, now=now)
-        erase_person(user=user, now=now)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 class NotificationSettings(APIView):
-    @extend_schema(operation_id="getNotificationSettings", responses=NotificationSettingsOutput)
+    @documented("getNotificationSettings", "Read how I am reminded", responses=NotificationSettingsOutput)
     def get(self, request: Request) -> Response:
-        return Response(shown(NotificationSettingsOutput, caller(request)))
+        return Response(serialized(NotificationSettingsOutput, caller(request)))
 
-    @extend_schema(
-        operation_id="replaceNotificationSettings",
+    @documented(
+        "replaceNotificationSettings",
+        "Replace how I am reminded",
         request=NotificationSettingsInput,
         responses=NotificationSettingsOutput,
+        request_example=examples.REMINDING,
     )
     def put(self, request: Request) -> Response:
-        settings = validated(NotificationSettingsInput, request)
+        settings = validated_body(NotificationSettingsInput, request)
         user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
-        return Response(shown(NotificationSettingsOutput, user))
+        return Response(serialized(NotificationSettingsOutput, user))
 
 
 def _device(request: Request, device_id: UUID) -> DeviceToken:

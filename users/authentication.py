@@ -4,13 +4,14 @@ from typing import Any, cast
 
 import structlog
 from django.conf import settings
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from medtrack.database.clock import database_now
 from users.actions.identities import outside_session
 from users.living_sessions import living_session
 from users.models import Session, User
@@ -77,7 +78,7 @@ def _claims(token: str) -> AccessClaims:
     try:
         return read_access_token(token)
     except InvalidToken:
-        session = outside_session(token, now=timezone.now())
+        session = outside_session(token=token, now=database_now())
         return AccessClaims(session.user_id, session.id)
 
 

@@ -50,17 +50,17 @@ DAY = f"""
     ), '[]'))::text FROM caller c
 """
 MEDICATIONS = f"""
-    WITH {CALLER}, found AS (
+    WITH {CALLER}, page AS (
         SELECT *, row_number() OVER (ORDER BY created_at DESC, id DESC) AS n FROM medications
         WHERE user_id = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT $3::int + 1
     )
-    SELECT json_build_object('next_cursor', NULL, 'has_more', (SELECT count(*) > $3 FROM found), 'results', coalesce((
+    SELECT json_build_object('next_cursor', NULL, 'has_more', (SELECT count(*) > $3 FROM page), 'results', coalesce((
         SELECT json_agg(json_build_object(
             'id', id, 'name', name, 'dosage', dosage, 'form', form, 'strength', strength, 'unit', unit,
             'color_tag', color_tag, 'memo', memo, 'is_active', is_active, 'paused_at', {INSTANT.format("paused_at")},
             'expires_on', expires_on, 'created_at', {INSTANT.format("created_at")},
             'updated_at', {INSTANT.format("updated_at")}
-        ) ORDER BY n) FROM found WHERE n <= $3
+        ) ORDER BY n) FROM page WHERE n <= $3
     ), '[]'))::text FROM caller
 """
 FIGURES = """
@@ -103,12 +103,12 @@ ADHERENCE = f"""
 TAKE = f"""
     WITH {CALLER}, mine AS (
         SELECT d.* FROM dose_logs d JOIN caller c ON c.id = d.user_id WHERE d.id = $3 FOR UPDATE OF d
-    ), known AS (
+    ), earlier AS (
         SELECT dose_id = $3 AND action = 'taken' AND payload = $8::jsonb AS is_same FROM dose_events WHERE id = $4
     ), changed AS (
         UPDATE dose_logs d SET status = 'taken', taken_at = $5, taken_quantity = $6, note = $7, skip_reason = '',
                                snoozed_until = NULL, recorded_by_id = $1
-        FROM mine WHERE d.id = mine.id AND mine.status IN ('pending', 'missed') AND NOT EXISTS (SELECT FROM known)
+        FROM mine WHERE d.id = mine.id AND mine.status IN ('pending', 'missed') AND NOT EXISTS (SELECT FROM earlier)
         RETURNING d.*
     ), event AS (
         INSERT INTO dose_events (id, dose_id, action, occurred_at, recorded_at, recorded_by_id, session_id, payload)
@@ -117,8 +117,8 @@ TAKE = f"""
         SELECT * FROM changed
         UNION ALL
         SELECT * FROM mine
-        WHERE EXISTS (SELECT FROM known WHERE is_same)
-           OR (status = 'taken' AND NOT EXISTS (SELECT FROM known)
+        WHERE EXISTS (SELECT FROM earlier WHERE is_same)
+           OR (status = 'taken' AND NOT EXISTS (SELECT FROM earlier)
                AND EXISTS (SELECT FROM dose_events e WHERE e.dose_id = mine.id AND action = 'taken'))
     )
     SELECT EXISTS (SELECT FROM mine), (
@@ -168,13 +168,13 @@ async def get_adherence(
 
 
 @app.post("/api/v1/doses/{dose_id}/take")
-async def take_dose(claims: CurrentClaims, dose_id: UUID, said: TakeInput) -> Response:
+async def take_dose(claims: CurrentClaims, dose_id: UUID, body: TakeInput) -> Response:
     now = datetime.now(UTC)
-    occurred_at = said.occurred_at or now
+    occurred_at = body.occurred_at or now
     if occurred_at > now + CLOCK_SKEW:
         raise HTTPException(400, "This time is in the future.")
-    payload = {name: str(value) for name, value in said if name in ("quantity", "note") and value is not None}
-    event = (said.event_id or uuid4(), occurred_at, said.quantity, said.note or "", json.dumps(payload))
+    payload = {name: str(value) for name, value in body if name in ("quantity", "note") and value is not None}
+    event = (body.event_id or uuid4(), occurred_at, body.quantity, body.note or "", json.dumps(payload))
     row = await pool.fetchrow(TAKE, *claims, dose_id, *event)
     is_found, dose = row or (None, None)
     if is_found is False:
@@ -184,7 +184,7 @@ async def take_dose(claims: CurrentClaims, dose_id: UUID, said: TakeInput) -> Re
     return answer(dose)
 
 
-def answer(found: Any) -> Response:
-    if found is None:
+def answer(content: Any) -> Response:
+    if content is None:
         raise HTTPException(401, "This session has ended. Sign in again.")
-    return Response(found, media_type="application/json")
+    return Response(content, media_type="application/json")

@@ -257,14 +257,14 @@ async def list_medications(
         .order_by(Medication.created_at.desc(), Medication.id.desc())
         .limit(limit + 1)
     )
-    found = (await db.scalars(newest_first)).all()
-    return MedicationPage(results=found[:limit], next_cursor=None, has_more=len(found) > limit)
+    medications = (await db.scalars(newest_first)).all()
+    return MedicationPage(results=medications[:limit], next_cursor=None, has_more=len(medications) > limit)
 
 
 @app.post("/api/v1/doses/{dose_id}/take")
-async def take_dose(db: Database, login: CurrentLogin, dose_id: UUID, said: TakeInput) -> DoseOutput:
+async def take_dose(db: Database, login: CurrentLogin, dose_id: UUID, body: TakeInput) -> DoseOutput:
     now = datetime.now(UTC)
-    occurred_at = said.occurred_at or now
+    occurred_at = body.occurred_at or now
     if occurred_at > now + CLOCK_SKEW:
         raise HTTPException(400, "This time is in the future.")
     mine = (
@@ -276,9 +276,9 @@ async def take_dose(db: Database, login: CurrentLogin, dose_id: UUID, said: Take
     )
     dose = await db.scalar(mine)
     if dose is None:
-        raise HTTPException(404, "Not found.")
-    payload = {name: str(value) for name, value in said if name in ("quantity", "note") and value is not None}
-    known = await db.get(DoseEvent, said.event_id) if said.event_id else None
+        raise HTTPException(404, "Not medications.")
+    payload = {name: str(value) for name, value in body if name in ("quantity", "note") and value is not None}
+    known = await db.get(DoseEvent, body.event_id) if body.event_id else None
     if known is not None:
         if (known.dose_id, known.action, known.payload) != (dose.id, "taken", payload):
             raise HTTPException(409, "Something else has this id.")
@@ -287,12 +287,12 @@ async def take_dose(db: Database, login: CurrentLogin, dose_id: UUID, said: Take
         if dose.status == "taken" and await was_taken(db, dose):
             return DoseOutput.model_validate(dose)
         raise HTTPException(409, "This dose cannot be changed in this way now.")
-    dose.status, dose.taken_at, dose.taken_quantity = "taken", occurred_at, said.quantity
-    dose.note, dose.skip_reason, dose.snoozed_until = said.note or "", "", None
+    dose.status, dose.taken_at, dose.taken_quantity = "taken", occurred_at, body.quantity
+    dose.note, dose.skip_reason, dose.snoozed_until = body.note or "", "", None
     dose.recorded_by_id = login.user_id
     db.add(
         DoseEvent(
-            id=said.event_id or uuid4(),
+            id=body.event_id or uuid4(),
             dose_id=dose.id,
             action="taken",
             occurred_at=occurred_at,

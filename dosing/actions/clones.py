@@ -1,6 +1,7 @@
-"""Beginning a medicine anew, with the schedules of one that is there."""
+"""Cloning a medication with its schedules."""
 
-from datetime import date, datetime
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,76 +13,78 @@ from dosing.models import Schedule
 from dosing.replanning import replan
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.database.results import ActionResult
+from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.person_limits import refuse_more
 from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
 from users.rates import count_edits
 
-# Not its stock, of which there is one, nor that it is paused.
-_OF_MEDICATION = (
-    "name",
-    "dosage",
-    "form",
-    "strength",
-    "unit",
-    "color_tag",
-    "memo",
-    "is_active",
-    "low_stock_threshold",
-    "expires_on",
-)
-_OF_SCHEDULE = (
-    "scheduled_time",
-    "cycle_type",
-    "cycle_value",
-    "quantity",
-    "meal_relation",
-    "end_date",
-    "is_active",
-    "reminder_enabled",
-)
+# All other columns are copied, also those of later migrations. Stock and a pause belong to one medication
+# only.
+OWN_COLUMNS_OF_MEDICATION = {
+    "id",
+    "user_id",
+    "paused_at",
+    "stock_quantity",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+}
+OWN_COLUMNS_OF_SCHEDULE = {
+    "id",
+    "medication_id",
+    "start_date",
+    "next_due_at",
+    "plan_error",
+    "version",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+}
 
 
 @transaction.atomic
 def clone_medication(
     *, medication_id: UUID, by: User, now: datetime, id: UUID | None = None, name: str | None = None
-) -> tuple[Medication, bool]:
-    """A new medication like this one, planned, and whether it is new.
+) -> ActionResult[Medication]:
+    """Creates a medication like this one, with its schedules, and plans their doses.
 
-    Its schedules begin today, or when the copied ones will; those that are over are left behind. Raises Http404,
-    IdConflict, LimitReached and TooManyEdits.
+    The new schedules start on the user's local date of `now`, or when the copied ones will start later.
+    Schedules that have ended are not copied. Raises Http404, IdConflict, LimitReached and TooManyEdits.
     """
-    person = lock_user(by.id)
-    mine = Medication.objects.visible_to(person)
-    said = {"clone_of": medication_id} | ({} if name is None else {"name": name})
-    if found := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=person, said=said):
-        return found, False
-    original = get_object_or_404(mine, id=medication_id)
-    clone = Medication(id=id or uuid7(), user=person, **_copied(original, _OF_MEDICATION))
+    user = lock_user(by.id)
+    visible = Medication.objects.visible_to(user)
+    sent = {"clone_of": medication_id} | ({} if name is None else {"name": name})
+    if known := repeated(visible, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, said=sent):
+        return ActionResult(known, changed=False)
+    original = get_object_or_404(visible, id=medication_id)
+    clone = Medication(id=id or uuid7(), user=user, **_copied(original, OWN_COLUMNS_OF_MEDICATION))
     clone.name = name or clone.name
-    schedules = _schedules(original, clone, today=now.astimezone(person.zone).date())
-    refuse_more("medications", mine)
-    refuse_more("schedules", Schedule.objects.visible_to(person), new=len(schedules))
-    count_edits(person, 1 + len(schedules))
-    with taken_ids_are_conflicts():
+    today = now.astimezone(user.zone).date()
+    not_ended = Q(end_date=None) | Q(end_date__gte=today)
+    schedules = [
+        Schedule(
+            medication=clone,
+            start_date=max(today, schedule.start_date),
+            **_copied(schedule, OWN_COLUMNS_OF_SCHEDULE),
+        )
+        for schedule in Schedule.objects.filter(not_ended, medication=original, deleted_at=None).order_by(
+            "id"
+        )
+    ]
+    refuse_more("medications", visible)
+    refuse_more("schedules", Schedule.objects.visible_to(user), new=len(schedules))
+    count_edits(user, 1 + len(schedules))
+    with id_conflicts():
         clone.save(force_insert=True)
     Schedule.objects.bulk_create(schedules)
     replan([schedule.id for schedule in schedules], now=now)
     clone.refresh_from_db()
-    return clone, True
+    return ActionResult(clone, changed=True)
 
 
-def _schedules(original: Medication, clone: Medication, *, today: date) -> list[Schedule]:
-    living = Schedule.objects.filter(Q(end_date=None) | Q(end_date__gte=today), medication=original)
-    return [
-        Schedule(
-            medication=clone, start_date=max(today, schedule.start_date), **_copied(schedule, _OF_SCHEDULE)
-        )
-        for schedule in living.filter(deleted_at=None).order_by("id")
-    ]
-
-
-def _copied(row: Medication | Schedule, names: tuple[str, ...]) -> dict[str, Any]:
+def _copied(row: Medication | Schedule, own: Collection[str]) -> dict[str, Any]:
+    names = [field.attname for field in row._meta.concrete_fields if field.attname not in own]
     return {name: getattr(row, name) for name in names}

@@ -1,37 +1,32 @@
-"""What people do to doses: each is one transition and one immutable event that explains it.
+"""What users do to doses. Each action makes one transition and records one immutable event that explains it.
 
-A repeat is the same answer and no second event.
+An action that is sent again returns the dose as it is and records no second event.
 """
 
 import json
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
-from django.db import connection
+from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
 from dosing.as_needed import check_limits, is_over_limit
 from dosing.models import DoseEvent, DoseLog, Schedule
-from dosing.status import TRANSITIONS, Change, DoseStatus, EventAction
+from dosing.status import EVENT_OF, TRANSITIONS, Change, DoseStatus, EventAction
 from medications.models import Medication
-from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.database.results import ActionResult
+from medtrack.database.statements import Statement
+from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.problems import Conflict, IdConflict, field_error
 from users.idempotency import fingerprint
 from users.models import IdempotencyKey, Session, User
 
 CLOCK_SKEW = timedelta(minutes=5)
-MEMORY = timedelta(days=400)
-EVENT_OF = {
-    Change.TAKE: EventAction.TAKEN,
-    Change.SKIP: EventAction.SKIPPED,
-    Change.UNDO: EventAction.REOPENED,
-    Change.SNOOZE: EventAction.SNOOZED,
-    Change.AMEND: EventAction.AMENDED,
-}
+MAX_AGE = timedelta(days=400)
 UNANSWERED: dict[str, Any] = {
     "recorded_by_id": None,
     "taken_at": None,
@@ -40,10 +35,20 @@ UNANSWERED: dict[str, Any] = {
     "note": "",
     "snoozed_until": None,
 }
-AMENDABLE = {DoseStatus.TAKEN: {"taken_at", "quantity", "note"}, DoseStatus.SKIPPED: {"reason", "note"}}
-# What we add to an event's payload: the client did not send it.
-REMARKS = {"override", "over_limit"}
-COLUMNS = {"quantity": "taken_quantity", "reason": "skip_reason"}
+# The columns of DoseLog that `amend_dose` may change, by the name of its argument.
+AMENDABLE = {
+    DoseStatus.TAKEN: {"taken_at": "taken_at", "quantity": "taken_quantity", "note": "note"},
+    DoseStatus.SKIPPED: {"reason": "skip_reason", "note": "note"},
+}
+# Keys of an event's payload that the server adds: they are not part of what the client sent.
+SERVER_KEYS = {"override", "over_limit"}
+
+# One query for both, because nearly all ids are new.
+_RECORDED = Statement("""
+    SELECT dose_id, action, payload::text, NULL::bytea FROM dose_events WHERE id = %(id)s
+    UNION ALL
+    SELECT NULL, NULL, NULL, fingerprint FROM idempotency_keys WHERE key = %(id)s AND scope = 'event'
+""")
 
 
 class InvalidTransition(Conflict):
@@ -53,8 +58,8 @@ class InvalidTransition(Conflict):
     default_code = "invalid_transition"
 
 
-class Deed(TypedDict):
-    """Who does something to which dose. It occurred `now` unless it is recorded later than it happened."""
+class DoseCommand(TypedDict):
+    """The arguments of every dose action. Without `occurred_at` the change happened at the instant `now`."""
 
     dose_id: UUID
     by: User
@@ -64,238 +69,267 @@ class Deed(TypedDict):
     occurred_at: NotRequired[datetime | None]
 
 
+@dataclass(frozen=True)
+class DoseResult(ActionResult[DoseLog]):
+    """`over_limit` is about as-needed intakes: the user's day had more of them than expected."""
+
+    over_limit: bool = False
+
+
+@transaction.atomic
 def take_dose(
-    *, quantity: Decimal | None = None, note: str | None = None, override: bool = False, **deed: Unpack[Deed]
-) -> DoseLog:
-    """Records that the dose was taken, when and how much; `override` lets an as-needed intake pass its limits.
+    *,
+    quantity: Decimal | None = None,
+    note: str | None = None,
+    override: bool = False,
+    **command: Unpack[DoseCommand],
+) -> DoseResult:
+    """Records that the dose was taken; `override` lets an as-needed intake exceed its limits.
 
-    Raises InvalidTransition, IdConflict and, for an as-needed intake, IntakeTooSoon and DailyLimitReached.
+    Raises Http404, InvalidTransition, IdConflict, ValidationError and, for an as-needed intake, IntakeTooSoon
+    and DailyLimitReached.
     """
-    event = _event(Change.TAKE, deed, quantity=quantity, note=note)
-
-    def taken(dose: DoseLog) -> dict[str, Any]:
-        answer: dict[str, Any] = {
-            "taken_at": event.occurred_at,
-            "taken_quantity": quantity,
-            "note": note or "",
-            "recorded_by_id": event.recorded_by_id,
-        }
-        if dose.schedule_id is None:
-            passed = pass_limits(dose.medication, event.occurred_at, override=override, besides=dose)
-            event.payload |= passed
-            dose.over_limit = "over_limit" in passed
-            answer |= _intake_date(dose, event.occurred_at)
-        return UNANSWERED | answer
-
-    return _record(Change.TAKE, event, taken)
-
-
-def skip_dose(*, reason: str | None = None, note: str | None = None, **deed: Unpack[Deed]) -> DoseLog:
-    """Records that the dose was left out on purpose. Raises InvalidTransition and IdConflict."""
-    event = _event(Change.SKIP, deed, reason=reason, note=note)
-    answer = {"skip_reason": reason or "", "note": note or "", "recorded_by_id": event.recorded_by_id}
-
-    def skipped(dose: DoseLog) -> dict[str, Any]:
-        # Of an intake that was taken back nothing was planned, and so nothing is left out.
-        if dose.schedule_id is None:
-            raise InvalidTransition
-        return UNANSWERED | answer
-
-    return _record(Change.SKIP, event, skipped)
+    event = _new_event(Change.TAKE, command, quantity=quantity, note=note)
+    dose = _lock_dose(event)
+    if _is_repeat(dose, event, Change.TAKE):
+        return _unchanged(dose)
+    changes = UNANSWERED | {
+        "taken_at": event.occurred_at,
+        "taken_quantity": quantity,
+        "note": note or "",
+        "recorded_by_id": event.recorded_by_id,
+    }
+    # An as-needed intake that was undone is taken again: its limits and its date are those of the new
+    # instant.
+    if dose.schedule_id is None:
+        event.payload |= check_intake(dose.medication, event.occurred_at, override=override, exclude=dose)
+        changes["log_date"] = _local_date(dose, event.occurred_at)
+    return _save(dose, event, Change.TAKE, changes)
 
 
-def undo_dose(**deed: Unpack[Deed]) -> DoseLog:
-    """Reopens an answered dose. Raises InvalidTransition and IdConflict."""
-    return _record(Change.UNDO, _event(Change.UNDO, deed), lambda dose: UNANSWERED)
+@transaction.atomic
+def skip_dose(
+    *, reason: str | None = None, note: str | None = None, **command: Unpack[DoseCommand]
+) -> DoseResult:
+    """Records that the dose was left out on purpose.
 
-
-def snooze_dose(*, minutes: int, **deed: Unpack[Deed]) -> DoseLog:
-    """Puts the dose off by so many minutes, counted from its due time while that is still to come.
-
-    Raises InvalidTransition, IdConflict and, when it would count as missed by then, ValidationError.
+    Raises Http404, InvalidTransition, IdConflict and ValidationError.
     """
-    event = _event(Change.SNOOZE, deed, minutes=minutes)
+    event = _new_event(Change.SKIP, command, reason=reason, note=note)
+    dose = _lock_dose(event)
+    if _is_repeat(dose, event, Change.SKIP):
+        return _unchanged(dose)
+    # No as-needed intake is planned, so an undone one cannot be skipped.
+    if dose.schedule_id is None:
+        raise InvalidTransition
+    changes = UNANSWERED | {
+        "skip_reason": reason or "",
+        "note": note or "",
+        "recorded_by_id": event.recorded_by_id,
+    }
+    return _save(dose, event, Change.SKIP, changes)
 
-    def asleep(dose: DoseLog) -> dict[str, Any]:
-        if dose.answer_by is None:
-            raise InvalidTransition
-        if "event_id" not in deed and _is_asleep(dose, minutes, event.occurred_at):
-            return {}
-        until = max(event.occurred_at, dose.due_at or event.occurred_at) + timedelta(minutes=minutes)
-        if until > dose.answer_by:
-            raise field_error("minutes", _("By then the dose counts as missed."), code="after_answer_window")
-        return {"snoozed_until": until}
 
-    return _record(Change.SNOOZE, event, asleep)
+@transaction.atomic
+def undo_dose(**command: Unpack[DoseCommand]) -> DoseResult:
+    """Reopens an answered dose. Raises Http404, InvalidTransition, IdConflict and ValidationError."""
+    event = _new_event(Change.UNDO, command)
+    dose = _lock_dose(event)
+    if _is_repeat(dose, event, Change.UNDO):
+        return _unchanged(dose)
+    return _save(dose, event, Change.UNDO, UNANSWERED)
 
 
+@transaction.atomic
+def snooze_dose(*, minutes: int, **command: Unpack[DoseCommand]) -> DoseResult:
+    """Postpones the dose's reminders by so many minutes, counted from its due time if that is still to come.
+
+    Raises Http404, InvalidTransition, IdConflict, and ValidationError if the dose would count as missed by
+    then.
+    """
+    event = _new_event(Change.SNOOZE, command, minutes=minutes)
+    dose = _lock_dose(event)
+    if _is_repeat(dose, event, Change.SNOOZE):
+        return _unchanged(dose)
+    # Without an answer window the dose has no reminders: its medication was paused or ended.
+    if dose.answer_by is None:
+        raise InvalidTransition
+    # Without an event id the same snooze, sent again while it lasts, is taken for a repeat.
+    is_snoozed = dose.snoozed_until is not None and dose.snoozed_until > event.occurred_at
+    if is_snoozed and not command.get("event_id"):
+        latest: DoseEvent = dose.events.latest("recorded_at")
+        if latest.payload.get("minutes") == str(minutes):
+            return _unchanged(dose)
+    until = max(event.occurred_at, dose.due_at or event.occurred_at) + timedelta(minutes=minutes)
+    if until > dose.answer_by:
+        raise field_error("minutes", _("By then the dose counts as missed."), code="after_answer_window")
+    return _save(dose, event, Change.SNOOZE, {"snoozed_until": until})
+
+
+@transaction.atomic
 def amend_dose(
     *,
     taken_at: datetime | None = None,
     quantity: Decimal | None = None,
     reason: str | None = None,
     note: str | None = None,
-    **deed: Unpack[Deed],
-) -> DoseLog:
-    """Corrects what an answer said; None leaves as it is. Raises InvalidTransition, IdConflict, ValidationError."""
-    said = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
-    event = _event(Change.AMEND, deed, **said)
+    **command: Unpack[DoseCommand],
+) -> DoseResult:
+    """Corrects the details of an answer; None leaves a detail as it is.
 
-    def corrected(dose: DoseLog) -> dict[str, Any]:
-        if taken_at:
-            refuse_implausible("taken_at", taken_at, now=event.recorded_at)
-        given = {name: value for name, value in said.items() if value is not None}
-        if wrong := sorted(given.keys() - AMENDABLE[DoseStatus(dose.status)]):
-            raise field_error(
-                wrong[0], _("The answer to this dose has no such detail."), code="not_applicable"
-            )
-        changes = {COLUMNS.get(name, name): value for name, value in given.items()}
-        if dose.schedule_id is None and taken_at:
-            changes |= _intake_date(dose, taken_at)
-        return changes
-
-    return _record(Change.AMEND, event, corrected)
+    Raises Http404, InvalidTransition, IdConflict, and ValidationError for a detail that the answer does not
+    have.
+    """
+    details = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
+    event = _new_event(Change.AMEND, command, **details)
+    dose = _lock_dose(event)
+    if _is_repeat(dose, event, Change.AMEND):
+        return _unchanged(dose)
+    if taken_at:
+        refuse_implausible("taken_at", taken_at, now=event.recorded_at)
+    sent = {name: value for name, value in details.items() if value is not None}
+    columns = AMENDABLE[DoseStatus(dose.status)]
+    if unknown := sorted(sent.keys() - columns.keys()):
+        raise field_error(unknown[0], _("The answer to this dose has no such detail."), code="not_applicable")
+    changes: dict[str, Any] = {columns[name]: value for name, value in sent.items()}
+    if dose.schedule_id is None and taken_at:
+        changes["log_date"] = _local_date(dose, taken_at)
+    return _save(dose, event, Change.AMEND, changes)
 
 
 def refuse_future(field: str, at: datetime, *, now: datetime) -> None:
-    """Raises ValidationError; a phone's clock may be a little ahead of ours."""
+    """Raises ValidationError for an instant after `now`; phones' clocks may be `CLOCK_SKEW` fast."""
     if at > now + CLOCK_SKEW:
         raise field_error(field, _("This time is in the future."), code="in_future")
 
 
 def refuse_implausible(field: str, at: datetime, *, now: datetime) -> None:
-    """Raises ValidationError for an instant in the future or longer ago than anybody remembers."""
+    """Raises ValidationError for an instant after `now` or more than `MAX_AGE` before it."""
     refuse_future(field, at, now=now)
-    if at < now - MEMORY:
+    if at < now - MAX_AGE:
         raise field_error(field, _("This time is too long ago."), code="too_long_ago")
 
 
-def pass_limits(
+def check_intake(
     medication: Medication,
     at: datetime,
     *,
     override: bool,
     schedule: Schedule | None = None,
-    besides: DoseLog | None = None,
+    exclude: DoseLog | None = None,
 ) -> dict[str, Any]:
-    """What the event remembers of an as-needed intake at this instant: the limit that was overridden, if any, and
-    whether the person's day has more intakes than expected.
+    """Checks the limits of an as-needed intake at this instant and returns what its event's payload records.
 
-    Raises IntakeTooSoon and DailyLimitReached unless overridden.
+    That is `override`, the limit that was overridden, if any, and `over_limit` if the user's day has more
+    intakes than expected. `exclude` is an intake that does not count. Raises IntakeTooSoon and
+    DailyLimitReached.
     """
-    overridden = check_limits(medication, at, override=override, schedule=schedule, besides=besides)
-    remarks: dict[str, Any] = {"override": overridden} if overridden else {}
-    if is_over_limit(medication.user, at, besides=besides):
-        remarks["over_limit"] = True
-    return remarks
+    overridden = check_limits(medication, at, override=override, schedule=schedule, exclude=exclude)
+    recorded: dict[str, Any] = {"override": overridden} if overridden else {}
+    if is_over_limit(medication.user, at, exclude=exclude):
+        recorded["over_limit"] = True
+    return recorded
 
 
 def was_over_limit(dose: DoseLog) -> bool:
-    """Whether the intake was beyond what is expected of a day when it was recorded as taken."""
+    """Whether the user's day had more intakes than expected when this one was recorded."""
     return dose.events.filter(action=EventAction.TAKEN, payload__has_key="over_limit").exists()
 
 
-def is_known(event: DoseEvent) -> bool:
-    """Whether this very deed was recorded, or answered as a repeat, under its id. Raises IdConflict for another one."""
+def is_recorded(event: DoseEvent) -> bool:
+    """Whether an event with this id and content was recorded, or answered as a repeat, before.
+
+    Raises IdConflict if the id was used for another one.
+    """
     if not event.id:
         return False
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, {"id": event.id})
-        known = cursor.fetchall()
-    for dose_id, action, payload, remembered in known:
-        deed = remembered or _deed(dose_id, action, json.loads(payload))
-        if bytes(deed) != _deed(event.dose_id, event.action, event.payload):
+    rows = _RECORDED.rows(id=event.id)
+    for dose_id, action, payload, stored in rows:
+        before = stored or _fingerprint(dose_id, action, json.loads(payload))
+        if bytes(before) != _fingerprint(event.dose_id, event.action, event.payload):
             raise IdConflict
-    return bool(known)
+    return bool(rows)
 
 
-def remember(event: DoseEvent) -> None:
-    """An id that was answered without an event of its own is not to become a new deed later."""
+def store_event_id(event: DoseEvent) -> None:
+    """Stores the id of an event that is not recorded itself, so that it cannot be used for another one later."""
     if event.id:
-        deed = _deed(event.dose_id, event.action, event.payload)
-        scope = IdempotencyKey.Scope.EVENT
-        IdempotencyKey.objects.create(scope=scope, key=event.id, user=event.recorded_by, fingerprint=deed)
+        IdempotencyKey.objects.create(
+            scope=IdempotencyKey.Scope.EVENT,
+            key=event.id,
+            user=event.recorded_by,
+            fingerprint=_fingerprint(event.dose_id, event.action, event.payload),
+        )
 
 
-# In one query: most ids are new, and theirs is the path that counts.
-_KNOWN = """
-    SELECT dose_id, action, payload::text, NULL::bytea FROM dose_events WHERE id = %(id)s
-    UNION ALL
-    SELECT NULL, NULL, NULL, fingerprint FROM idempotency_keys WHERE key = %(id)s AND scope = 'event'
-"""
+def payload_of(**fields: Any) -> dict[str, str]:
+    """The payload of an event: what the client sent except for the time, as texts."""
+    return {name: str(value) for name, value in fields.items() if value is not None}
 
 
-def _deed(dose_id: UUID, action: str, payload: dict[str, Any]) -> bytes:
-    """Which deed it is; our remarks are not part of it."""
-    said = {name: value for name, value in payload.items() if name not in REMARKS}
-    return fingerprint({"dose_id": dose_id, "action": action, "said": said})
-
-
-def payload_of(**said: Any) -> dict[str, str]:
-    """What an event remembers of what was said besides when."""
-    return {name: str(value) for name, value in said.items() if value is not None}
-
-
-def _event(change: Change, deed: Deed, **said: Any) -> DoseEvent:
-    """Without an id when the client gave it none: the row gets one of ours."""
+def _new_event(change: Change, command: DoseCommand, **fields: Any) -> DoseEvent:
     return DoseEvent(
-        id=deed.get("event_id"),
-        dose_id=deed["dose_id"],
+        # None when the client sent no id: saving it makes one.
+        id=command.get("event_id"),
+        dose_id=command["dose_id"],
         action=EVENT_OF[change],
-        recorded_by=deed["by"],
-        session=deed.get("session"),
-        occurred_at=deed.get("occurred_at") or deed["now"],
-        recorded_at=deed["now"],
-        payload=payload_of(**said),
+        recorded_by=command["by"],
+        session=command.get("session"),
+        occurred_at=command.get("occurred_at") or command["now"],
+        recorded_at=command["now"],
+        payload=payload_of(**fields),
     )
 
 
-def _record(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
-    """The dose after the change; `details` are the columns that it sets besides the status."""
-    with taken_ids_are_conflicts():  # the event id may just have been used for another dose
-        return _apply(change, event, details)
+def _lock_dose(event: DoseEvent) -> DoseLog:
+    """Returns the event's dose, locked until the end of the transaction. Raises Http404."""
+    visible = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
+    dose: DoseLog = get_object_or_404(visible, id=event.dose_id)
+    return dose
 
 
-def _apply(change: Change, event: DoseEvent, details: Callable[[DoseLog], dict[str, Any]]) -> DoseLog:
-    mine = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
-    dose: DoseLog = get_object_or_404(mine, id=event.dose_id)
-    if is_known(event):
-        return _repeat(dose)
+def _is_repeat(dose: DoseLog, event: DoseEvent, change: Change) -> bool:
+    """Whether this was recorded before. Raises IdConflict, ValidationError and InvalidTransition."""
+    if is_recorded(event):
+        return True
     refuse_implausible("occurred_at", event.occurred_at, now=event.recorded_at)
-    status = TRANSITIONS.get((DoseStatus(dose.status), change))
-    if status is None:
-        if dose.status in _outcomes(change) and dose.events.filter(action=event.action).exists():
-            remember(event)
-            return _repeat(dose)
-        raise InvalidTransition
-    changes = {"status": status} | details(dose)
-    if all(getattr(dose, name) == value for name, value in changes.items()):
-        remember(event)
-        return _repeat(dose)
-    for name, value in changes.items():
-        setattr(dose, name, value)
-    dose.save(update_fields=changes)
-    event.save(force_insert=True)
-    return dose
-
-
-def _repeat(dose: DoseLog) -> DoseLog:
-    dose.is_repeat = True
-    dose.over_limit = dose.schedule_id is None and was_over_limit(dose)
-    return dose
-
-
-def _intake_date(dose: DoseLog, taken_at: datetime) -> dict[str, Any]:
-    """An as-needed intake belongs to the local date on which it was taken."""
-    return {"log_date": taken_at.astimezone(dose.user.zone).date()}
-
-
-def _outcomes(change: Change) -> set[DoseStatus]:
-    return {target for (_status, made), target in TRANSITIONS.items() if made == change}
-
-
-def _is_asleep(dose: DoseLog, minutes: int, at: datetime) -> bool:
-    """The same snooze again, while it lasts, is a repeat."""
-    if dose.snoozed_until is None or dose.snoozed_until <= at:
+    if (DoseStatus(dose.status), change) in TRANSITIONS:
         return False
-    return bool(dose.events.latest("recorded_at").payload.get("minutes") == str(minutes))
+    # Taking a dose that was taken, and the like, is a repeat; but not undoing a dose that was never answered.
+    results = {target for (_status, made), target in TRANSITIONS.items() if made == change}
+    if dose.status in results and dose.events.filter(action=event.action).exists():
+        with id_conflicts():
+            store_event_id(event)
+        return True
+    raise InvalidTransition
+
+
+def _save(dose: DoseLog, event: DoseEvent, change: Change, changes: dict[str, Any]) -> DoseResult:
+    """Writes the columns of the dose, its new status and the event, unless all of it is so already."""
+    changes = {"status": TRANSITIONS[DoseStatus(dose.status), change], **changes}
+    # The dose is locked, but the same event id may be in use for another dose at this moment.
+    with id_conflicts():
+        if all(getattr(dose, name) == value for name, value in changes.items()):
+            store_event_id(event)
+            return _unchanged(dose)
+        for name, value in changes.items():
+            setattr(dose, name, value)
+        dose.save(update_fields=changes)
+        event.save(force_insert=True)
+    return DoseResult(dose, changed=True, over_limit="over_limit" in event.payload)
+
+
+def _unchanged(dose: DoseLog) -> DoseResult:
+    return DoseResult(dose, changed=False, over_limit=dose.schedule_id is None and was_over_limit(dose))
+
+
+def _local_date(dose: DoseLog, taken_at: datetime) -> date:
+    """The date of an as-needed intake: the local date on which it was taken."""
+    return taken_at.astimezone(dose.user.zone).date()
+
+
+def _fingerprint(dose_id: UUID, action: str, payload: dict[str, Any]) -> bytes:
+    """The fingerprint of an event, without the keys that the server adds to its payload."""
+    sent = {name: value for name, value in payload.items() if name not in SERVER_KEYS}
+    # "said" is part of stored fingerprints: another name would turn every repeat into a conflict.
+    return fingerprint({"dose_id": dose_id, "action": action, "said": sent})

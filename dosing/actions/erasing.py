@@ -1,26 +1,19 @@
-"""Erasing a person's doses, the only deletion of dose events that there is."""
+"""Erasing a user's doses, the only case in which dose events are deleted."""
 
-from django.db import connection, transaction
+from pathlib import Path
 
+from django.db import transaction
+
+from medtrack.database.statements import Statement
 from users.models import User
 
-# The setting opens the trigger on dose_events for this person's and for this transaction alone.
-_ERASE = """
-    SELECT count(*) FROM (
-        SELECT FROM schedules WHERE medication_id IN (SELECT id FROM medications WHERE user_id = %(user)s)
-        FOR UPDATE NOWAIT
-    ) schedules;
-    SELECT count(*) FROM (SELECT FROM dose_logs WHERE user_id = %(user)s FOR UPDATE NOWAIT) doses;
-    SELECT set_config('medtrack.erasing', %(user)s || ' ' || pg_current_xact_id(), true);
-    DELETE FROM dose_events WHERE dose_id IN (SELECT id FROM dose_logs WHERE user_id = %(user)s);
-    DELETE FROM dose_logs WHERE user_id = %(user)s;
-    DELETE FROM schedules WHERE medication_id IN (SELECT id FROM medications WHERE user_id = %(user)s);
-    SELECT set_config('medtrack.erasing', '', true)
-"""
+_ERASE_DOSES = Statement.of(Path(__file__).parents[1] / "sql" / "erase_doses.sql")
 
 
 @transaction.atomic
 def erase_doses(*, user: User) -> None:
-    """The person's schedules, doses and events are gone. Raises OperationalError when somebody holds one of them."""
-    with connection.cursor() as cursor:
-        cursor.execute(_ERASE, {"user": str(user.id)})
+    """Deletes the user's schedules, doses and events.
+
+    Raises OperationalError if another transaction locks one.
+    """
+    _ERASE_DOSES.execute(user=str(user.id))

@@ -1,4 +1,4 @@
-"""Recording that an as-needed medicine was taken."""
+"""Recording that an as-needed medication was taken."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,13 +9,20 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from dosing.actions.doses import is_known, pass_limits, refuse_implausible, remember, was_over_limit
+from dosing.actions.doses import (
+    DoseResult,
+    check_intake,
+    is_recorded,
+    refuse_implausible,
+    store_event_id,
+    was_over_limit,
+)
 from dosing.as_needed import as_needed_schedules
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.problems import IdConflict, field_error
 from users.actions import lock_user
 from users.idempotency import repeated
@@ -36,31 +43,37 @@ def log_intake(
     quantity: Decimal | None = None,
     note: str = "",
     override: bool = False,
-) -> tuple[DoseLog, bool]:
-    """The intake, and whether it is new; `override` lets it pass the limits and is remembered.
+) -> DoseResult:
+    """Records an intake as a new dose, taken at the instant `taken_at` (by default `now`).
 
-    One beyond what a person is expected to take a day is recorded too, and marked as `over_limit`.
+    `override` lets it exceed the limits of its schedule, and its event records which. An intake beyond what
+    is expected of a day is recorded too, as `over_limit`.
 
     Raises Http404, ValidationError, IdConflict, IntakeTooSoon and DailyLimitReached.
     """
-    said = _said(schedule_id=schedule_id, quantity=quantity, note=note)
+    details = _without_empty(schedule_id=schedule_id, quantity=quantity, note=note)
     event = DoseEvent(id=event_id, action=EventAction.TAKEN, recorded_by=by, session=session)
-    event.payload = {name: str(value) for name, value in said.items()}
-    body = _said(medication_id=medication_id, taken_at=taken_at, override=override, **said)
-    mine = DoseLog.objects.visible_to(by)
-    if known := repeated(mine, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=body):
+    event.payload = {name: str(value) for name, value in details.items()}
+    sent = _without_empty(medication_id=medication_id, taken_at=taken_at, override=override, **details)
+    visible = DoseLog.objects.visible_to(by)
+    if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=sent):
         event.dose = known
-        if not is_known(event):
-            remember(event)
-        known.over_limit = was_over_limit(known)
-        return known, False
+        if not is_recorded(event):
+            with id_conflicts():
+                store_event_id(event)
+        return DoseResult(known, changed=False, over_limit=was_over_limit(known))
     medication = get_object_or_404(Medication.objects.visible_to(by), id=medication_id)
+    # Two intakes at once wait for each other here, so that the second one is checked against the first.
     medication.user = lock_user(medication.user_id)
     at = taken_at or now
     refuse_implausible("taken_at", at, now=now)
-    schedule = _as_needed_schedule(medication, schedule_id)
-    remarks = pass_limits(medication, at, override=override, schedule=schedule)
-    event.payload |= remarks
+    schedule = None
+    if schedule_id:
+        schedule = get_object_or_404(Schedule, id=schedule_id, medication=medication, deleted_at=None)
+        if schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
+            raise field_error("schedule_id", _("This schedule is not as needed."), code="not_as_needed")
+    recorded = check_intake(medication, at, override=override, schedule=schedule)
+    event.payload |= recorded
     dose = DoseLog(
         id=id or uuid7(),
         user=medication.user,
@@ -72,28 +85,19 @@ def log_intake(
         note=note,
         recorded_by=by,
     )
-    dose.over_limit = "over_limit" in remarks
     event.dose, event.occurred_at, event.recorded_at = dose, at, now
-    with taken_ids_are_conflicts():  # somebody else's client may just have made up the same id
-        if is_known(event):
+    # Another user's client may use the same id at this moment.
+    with id_conflicts():
+        if is_recorded(event):
             raise IdConflict
         dose.save(force_insert=True)
         event.save(force_insert=True)
-    return dose, True
+    return DoseResult(dose, changed=True, over_limit="over_limit" in recorded)
 
 
-def _said(**fields: Any) -> dict[str, Any]:
-    """What the client sent: an empty note and no override are not worth a word."""
+def _without_empty(**fields: Any) -> dict[str, Any]:
+    """Drops empty values, so that sending a default is the same as leaving it out."""
     return {name: value for name, value in fields.items() if value}
-
-
-def _as_needed_schedule(medication: Medication, schedule_id: UUID | None) -> Schedule | None:
-    if schedule_id is None:
-        return None
-    schedule = get_object_or_404(Schedule, id=schedule_id, medication=medication, deleted_at=None)
-    if schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
-        raise field_error("schedule_id", _("This schedule is not as needed."), code="not_as_needed")
-    return schedule
 
 
 def _usual_quantity(medication: Medication, schedule: Schedule | None) -> Decimal:

@@ -1,6 +1,7 @@
-"""Writes that change when doses fall due. What they mean for the future is planned in the same transaction.
+"""Writes that change when doses fall due: to schedules, and deleting, pausing and resuming a medication.
 
-All writes about one person take turns on the person's row; the planner, which does not, locks schedules.
+Future doses are re-planned in the same transaction. All writes about one user lock the user's row first; the
+planner does not, and locks schedules.
 """
 
 from datetime import datetime
@@ -11,17 +12,19 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 
 from dosing.models import Schedule
-from dosing.replanning import Move, replan, replanning
+from dosing.replanning import replan, replanning
 from dosing.schedule_rules import check
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.database.results import ActionResult
+from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.person_limits import refuse_more
 from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
-from users.rates import count_edits, count_zone_change
+from users.rates import count_edits
 
+# Changing one of these re-plans the schedule's doses.
 PLANNED_FIELDS = {
     "scheduled_time",
     "cycle_type",
@@ -35,39 +38,40 @@ PLANNED_FIELDS = {
 
 @transaction.atomic
 def create_schedule(
-    *, medication: Medication, now: datetime, id: UUID | None = None, **fields: Any
-) -> tuple[Schedule, bool]:
-    """The schedule, planned, and whether it is new; it starts today unless told otherwise.
+    *, medication_id: UUID, by: User, now: datetime, id: UUID | None = None, **fields: Any
+) -> ActionResult[Schedule]:
+    """Creates a schedule and plans its doses. It starts on the user's local date of `now` by default.
 
-    Raises ValidationError, IdConflict, LimitReached, TooManyEdits and Http404.
+    Raises Http404, ValidationError, IdConflict, LimitReached and TooManyEdits.
     """
-    person = lock_user(medication.user_id)
-    get_object_or_404(Medication, id=medication.id, deleted_at=None)
-    living = Schedule.objects.visible_to(person)
-    said = {"medication_id": medication.id, **fields}
-    if found := repeated(living, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=person, said=said):
-        return found, False
-    schedule = Schedule(
-        **{"id": id or uuid7(), "start_date": now.astimezone(person.zone).date(), **said},
-    )
+    user = lock_user(by.id)
+    medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
+    visible = Schedule.objects.visible_to(user)
+    sent = {"medication_id": medication.id, **fields}
+    if known := repeated(visible, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=user, said=sent):
+        return ActionResult(known, changed=False)
+    schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(user.zone).date(), **sent})
     check(schedule)
-    refuse_more("schedules", living)
-    count_edits(person)
-    with taken_ids_are_conflicts():
+    refuse_more("schedules", visible)
+    count_edits(user)
+    with id_conflicts():
         schedule.save(force_insert=True)
     replan([schedule.id], now=now)
     schedule.refresh_from_db()
-    return schedule, True
+    return ActionResult(schedule, changed=True)
 
 
 @transaction.atomic
-def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetime) -> Schedule:
-    """Re-plans the future when the rule changed; what was due stays as it was.
+def update_schedule(
+    *, schedule_id: UUID, by: User, changes: dict[str, Any], now: datetime
+) -> ActionResult[Schedule]:
+    """Changes a schedule. If its rule changes, future doses are re-planned; doses that were due stay.
 
-    Raises ValidationError, TooManyEdits and Http404.
+    Raises Http404, ValidationError and TooManyEdits.
     """
-    count_edits(lock_user(schedule.medication.user_id))
-    schedule = get_object_or_404(Schedule, id=schedule.id, deleted_at=None)
+    user = lock_user(by.id)
+    schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(user), id=schedule_id)
+    count_edits(user)
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     for name, value in changed.items():
         setattr(schedule, name, value)
@@ -78,72 +82,47 @@ def update_schedule(*, schedule: Schedule, changes: dict[str, Any], now: datetim
         with replanning([schedule.id], now=now):
             _save_version(schedule, changed)
     schedule.refresh_from_db()
-    return schedule
+    return ActionResult(schedule, changed=bool(changed))
 
 
 @transaction.atomic
-def delete_schedule(*, schedule: Schedule, now: datetime) -> None:
-    """Soft: its past doses stay, its future ones go. Raises TooManyEdits and Http404."""
-    count_edits(lock_user(schedule.medication.user_id))
-    _delete([schedule.id], now)
+def delete_schedule(*, schedule_id: UUID, by: User, now: datetime) -> None:
+    """Soft-deletes a schedule: its past doses stay, its future ones are deleted.
+
+    Raises Http404 and TooManyEdits.
+    """
+    user = lock_user(by.id)
+    get_object_or_404(Schedule.objects.visible_to(user), id=schedule_id)
+    count_edits(user)
+    _delete([schedule_id], now)
 
 
 @transaction.atomic
-def delete_medication(*, medication: Medication, now: datetime) -> None:
-    """Soft: the history of its doses survives; its schedules and future doses end. Raises TooManyEdits and Http404."""
-    count_edits(lock_user(medication.user_id))
+def delete_medication(*, medication_id: UUID, by: User, now: datetime) -> None:
+    """Soft-deletes a medication with its schedules: past doses stay, future ones are deleted.
+
+    Raises Http404 and TooManyEdits.
+    """
+    user = lock_user(by.id)
+    medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
+    count_edits(user)
     _delete(_schedules_of(medication), now)
     Medication.objects.filter(id=medication.id).update(deleted_at=now, is_active=False, updated_at=now)
 
 
-def pause_medication(*, medication: Medication, now: datetime) -> Medication:
-    """Nothing of it falls due until it is resumed. Raises TooManyEdits and Http404."""
-    return _set_paused(medication, now, now)
-
-
-def resume_medication(*, medication: Medication, now: datetime) -> Medication:
-    """Its schedules go on from now; what would have fallen due in the pause never did.
-
-    Raises TooManyEdits and Http404.
-    """
-    return _set_paused(medication, None, now)
+@transaction.atomic
+def pause_medication(*, medication_id: UUID, by: User, now: datetime) -> ActionResult[Medication]:
+    """No dose of the medication falls due until it is resumed. Raises Http404 and TooManyEdits."""
+    return _set_paused(medication_id, by, paused_at=now, now=now)
 
 
 @transaction.atomic
-def update_profile(*, user: User, changes: dict[str, Any], now: datetime) -> tuple[User, list[Move]]:
-    """The person and which doses another time zone moves; those that were due stay as they were.
+def resume_medication(*, medication_id: UUID, by: User, now: datetime) -> ActionResult[Medication]:
+    """Doses fall due again from `now` on; those of the pause are not planned later.
 
-    Raises TooManyEdits and Http404.
+    Raises Http404 and TooManyEdits.
     """
-    user = lock_user(user.id)
-    zone_before = user.timezone
-    for name, value in changes.items():
-        setattr(user, name, value)
-    if user.timezone == zone_before:
-        user.save(update_fields=[*changes, "updated_at"])
-        return user, []
-    count_zone_change(user)
-    mine = Schedule.objects.filter(medication__user=user, deleted_at=None)
-    with replanning(mine.values_list("id", flat=True), now=now) as moves:
-        user.save(update_fields=[*changes, "updated_at"])
-    return user, moves
-
-
-def _set_paused(medication: Medication, paused_at: datetime | None, now: datetime) -> Medication:
-    with transaction.atomic():
-        user = lock_user(medication.user_id)
-        medication = get_object_or_404(Medication, id=medication.id, deleted_at=None)
-        if (medication.paused_at is None) != (paused_at is None):
-            count_edits(user)
-            with replanning(_schedules_of(medication), now=now):
-                medication.paused_at = paused_at
-                medication.save(update_fields=["paused_at", "updated_at"])
-    return medication
-
-
-def _schedules_of(medication: Medication) -> list[UUID]:
-    live = Schedule.objects.filter(medication=medication, deleted_at=None)
-    return list(live.values_list("id", flat=True))
+    return _set_paused(medication_id, by, paused_at=None, now=now)
 
 
 def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
@@ -152,7 +131,26 @@ def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
         schedule.save(update_fields=[*changed, "version", "updated_at"])
 
 
+def _set_paused(
+    medication_id: UUID, by: User, *, paused_at: datetime | None, now: datetime
+) -> ActionResult[Medication]:
+    user = lock_user(by.id)
+    medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
+    if (medication.paused_at is None) == (paused_at is None):
+        return ActionResult(medication, changed=False)
+    count_edits(user)
+    with replanning(_schedules_of(medication), now=now):
+        medication.paused_at = paused_at
+        medication.save(update_fields=["paused_at", "updated_at"])
+    return ActionResult(medication, changed=True)
+
+
+def _schedules_of(medication: Medication) -> list[UUID]:
+    living = Schedule.objects.filter(medication=medication, deleted_at=None)
+    return list(living.values_list("id", flat=True))
+
+
 def _delete(schedule_ids: list[UUID], now: datetime) -> None:
     with replanning(schedule_ids, now=now):
-        live = Schedule.objects.filter(id__in=schedule_ids, deleted_at=None)
-        live.update(deleted_at=now, is_active=False, updated_at=now)
+        living = Schedule.objects.filter(id__in=schedule_ids, deleted_at=None)
+        living.update(deleted_at=now, is_active=False, updated_at=now)

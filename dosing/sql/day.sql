@@ -1,8 +1,6 @@
--- The doses of a date of somebody whose session lives, in the order in which they are lived; at least one row
--- when it lives, with nulls when there are none. An intake that was taken back is not part of the day.
-SELECT s.timezone, d.log_date, d.id, d.schedule_id, d.medication_id, m.name, m.dosage, m.color_tag,
-       to_char(d.scheduled_time, 'HH24:MI'), d.due_at, trim_scale(coalesce(d.taken_quantity, d.quantity))::text,
-       d.status, d.taken_at, d.snoozed_until, d.recorded_by_id, d.skip_reason, d.note
+-- The doses of a user's local date, ordered by when they are due or were taken. No row if the session is not
+-- living; one row of nulls if the date has no doses. As-needed intakes that were undone are left out.
+SELECT s.timezone, {dose_columns}
 FROM living_sessions s
 LEFT JOIN dose_logs d ON d.user_id = s.user_id AND d.log_date = %(day)s
     AND (d.schedule_id IS NOT NULL OR d.status <> 'pending')

@@ -1,5 +1,6 @@
--- Takes a planned dose of somebody whose session lives and writes its event. One row when the session lives, with
--- nulls when this is not the plain case: another dose, an answer before, an event that is known, a time to come or long ago.
+-- Takes a planned dose and inserts the event. No row if the session is not living; one row of nulls if
+-- nothing was written: another user's or an as-needed dose, one that is answered, an event id that is in use,
+-- an implausible time.
 WITH caller AS (
     SELECT s.user_id AS id, s.id AS session_id
     FROM living_sessions s
@@ -11,7 +12,7 @@ WITH caller AS (
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL AND d.status IN ('pending', 'missed')
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
-        AND coalesce(%(occurred_at)s, now()) >= now() - %(memory)s
+        AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
         AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = %(event_id)s AND k.scope = 'event')
     RETURNING d.*
@@ -20,9 +21,7 @@ WITH caller AS (
     SELECT %(event_id)s, t.id, 'taken', t.taken_at, now(), c.id, c.session_id, %(payload)s
     FROM taken t, caller c
 )
-SELECT t.log_date, t.id, t.schedule_id, t.medication_id, m.name, m.dosage, m.color_tag,
-       to_char(t.scheduled_time, 'HH24:MI'), t.due_at, trim_scale(coalesce(t.taken_quantity, t.quantity))::text,
-       t.status, t.taken_at, t.snoozed_until, t.recorded_by_id, t.skip_reason, t.note
+SELECT {dose_columns}
 FROM caller c
-LEFT JOIN taken t ON true
-LEFT JOIN medications m ON m.id = t.medication_id
+LEFT JOIN taken d ON true
+LEFT JOIN medications m ON m.id = d.medication_id

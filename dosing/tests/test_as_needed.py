@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dosing.actions.intakes import log_intake
-from dosing.as_needed import HOPS, Intakes, IntakeTooSoon, _strictest
+from dosing.as_needed import MAX_ROUNDS, Intakes, IntakeTooSoon, _strictest
 from dosing.cycles import AsNeeded
 from dosing.models import DoseLog
 from medications.models import Medication
@@ -81,7 +81,7 @@ def test_the_next_allowed_instant_is_the_first_one_allowed(medication: Medicatio
             walk += timedelta(minutes=1)
         intakes = Intakes(medication.id, limits, zone)
         assert intakes.next_allowed_at(at) == walk
-        assert (intakes.obstacle(at) is None) == (walk == at)
+        assert (intakes.exceeded_limit(at) is None) == (walk == at)
 
     check()
 
@@ -101,23 +101,23 @@ def test_the_gap_holds_to_both_sides(
 ) -> None:
     record(medication, [BEGIN])
     intakes = Intakes(medication.id, AsNeeded(timedelta(hours=4), None), UTC_ZONE)
-    found = intakes.obstacle(BEGIN + timedelta(minutes=minutes_after))
-    assert found == (None if limit is None else (limit, until))
+    exceeded = intakes.exceeded_limit(BEGIN + timedelta(minutes=minutes_after))
+    assert exceeded == (None if limit is None else (limit, until))
 
 
 def test_after_many_intakes_in_a_row_the_next_one_is_allowed_after_the_last(medication: Medication) -> None:
-    record(medication, [BEGIN + n * HOUR for n in range(3 * HOPS)])
+    record(medication, [BEGIN + n * HOUR for n in range(3 * MAX_ROUNDS)])
     intakes = Intakes(medication.id, AsNeeded(HOUR * 1.5, None), UTC_ZONE)
     with CaptureQueriesContext(connection) as asked:
-        assert intakes.next_allowed_at(BEGIN) == BEGIN + (3 * HOPS - 1) * HOUR + HOUR * 1.5
-    assert len(asked) == HOPS + 2
+        assert intakes.next_allowed_at(BEGIN) == BEGIN + (3 * MAX_ROUNDS - 1) * HOUR + HOUR * 1.5
+    assert len(asked) == MAX_ROUNDS + 2
 
 
 def test_after_the_last_intake_of_a_full_day_the_next_one_is_allowed_on_the_next_day(
     medication: Medication,
 ) -> None:
     minute = timedelta(minutes=1)
-    record(medication, [BEGIN + n * minute for n in range(3 * HOPS)])
+    record(medication, [BEGIN + n * minute for n in range(3 * MAX_ROUNDS)])
     intakes = Intakes(medication.id, AsNeeded(minute * 1.5, 1), UTC_ZONE)
     assert intakes.next_allowed_at(BEGIN) == BEGIN + timedelta(days=1)
 

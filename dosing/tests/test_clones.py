@@ -12,6 +12,7 @@ from dosing.actions.clones import clone_medication
 from dosing.actions.schedules import delete_medication, delete_schedule, pause_medication
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
+from medtrack.database.results import ActionResult
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
 from medtrack.tests.support.workers import closing
@@ -32,7 +33,7 @@ def medication(ana: Credentials) -> Medication:
 
 
 def clone(medication: Medication, **fields: Any) -> Medication:
-    return clone_medication(medication_id=medication.id, by=medication.user, now=LATER, **fields)[0]
+    return clone_medication(medication_id=medication.id, by=medication.user, now=LATER, **fields).object
 
 
 def schedules_of(medication: Medication, *names: str) -> list[tuple[Any, ...]]:
@@ -58,8 +59,8 @@ def test_what_is_over_stays_behind_and_what_is_to_come_comes_then(medication: Me
     schedule_at(medication, time(11), now=NOW, end_date=LATER.date())
     schedule_at(medication, time(12), now=NOW, start_date=date(2027, 6, 1))
     schedule_at(medication, time(13), now=NOW, is_active=False)
-    delete_schedule(schedule=gone, now=NOW)
-    pause_medication(medication=medication, now=NOW)
+    delete_schedule(schedule_id=gone.id, by=gone.medication.user, now=NOW)
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     copy = clone(medication)
     assert copy.paused_at is None
     assert schedules_of(copy, "scheduled_time", "start_date", "end_date", "is_active") == [
@@ -74,9 +75,9 @@ def test_what_is_over_stays_behind_and_what_is_to_come_comes_then(medication: Me
 def test_today_is_the_patients(db: None) -> None:
     medication = medication_of(person("Dora", timezone="Asia/Seoul").user)
     schedule_at(medication, time(8), now=NOW)
-    copy, _is_new = clone_medication(
+    copy = clone_medication(
         medication_id=medication.id, by=medication.user, now=NOW + timedelta(hours=6)
-    )
+    ).object
     assert schedules_of(copy, "start_date") == [(date(2026, 11, 21),)]
 
 
@@ -107,7 +108,7 @@ def test_nobody_elses_and_no_deleted_medicine_is_cloned(
     path = f"/api/v1/medications/{medication.id}/clone"
     assert as_cleo.post(path).status_code == 404
     assert as_nobody.post(path).status_code == 401
-    delete_medication(medication=medication, now=timezone.now())
+    delete_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     assert as_ana.post(path).status_code == 404
     assert Medication.objects.count() == 1
 
@@ -117,7 +118,7 @@ def test_cloning_costs_the_same_queries_however_many_schedules(
 ) -> None:
     for hour in range(5):
         schedule_at(medication, time(hour), now=NOW)
-    with django_assert_num_queries(26):
+    with django_assert_num_queries(24):
         as_ana.post(f"/api/v1/medications/{medication.id}/clone")
 
 
@@ -128,11 +129,11 @@ def test_the_same_clone_twice_at_once_is_one(number: int) -> None:
     schedule_at(medication, time(8), now=NOW)
     id, rounds = uuid4(), Barrier(2)
 
-    def tap() -> tuple[Medication, bool]:
+    def tap() -> ActionResult[Medication]:
         rounds.wait()
         return clone_medication(medication_id=medication.id, by=medication.user, now=NOW, id=id)
 
     with ThreadPoolExecutor(2) as pool:
-        made = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
-    assert sorted(is_new for _clone, is_new in made) == [False, True]
+        results = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
+    assert sorted(result.changed for result in results) == [False, True]
     assert Schedule.objects.filter(medication_id=id).count() == 1

@@ -22,7 +22,7 @@ from hypothesis.extra.django import TestCase
 
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
-from dosing.days import day_of, take_planned_dose
+from dosing.days import DOSE_COLUMNS, day_of, take_planned_dose
 from dosing.models import DoseEvent, DoseLog
 from dosing.serializers import DoseOutput
 from dosing.settling import settle
@@ -43,6 +43,10 @@ def claims_of(user: User) -> AccessClaims:
     return AccessClaims(user.id, session_of(user).id)
 
 
+def test_the_statements_read_the_fields_of_the_serializer() -> None:
+    assert list(DOSE_COLUMNS) == DoseOutput.Meta.fields
+
+
 def lived(user: User, day: date) -> list[DoseLog]:
     """The day as Django's own queries see it."""
     doses = DoseLog.objects.filter(user=user, log_date=day).select_related("medication")
@@ -55,7 +59,7 @@ def make(user: User, number: int, fate: str, due_at: datetime) -> None:
     medicine = f"Medicine {number}"
     if fate in ("intake", "taken back"):
         quantity = Decimal("2.5") if number % 2 else Decimal(100)
-        intake, _new = log_intake(medication_id=medication_of(user, medicine).id, quantity=quantity, **who)
+        intake = log_intake(medication_id=medication_of(user, medicine).id, quantity=quantity, **who).object
         if fate == "taken back":
             undo_dose(dose_id=intake.id, **who)
         return
@@ -113,7 +117,9 @@ class TestDays(TestCase):
             assert short == (None, *before)
             return
         session = session_of(user)
-        long = _outcome(lambda: _as_json(take_dose(by=user, session=session, now=timezone.now(), **said)))
+        long = _outcome(
+            lambda: _as_json(take_dose(by=user, session=session, now=timezone.now(), **said).object)
+        )
         assert short == long
 
 

@@ -12,6 +12,7 @@ from django.http import Http404
 from rest_framework.exceptions import ValidationError
 
 from dosing.actions.doses import (
+    DoseResult,
     InvalidTransition,
     amend_dose,
     skip_dose,
@@ -29,7 +30,7 @@ from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 12)
-ANSWERS: dict[Change, Callable[..., DoseLog]] = {
+ANSWERS: dict[Change, Callable[..., DoseResult]] = {
     Change.TAKE: take_dose,
     Change.SKIP: skip_dose,
     Change.UNDO: undo_dose,
@@ -47,7 +48,7 @@ def test_taking_a_dose_records_when_how_much_and_by_whom(ana: Credentials, dose:
     earlier = NOW - timedelta(minutes=7)
     taken = take_dose(
         dose_id=dose.id, by=ana.user, now=NOW, occurred_at=earlier, quantity=Decimal("0.5"), note="with milk"
-    )
+    ).object
     assert (taken.status, taken.taken_at, taken.actual_quantity) == ("taken", earlier, Decimal("0.5"))
     event = DoseEvent.objects.get()
     assert (event.action, event.occurred_at, event.recorded_by) == ("taken", earlier, ana.user)
@@ -57,7 +58,7 @@ def test_taking_a_dose_records_when_how_much_and_by_whom(ana: Credentials, dose:
 def test_a_repeat_is_the_same_answer_and_one_event(ana: Credentials, dose: DoseLog) -> None:
     event_id = uuid4()
     for _ in range(3):
-        assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).status == "taken"
+        assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).object.status == "taken"
     take_dose(dose_id=dose.id, by=ana.user, now=NOW + timedelta(minutes=1))
     assert DoseEvent.objects.count() == 1
     assert DoseLog.objects.get(id=dose.id).taken_at == NOW
@@ -69,7 +70,7 @@ def test_an_old_event_replayed_after_an_undo_does_not_take_the_dose_again(
     event_id = uuid4()
     take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id)
     undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
-    assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).status == "pending"
+    assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, event_id=event_id).object.status == "pending"
 
 
 def test_an_event_id_belongs_to_one_dose_and_one_action(ana: Credentials, dose: DoseLog) -> None:
@@ -95,7 +96,7 @@ def test_only_the_tables_transitions_happen(
     target = TRANSITIONS.get((status, change))
     act = ANSWERS[change]
     if target:
-        assert act(dose_id=dose.id, by=ana.user, now=NOW).status == target
+        assert act(dose_id=dose.id, by=ana.user, now=NOW).object.status == target
         assert DoseEvent.objects.count() == 1
     else:
         with pytest.raises(InvalidTransition):
@@ -108,16 +109,16 @@ def test_every_change_of_a_person_is_in_the_table_and_has_its_event() -> None:
 
 def test_snoozing_puts_the_dose_off_and_leaves_it_pending(ana: Credentials, dose: DoseLog) -> None:
     later = NOW + timedelta(minutes=5)
-    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=later, minutes=15)
+    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=later, minutes=15).object
     assert (snoozed.status, snoozed.snoozed_until) == ("pending", NOW + timedelta(minutes=20))
     event = DoseEvent.objects.get()
     assert (event.action, event.payload) == ("snoozed", {"minutes": "15"})
-    taken = take_dose(dose_id=dose.id, by=ana.user, now=later)
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=later).object
     assert (taken.status, taken.snoozed_until) == ("taken", None)
 
 
 def test_a_snooze_before_the_time_counts_from_the_time(ana: Credentials, dose: DoseLog) -> None:
-    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=NOW - timedelta(hours=1), minutes=15)
+    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=NOW - timedelta(hours=1), minutes=15).object
     assert snoozed.snoozed_until == NOW + timedelta(minutes=15)
 
 
@@ -128,7 +129,7 @@ def test_the_same_snooze_while_it_lasts_is_a_repeat_and_another_one_is_not(
     ends = []
     for minute, length in minutes_later:
         now = NOW + timedelta(minutes=minute)
-        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=length)
+        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=length).object
         assert snoozed.snoozed_until
         ends.append((snoozed.snoozed_until - NOW) // timedelta(minutes=1))
     assert ends == [10, 10, 34, 64, 64]
@@ -138,12 +139,12 @@ def test_the_same_snooze_while_it_lasts_is_a_repeat_and_another_one_is_not(
 def test_a_snooze_with_an_event_id_of_its_own_is_another_one(ana: Credentials, dose: DoseLog) -> None:
     for minute in (0, 9):
         now = NOW + timedelta(minutes=minute)
-        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=10, event_id=uuid4())
+        snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=now, minutes=10, event_id=uuid4()).object
     assert snoozed.snoozed_until == NOW + timedelta(minutes=19)
 
 
 def test_a_dose_that_nobody_waits_for_cannot_be_snoozed(ana: Credentials, dose: DoseLog) -> None:
-    pause_medication(medication=dose.medication, now=NOW)
+    pause_medication(medication_id=dose.medication.id, by=dose.medication.user, now=NOW)
     with pytest.raises(InvalidTransition):
         snooze_dose(dose_id=dose.id, by=ana.user, now=NOW, minutes=10)
 
@@ -153,13 +154,15 @@ def test_a_dose_cannot_sleep_until_it_is_missed(ana: Credentials, dose: DoseLog)
     with pytest.raises(ValidationError) as refused:
         snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=11)
     assert refused.value.get_codes() == {"minutes": ["after_answer_window"]}
-    assert snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=10).snoozed_until == dose.answer_by
+    assert (
+        snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=10).object.snoozed_until == dose.answer_by
+    )
 
 
 def test_a_missed_dose_is_taken_late_at_the_time_it_was_taken(ana: Credentials, dose: DoseLog) -> None:
     tomorrow = NOW + timedelta(days=1)
     assert settle(now=tomorrow) == 1
-    taken = take_dose(dose_id=dose.id, by=ana.user, now=tomorrow, occurred_at=NOW + timedelta(hours=1))
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=tomorrow, occurred_at=NOW + timedelta(hours=1)).object
     event = DoseEvent.objects.get()
     assert (taken.status, taken.taken_at, taken.log_date) == (
         "taken",
@@ -175,7 +178,7 @@ def test_amending_corrects_only_what_is_said_and_keeps_who_answered(
     take_dose(dose_id=dose.id, by=ana.user, now=NOW, quantity=Decimal(2), note="with milk")
     earlier = NOW - timedelta(minutes=30)
     for _ in range(2):
-        amended = amend_dose(dose_id=dose.id, by=ana.user, now=NOW, taken_at=earlier, note="")
+        amended = amend_dose(dose_id=dose.id, by=ana.user, now=NOW, taken_at=earlier, note="").object
     assert (amended.status, amended.taken_at, amended.note) == ("taken", earlier, "")
     assert (amended.actual_quantity, amended.recorded_by) == (Decimal(2), ana.user)
     events = DoseEvent.objects.order_by("id").values_list("action", "payload")
@@ -195,7 +198,7 @@ def test_amending_corrects_only_what_is_said_and_keeps_who_answered(
     ],
 )
 def test_an_answer_has_only_its_own_details(
-    ana: Credentials, dose: DoseLog, answer: Callable[..., DoseLog], detail: dict[str, Any], field: str
+    ana: Credentials, dose: DoseLog, answer: Callable[..., DoseResult], detail: dict[str, Any], field: str
 ) -> None:
     answer(dose_id=dose.id, by=ana.user, now=NOW)
     before = list(DoseLog.objects.values())
@@ -215,7 +218,7 @@ def test_what_was_done_already_is_answered_again_and_changes_nothing(
     first = ANSWERS[change](dose_id=dose.id, by=ana.user, now=NOW)
     before = [list(model.objects.values()) for model in (DoseLog, DoseEvent)]
     again = ANSWERS[change](dose_id=dose.id, by=ana.user, now=NOW + timedelta(minutes=1), event_id=uuid4())
-    assert again.status == first.status
+    assert again.object.status == first.object.status
     assert [list(model.objects.values()) for model in (DoseLog, DoseEvent)] == before
 
 
@@ -226,7 +229,7 @@ def test_of_two_answers_at_once_one_is_the_answer(number: int) -> None:
     dose = dose_due(ana, NOW)
     rounds = Barrier(2)
 
-    def answer(act: Callable[..., DoseLog]) -> None:
+    def answer(act: Callable[..., DoseResult]) -> None:
         rounds.wait()
         act(dose_id=dose.id, by=ana, now=NOW)
 
@@ -256,7 +259,7 @@ def test_one_event_id_for_two_doses_at_once_is_a_conflict_for_one(number: int) -
 
 def test_undoing_forgets_the_answer_but_not_that_it_was_given(ana: Credentials, dose: DoseLog) -> None:
     skip_dose(dose_id=dose.id, by=ana.user, now=NOW, reason="felt sick")
-    reopened = undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    reopened = undo_dose(dose_id=dose.id, by=ana.user, now=NOW).object
     assert (reopened.status, reopened.skip_reason, reopened.recorded_by) == ("pending", "", None)
     assert list(DoseEvent.objects.order_by("id").values_list("action", flat=True)) == ["skipped", "reopened"]
 

@@ -90,7 +90,7 @@ def test_intakes_stand_where_they_were_taken_and_not_when_taken_back(
 ) -> None:
     medication = medication_of(ana.user, "Ibuprofen")
     intakes = [
-        log_intake(medication_id=medication.id, by=ana.user, now=NOW, taken_at=NOW - hours * HOUR)[0]
+        log_intake(medication_id=medication.id, by=ana.user, now=NOW, taken_at=NOW - hours * HOUR).object
         for hours in (1, 3, 2)
     ]
     planned = dose_due(ana.user, NOW - 2.5 * HOUR)
@@ -163,6 +163,6 @@ def test_a_page_is_read_along_the_index(ana: Credentials, cleo: Credentials, wee
         with acting_as(OWNER):
             cursor.execute("ANALYZE dose_logs")
         cursor.execute("SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
-    plan = everything.order_by("-log_date", "-lived_at", "-id")[:51].explain()
+    plan = everything.order_by("-log_date", "-effective_at", "-id")[:51].explain()
     assert "dose_logs_of_user_by_date" in plan
     assert "Presorted Key: dose_logs.log_date" in plan

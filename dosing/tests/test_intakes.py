@@ -11,7 +11,7 @@ from django.http import Http404
 from pytest_django import Settings
 from rest_framework.exceptions import ValidationError
 
-from dosing.actions.doses import amend_dose, take_dose, undo_dose
+from dosing.actions.doses import DoseResult, amend_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
 from dosing.actions.schedules import delete_schedule
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
@@ -37,8 +37,12 @@ def medication(ana: Credentials) -> Medication:
     return medication
 
 
+def log(medication: Medication, after: timedelta = timedelta(0), **fields: Any) -> DoseResult:
+    return log_intake(medication_id=medication.id, by=medication.user, now=NOW + after, **fields)
+
+
 def take(medication: Medication, after: timedelta = timedelta(0), **fields: Any) -> DoseLog:
-    return log_intake(medication_id=medication.id, by=medication.user, now=NOW + after, **fields)[0]
+    return log(medication, after, **fields).object
 
 
 def test_an_intake_is_a_taken_dose_without_schedule_or_due_time(medication: Medication) -> None:
@@ -87,7 +91,9 @@ def test_what_was_taken_back_counts_no_more_and_is_taken_again_within_the_limits
     with pytest.raises(IntakeTooSoon):
         take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR)
     undo_dose(dose_id=again.id, by=medication.user, now=NOW + 2 * HOUR)
-    assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR).taken_at == NOW + 2 * HOUR
+    assert (
+        take_dose(dose_id=dose.id, by=medication.user, now=NOW + 2 * HOUR).object.taken_at == NOW + 2 * HOUR
+    )
 
 
 def test_an_intake_belongs_to_the_date_on_which_it_was_taken(medication: Medication) -> None:
@@ -95,7 +101,7 @@ def test_an_intake_belongs_to_the_date_on_which_it_was_taken(medication: Medicat
     amend_dose(dose_id=dose.id, by=medication.user, now=NOW, taken_at=NOW - 24 * HOUR)
     assert DoseLog.objects.get().log_date.day == 19
     undo_dose(dose_id=dose.id, by=medication.user, now=NOW)
-    assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 24 * HOUR).log_date.day == 21
+    assert take_dose(dose_id=dose.id, by=medication.user, now=NOW + 24 * HOUR).object.log_date.day == 21
 
 
 def test_the_strictest_of_several_as_needed_schedules_holds_and_deleted_ones_do_not(
@@ -105,7 +111,7 @@ def test_the_strictest_of_several_as_needed_schedules_holds_and_deleted_ones_do_
     take(medication)
     with pytest.raises(IntakeTooSoon):
         take(medication, 7 * HOUR)
-    delete_schedule(schedule=stricter, now=NOW)
+    delete_schedule(schedule_id=stricter.id, by=stricter.medication.user, now=NOW)
     take(medication, 7 * HOUR)
 
 
@@ -130,11 +136,10 @@ def test_a_planned_dose_of_the_medicine_is_no_intake(medication: Medication) -> 
 
 def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Credentials) -> None:
     body: dict[str, Any] = {"id": uuid4(), "medication_id": medication.id, "quantity": Decimal("1.5")}
-    made = [log_intake(by=medication.user, now=NOW + n * HOUR, **body) for n in range(3)]
-    assert [is_new for _dose, is_new in made] == [True, False, False]
-    assert (
-        len({dose.id for dose, _is_new in made}) == DoseLog.objects.count() == DoseEvent.objects.count() == 1
-    )
+    results = [log_intake(by=medication.user, now=NOW + n * HOUR, **body) for n in range(3)]
+    assert [result.changed for result in results] == [True, False, False]
+    ids = {result.object.id for result in results}
+    assert len(ids) == DoseLog.objects.count() == DoseEvent.objects.count() == 1
     named = as_needed(medication)
     others: list[dict[str, Any]] = [
         {"quantity": Decimal(2)},
@@ -167,15 +172,15 @@ def test_an_intake_beyond_what_a_day_is_expected_to_have_is_recorded_and_marked(
 ) -> None:
     settings.LIMITS = replace(settings.LIMITS, intakes_a_day=2)
     other = medication_of(medication.user, "Aspirin")
-    made = [take(other, n * HOUR) for n in range(2)]
+    first_two = [log(other, n * HOUR) for n in range(2)]
     ids: dict[str, Any] = {"id": uuid4()}
-    third = take(medication, 2 * HOUR, **ids)
-    tomorrow = take(medication, 13 * HOUR)
-    assert [dose.over_limit for dose in (*made, third, tomorrow)] == [False, False, True, False]
+    third = log(medication, 2 * HOUR, **ids)
+    tomorrow = log(medication, 13 * HOUR)
+    assert [result.over_limit for result in (*first_two, third, tomorrow)] == [False, False, True, False]
     payloads = DoseEvent.objects.order_by("id").values_list("payload", flat=True)
     assert list(payloads) == [{}, {}, {"over_limit": True}, {}]
-    again = take(medication, 2 * HOUR, **ids)
-    assert (again.id, again.over_limit, DoseLog.objects.count()) == (third.id, True, 4)
+    again = log(medication, 2 * HOUR, **ids)
+    assert (again.object.id, again.over_limit, DoseLog.objects.count()) == (third.object.id, True, 4)
 
 
 def test_an_intake_that_is_taken_again_counts_once_and_is_marked_like_a_new_one(
@@ -218,14 +223,14 @@ def test_the_same_intake_twice_at_once_is_one(number: int) -> None:
     as_needed(medication, min_gap_minutes=60)
     id, rounds = uuid4(), Barrier(2)
 
-    def tap() -> tuple[DoseLog, bool]:
+    def tap() -> DoseResult:
         rounds.wait()
         return log_intake(medication_id=medication.id, by=medication.user, now=NOW, id=id)
 
     with ThreadPoolExecutor(2) as pool:
-        made = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
-    assert sorted(is_new for _dose, is_new in made) == [False, True]
-    assert {dose.id for dose, _is_new in made} == {id} == {DoseLog.objects.get().id}
+        results = [job.result() for job in [pool.submit(closing(tap)) for _ in range(2)]]
+    assert sorted(result.changed for result in results) == [False, True]
+    assert {result.object.id for result in results} == {id} == {DoseLog.objects.get().id}
 
 
 @pytest.mark.django_db(transaction=True)

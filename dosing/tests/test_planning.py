@@ -108,7 +108,12 @@ def test_a_schedule_that_cannot_be_computed_is_set_aside_and_its_neighbours_are_
     assert due_instants(schedule=healthy) == [utc(2026, 11, 20, 13), utc(2026, 11, 21, 13)]
     assert plan_due(now=NOW).schedules == 0
 
-    update_schedule(schedule=poison, changes={"cycle_type": "daily", "cycle_value": None}, now=NOW)
+    update_schedule(
+        schedule_id=poison.id,
+        by=poison.medication.user,
+        changes={"cycle_type": "daily", "cycle_value": None},
+        now=NOW,
+    )
     assert len(due_instants(schedule=poison)) == 2
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dosing.cycle_values import WEEKDAYS, parse_cycle
 from dosing.cycles import Rule
-from dosing.previews import Caution, CloserThanUsual, MovedByDst, Preview, preview
+from dosing.previews import CloserThanUsual, MovedByDst, Preview, PreviewWarning, preview
 from dosing.tests.test_cycles import DATES, ZONES, cycles, falls_on, first_instant_by_walk, quantity_on
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -302,7 +302,7 @@ def test_a_preview_is_that_of_a_walk_over_dates_and_minutes(
     assert [w.log_date for w in of(MovedByDst, found)] == unreal
 
 
-def of(kind: type[Caution], found: Preview) -> list[Any]:
+def of(kind: type[PreviewWarning], found: Preview) -> list[Any]:
     return [warning for warning in found.warnings if isinstance(warning, kind)]
 
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.doses import take_dose
-from dosing.actions.schedules import update_profile
 from dosing.cycles import due_instant
 from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_due
@@ -23,7 +23,7 @@ SEOUL, NEW_YORK = "Asia/Seoul", "America/New_York"
 
 
 def fly(user: User, zone: str, now: datetime) -> list[tuple[int, datetime, datetime]]:
-    _user, moves = update_profile(user=user, changes={"timezone": zone}, now=now)
+    moves = update_profile(by=user, changes={"timezone": zone}, now=now).moves
     return sorted((move.log_date.day, move.due_at_before, move.due_at) for move in moves)
 
 

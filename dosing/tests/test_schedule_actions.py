@@ -13,14 +13,14 @@ from django.http import Http404
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from dosing.actions.doses import snooze_dose, take_dose, undo_dose
+from dosing.actions.accounts import update_profile
+from dosing.actions.doses import DoseResult, snooze_dose, take_dose, undo_dose
 from dosing.actions.schedules import (
     create_schedule,
     delete_medication,
     delete_schedule,
     pause_medication,
     resume_medication,
-    update_profile,
     update_schedule,
 )
 from dosing.models import DoseLog, Schedule
@@ -47,7 +47,9 @@ def dates_and_times(**filters: Any) -> list[tuple[int, str]]:
 def test_editing_a_schedule_replans_the_future_and_keeps_what_was_due(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(11), now=NOW - timedelta(hours=2))
     take_dose(dose_id=DoseLog.objects.get(due_at=utc(2026, 11, 20, 11)).id, by=ana.user, now=NOW)
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(18)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(18)}, now=NOW
+    )
     rows = list(DoseLog.objects.order_by("due_at").values_list("due_at", "status", "scheduled_time"))
     # The 20th has its dose already: one occurrence per schedule and local date.
     assert rows == [
@@ -58,7 +60,7 @@ def test_editing_a_schedule_replans_the_future_and_keeps_what_was_due(ana: Crede
 
 def test_deleting_a_schedule_keeps_its_history_and_ends_its_future(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(11), now=NOW - timedelta(hours=2))
-    delete_schedule(schedule=schedule, now=NOW)
+    delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=NOW)
     assert list(DoseLog.objects.values_list("due_at", flat=True)) == [utc(2026, 11, 20, 11)]
     schedule.refresh_from_db()
     assert (schedule.deleted_at, schedule.next_due_at, schedule.is_active) == (NOW, None, False)
@@ -68,7 +70,7 @@ def test_deleting_a_medication_ends_all_its_schedules(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     for hour in (11, 19):
         schedule_at(medication, time(hour), now=NOW - timedelta(hours=2))
-    delete_medication(medication=medication, now=NOW)
+    delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     assert list(DoseLog.objects.values_list("due_at", flat=True)) == [utc(2026, 11, 20, 11)]
     assert not Schedule.objects.filter(deleted_at=None).exists()
     with pytest.raises(Http404):
@@ -80,7 +82,9 @@ def test_an_undone_future_dose_is_history_and_stays(ana: Credentials) -> None:
     early = DoseLog.objects.earliest("due_at")
     take_dose(dose_id=early.id, by=ana.user, now=NOW)
     undo_dose(dose_id=early.id, by=ana.user, now=NOW)
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(14)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(14)}, now=NOW
+    )
     assert list(DoseLog.objects.order_by("due_at").values_list("due_at", flat=True)) == [
         utc(2026, 11, 20, 13),
         utc(2026, 11, 21, 14),
@@ -92,7 +96,12 @@ def test_the_present_moment_is_no_business_of_the_past(ana: Credentials) -> None
     now = timezone.now()
     dose = dose_due(ana.user, now.replace(second=0, microsecond=0) - timedelta(minutes=1))
     schedule = Schedule.objects.get(doses=dose)
-    update_schedule(schedule=schedule, changes={"quantity": Decimal(2), "end_date": None}, now=now)
+    update_schedule(
+        schedule_id=schedule.id,
+        by=schedule.medication.user,
+        changes={"quantity": Decimal(2), "end_date": None},
+        now=now,
+    )
     assert DoseLog.objects.filter(id=dose.id, quantity=1).exists()
 
 
@@ -100,24 +109,32 @@ def test_an_edit_that_changes_no_rule_leaves_the_doses_alone(ana: Credentials) -
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     before = set(DoseLog.objects.values_list("id", flat=True))
     for changes in ({}, {"scheduled_time": time(13)}, {"reminder_enabled": False}):
-        schedule = update_schedule(schedule=schedule, changes=changes, now=NOW)
+        schedule = update_schedule(
+            schedule_id=schedule.id, by=schedule.medication.user, changes=changes, now=NOW
+        ).object
     assert set(DoseLog.objects.values_list("id", flat=True)) == before
     assert schedule.version == 2
 
 
 def test_a_deleted_schedule_cannot_be_edited(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
-    delete_schedule(schedule=schedule, now=NOW)
+    delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=NOW)
     with pytest.raises(Http404):
-        update_schedule(schedule=schedule, changes={"is_active": True}, now=NOW)
+        update_schedule(
+            schedule_id=schedule.id, by=schedule.medication.user, changes={"is_active": True}, now=NOW
+        )
 
 
 def test_an_edit_is_checked_against_the_row_as_it_is_now(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     stale = Schedule.objects.get(id=schedule.id)
-    update_schedule(schedule=schedule, changes={"end_date": date(2026, 12, 1)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"end_date": date(2026, 12, 1)}, now=NOW
+    )
     with pytest.raises(ValidationError):
-        update_schedule(schedule=stale, changes={"start_date": date(2026, 12, 2)}, now=NOW)
+        update_schedule(
+            schedule_id=stale.id, by=stale.medication.user, changes={"start_date": date(2026, 12, 2)}, now=NOW
+        )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -133,7 +150,12 @@ def test_a_dose_answered_while_its_schedule_is_edited_stays() -> None:
 
     def edit(hour: int) -> None:
         rounds.wait()
-        update_schedule(schedule=schedule, changes={"scheduled_time": time(hour)}, now=NOW)
+        update_schedule(
+            schedule_id=schedule.id,
+            by=schedule.medication.user,
+            changes={"scheduled_time": time(hour)},
+            now=NOW,
+        )
 
     for hour in range(14, 23):
         with ThreadPoolExecutor(2) as pool:
@@ -156,18 +178,27 @@ def test_what_fell_due_while_nothing_was_planned_is_recorded_before_a_change(
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     later = NOW + timedelta(days=5)
     if change == "edit":
-        update_schedule(schedule=schedule, changes={"scheduled_time": time(18)}, now=later)
+        update_schedule(
+            schedule_id=schedule.id,
+            by=schedule.medication.user,
+            changes={"scheduled_time": time(18)},
+            now=later,
+        )
     else:
-        delete_schedule(schedule=schedule, now=later)
+        delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=later)
     due = DoseLog.objects.filter(due_at__lt=later).order_by("due_at")
     assert [dose.log_date.day for dose in due] == [20, 21, 22, 23, 24]
 
 
 def test_a_date_whose_new_time_has_passed_keeps_its_dose(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(20), now=NOW)
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(8)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(8)}, now=NOW
+    )
     assert dates_and_times() == [(20, "20 20:00"), (21, "21 08:00")]
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(13)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(13)}, now=NOW
+    )
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
 
 
@@ -175,14 +206,14 @@ def test_an_edit_touches_no_dose_that_it_does_not_change(ana: Credentials) -> No
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     before = list(DoseLog.objects.order_by("id").values())
     changes = {"cycle_type": "interval", "cycle_value": {"every": 1}}
-    update_schedule(schedule=schedule, changes=changes, now=NOW)
+    update_schedule(schedule_id=schedule.id, by=schedule.medication.user, changes=changes, now=NOW)
     assert list(DoseLog.objects.order_by("id").values()) == before
 
 
 def test_a_date_that_is_no_longer_on_the_cycle_goes(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     changes = {"cycle_type": "weekly", "cycle_value": {"days": ["sat"]}}
-    update_schedule(schedule=schedule, changes=changes, now=NOW)
+    update_schedule(schedule_id=schedule.id, by=schedule.medication.user, changes=changes, now=NOW)
     assert dates_and_times() == [(21, "21 13:00")]
 
 
@@ -196,22 +227,29 @@ def test_what_is_paused_or_ended_is_never_missed(ana: Credentials, change: str) 
     answered.refresh_from_db()
     assert answered.status == "missed"
     if change == "pause":
-        pause_medication(medication=medication, now=NOW)
+        pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     elif change == "delete":
-        delete_schedule(schedule=schedule, now=NOW)
+        delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=NOW)
     elif change == "delete medicine":
-        delete_medication(medication=medication, now=NOW)
+        delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     elif change == "inactive":
-        update_schedule(schedule=schedule, changes={"is_active": False}, now=NOW)
+        update_schedule(
+            schedule_id=schedule.id, by=schedule.medication.user, changes={"is_active": False}, now=NOW
+        )
     else:
-        update_schedule(schedule=schedule, changes={"end_date": date(2026, 11, 19)}, now=NOW)
+        update_schedule(
+            schedule_id=schedule.id,
+            by=schedule.medication.user,
+            changes={"end_date": date(2026, 11, 19)},
+            now=NOW,
+        )
     plan_due(now=NOW + timedelta(days=3))
     assert settle(now=NOW + timedelta(days=3)) == 0
     assert list(DoseLog.objects.order_by("due_at").values_list("id", "status")) == [
         (answered.id, "missed"),
         (open_dose.id, "pending"),
     ]
-    assert take_dose(dose_id=open_dose.id, by=ana.user, now=NOW).status == "taken"
+    assert take_dose(dose_id=open_dose.id, by=ana.user, now=NOW).object.status == "taken"
 
 
 def test_a_snoozed_dose_of_a_paused_medicine_is_not_missed_either(ana: Credentials) -> None:
@@ -219,7 +257,7 @@ def test_a_snoozed_dose_of_a_paused_medicine_is_not_missed_either(ana: Credentia
     schedule_at(medication, time(13), now=NOW)
     dose = DoseLog.objects.earliest("due_at")
     snooze_dose(dose_id=dose.id, by=ana.user, now=NOW, minutes=5)
-    pause_medication(medication=medication, now=NOW)
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     assert settle(now=NOW + timedelta(days=3)) == 0
     assert list(DoseLog.objects.values_list("id", flat=True)) == [dose.id]
 
@@ -227,13 +265,20 @@ def test_a_snoozed_dose_of_a_paused_medicine_is_not_missed_either(ana: Credentia
 def test_a_pause_leaves_no_doses_behind_and_none_to_catch_up_with(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     schedule_at(medication, time(13), now=NOW)
-    paused = pause_medication(medication=medication, now=NOW)
+    paused = pause_medication(medication_id=medication.id, by=medication.user, now=NOW).object
     assert paused.paused_at == NOW
-    assert pause_medication(medication=medication, now=NOW + timedelta(hours=1)).paused_at == NOW
+    assert (
+        pause_medication(
+            medication_id=medication.id, by=medication.user, now=NOW + timedelta(hours=1)
+        ).object.paused_at
+        == NOW
+    )
     assert not DoseLog.objects.exists()
     plan_due(now=NOW + timedelta(days=4))
     assert not DoseLog.objects.exists()
-    resumed = resume_medication(medication=medication, now=NOW + timedelta(days=5))
+    resumed = resume_medication(
+        medication_id=medication.id, by=medication.user, now=NOW + timedelta(days=5)
+    ).object
     assert resumed.paused_at is None
     assert dates_and_times() == [(25, "25 13:00"), (26, "26 13:00")]
 
@@ -241,39 +286,43 @@ def test_a_pause_leaves_no_doses_behind_and_none_to_catch_up_with(ana: Credentia
 def test_a_pause_that_is_over_before_the_dose_changes_nothing(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     schedule_at(medication, time(13), now=NOW)
-    pause_medication(medication=medication, now=NOW)
-    resume_medication(medication=medication, now=NOW + timedelta(minutes=59))
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
+    resume_medication(medication_id=medication.id, by=medication.user, now=NOW + timedelta(minutes=59))
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
 
 
 def test_a_schedule_written_during_a_pause_begins_when_it_ends(ana: Credentials) -> None:
     medication = medication_of(ana.user)
-    pause_medication(medication=medication, now=NOW)
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     schedule = schedule_at(medication, time(13), now=NOW)
     assert (schedule.next_due_at, DoseLog.objects.count()) == (None, 0)
-    resume_medication(medication=medication, now=NOW)
+    resume_medication(medication_id=medication.id, by=medication.user, now=NOW)
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
 
 
 def test_an_inactive_schedule_becomes_active_again(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
-    update_schedule(schedule=schedule, changes={"is_active": False}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"is_active": False}, now=NOW
+    )
     assert not DoseLog.objects.exists()
-    update_schedule(schedule=schedule, changes={"is_active": True}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"is_active": True}, now=NOW
+    )
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
 
 
 @pytest.mark.parametrize("touch", [take_dose, snooze_for_ten_minutes])
 def test_a_dose_that_was_touched_waits_again_after_a_pause(
-    ana: Credentials, touch: Callable[..., DoseLog]
+    ana: Credentials, touch: Callable[..., DoseResult]
 ) -> None:
     medication = medication_of(ana.user)
     schedule_at(medication, time(20), now=NOW)
     dose = DoseLog.objects.earliest("due_at")
-    if touch(dose_id=dose.id, by=ana.user, now=NOW).status == "taken":
+    if touch(dose_id=dose.id, by=ana.user, now=NOW).object.status == "taken":
         undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
-    pause_medication(medication=medication, now=NOW)
-    resume_medication(medication=medication, now=NOW + timedelta(minutes=1))
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
+    resume_medication(medication_id=medication.id, by=medication.user, now=NOW + timedelta(minutes=1))
     assert settle(now=NOW + timedelta(hours=11, minutes=59)) == 0
     assert settle(now=NOW + timedelta(hours=12)) == 1
 
@@ -281,8 +330,8 @@ def test_a_dose_that_was_touched_waits_again_after_a_pause(
 def test_a_pause_by_mistake_leaves_the_open_dose_waiting(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     schedule_at(medication, time(11), now=NOW - timedelta(hours=2))
-    pause_medication(medication=medication, now=NOW)
-    resume_medication(medication=medication, now=NOW + timedelta(minutes=1))
+    pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
+    resume_medication(medication_id=medication.id, by=medication.user, now=NOW + timedelta(minutes=1))
     assert settle(now=NOW + timedelta(hours=2, minutes=59)) == 0
     assert settle(now=NOW + timedelta(hours=3)) == 1
 
@@ -290,7 +339,9 @@ def test_a_pause_by_mistake_leaves_the_open_dose_waiting(ana: Credentials) -> No
 def test_a_dose_that_falls_due_while_an_edit_waits_stays(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(12), now=NOW - timedelta(hours=1))
     waited = NOW - timedelta(seconds=2)
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(14)}, now=waited)
+    update_schedule(
+        schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(14)}, now=waited
+    )
     assert dates_and_times() == [(20, "20 12:00"), (21, "21 14:00")]
 
 
@@ -305,10 +356,14 @@ def test_a_schedule_that_was_set_aside_goes_on_where_it_stopped(ana: Credentials
     assert Schedule.objects.exclude(plan_error="").exists()
     later = NOW + timedelta(days=5)
     if damage == "cycle":
-        update_schedule(schedule=schedule, changes={"cycle_type": "daily"}, now=later)
+        update_schedule(
+            schedule_id=schedule.id, by=schedule.medication.user, changes={"cycle_type": "daily"}, now=later
+        )
     else:
-        update_schedule(schedule=schedule, changes={"quantity": Decimal(2)}, now=later)
-        update_profile(user=ana.user, changes={"timezone": "UTC"}, now=later)
+        update_schedule(
+            schedule_id=schedule.id, by=schedule.medication.user, changes={"quantity": Decimal(2)}, now=later
+        )
+        update_profile(by=ana.user, changes={"timezone": "UTC"}, now=later)
     assert [day for day, _time in dates_and_times()] == [20, 21, 22, 23, 24, 25, 26]
     assert Schedule.objects.get().plan_error == ""
 
@@ -318,18 +373,18 @@ def test_a_damaged_schedule_stops_neither_a_move_nor_its_own_deletion(ana: Crede
     damaged = schedule_at(medication, time(13), now=NOW)
     schedule_at(medication, time(14), now=NOW)
     Schedule.objects.filter(id=damaged.id).update(cycle_type="weekly", cycle_value=None, plan_error="damaged")
-    _user, moves = update_profile(user=ana.user, changes={"timezone": "Europe/Paris"}, now=NOW)
+    moves = update_profile(by=ana.user, changes={"timezone": "Europe/Paris"}, now=NOW).moves
     assert [move.due_at.hour for move in moves] == [13, 13]
-    delete_schedule(schedule=damaged, now=NOW)
-    delete_medication(medication=medication, now=NOW)
+    delete_schedule(schedule_id=damaged.id, by=damaged.medication.user, now=NOW)
+    delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     assert not DoseLog.objects.exists()
 
 
 def test_a_profile_without_another_zone_moves_nothing(ana: Credentials) -> None:
     schedule_at(medication_of(ana.user), time(13), now=NOW)
     before = list(DoseLog.objects.order_by("id").values())
-    user, moves = update_profile(user=ana.user, changes={"name": "Anna", "week_start": 7}, now=NOW)
-    assert (user.name, user.week_start, moves) == ("Anna", 7, [])
+    result = update_profile(by=ana.user, changes={"name": "Anna", "week_start": 7}, now=NOW)
+    assert (result.object.name, result.object.week_start, result.moves) == ("Anna", 7, [])
     assert list(DoseLog.objects.order_by("id").values()) == before
 
 
@@ -348,11 +403,22 @@ def at_once(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseExc
 
 def create(schedule: Schedule) -> None:
     start = date(2026, 11, 20)
-    create_schedule(medication=schedule.medication, now=NOW, scheduled_time=time(12, 30), start_date=start)
+    create_schedule(
+        medication_id=schedule.medication.id,
+        by=schedule.medication.user,
+        now=NOW,
+        scheduled_time=time(12, 30),
+        start_date=start,
+    )
 
 
 def edit(schedule: Schedule) -> None:
-    update_schedule(schedule=schedule, changes={"scheduled_time": time(12, 30)}, now=NOW)
+    update_schedule(
+        schedule_id=schedule.id,
+        by=schedule.medication.user,
+        changes={"scheduled_time": time(12, 30)},
+        now=NOW,
+    )
 
 
 def plan(schedule: Schedule) -> None:
@@ -371,7 +437,7 @@ def test_whoever_comes_first_the_doses_are_those_of_the_new_zone(
         Schedule.objects.update(next_due_at=utc(2026, 11, 21, 13))
         DoseLog.objects.filter(log_date=date(2026, 11, 21)).delete()
     changes = {"timezone": "Pacific/Honolulu"}
-    move = partial(update_profile, user=ana, changes=changes, now=NOW)
+    move = partial(update_profile, by=ana, changes=changes, now=NOW)
     assert at_once(move, partial(change, schedule)) == [None, None]
     # Ten hours behind UTC; there the 20th is two hours old.
     rows = list(DoseLog.objects.values_list("log_date", "scheduled_time", "due_at"))
@@ -384,7 +450,7 @@ def test_whoever_comes_first_the_doses_are_those_of_the_new_zone(
 @pytest.mark.parametrize("number", range(6))
 def test_a_medicine_deleted_while_a_schedule_is_written_keeps_no_doses(number: int) -> None:
     medication = medication_of(person("Ana").user)
-    delete = partial(delete_medication, medication=medication, now=NOW)
+    delete = partial(delete_medication, medication_id=medication.id, by=medication.user, now=NOW)
     errors = at_once(delete, partial(schedule_at, medication, time(13), now=NOW))
     assert errors[0] is None
     assert errors[1] is None or isinstance(errors[1], Http404)

@@ -48,7 +48,7 @@ def test_a_schedule_created_again_on_another_day_is_the_same_one(
     today = timezone.now()
     for days, status in ((0, 201), (1, 200)):
         now = today + timedelta(days=days)
-        monkeypatch.setattr("dosing.views.plans.database_now", lambda now=now: now)
+        monkeypatch.setattr("dosing.views.schedules.database_now", lambda now=now: now)
         assert as_ana.post(schedules, body, format="json").status_code == status
 
 
@@ -69,7 +69,9 @@ def test_a_schedule_created_again_when_it_is_over_is_still_the_same_one(
     today = timezone.now()
     body = {"id": str(uuid4()), "scheduled_time": "08:00", "end_date": today.date().isoformat()}
     for days, status in ((0, 201), (2, 200)):
-        monkeypatch.setattr("dosing.views.plans.database_now", lambda days=days: today + timedelta(days=days))
+        monkeypatch.setattr(
+            "dosing.views.schedules.database_now", lambda days=days: today + timedelta(days=days)
+        )
         assert as_ana.post(schedules, body, format="json").status_code == status
 
 

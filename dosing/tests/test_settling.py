@@ -80,7 +80,7 @@ def test_settling_reads_only_the_windows_that_ended(ana: Credentials) -> None:
     dose_due(ana.user, NOW)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN " + _SETTLE, {"missed": "missed", "now": NOW, "limit": 10})
+        cursor.execute("EXPLAIN " + _SETTLE.sql, {"missed": "missed", "now": NOW, "limit": 10})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "dose_logs_pending_by_window" in plan
 

@@ -1,11 +1,11 @@
 from datetime import date, timedelta
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from dosing import examples
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.reports import progress, report
 from dosing.serializers import (
@@ -15,27 +15,27 @@ from dosing.serializers import (
     CurrentAdherenceQuery,
 )
 from dosing.views.spans import check_span
-from medtrack.http.requests import queried
-from medtrack.http.responses import shown
+from medtrack.http.openapi import documented
+from medtrack.http.requests import validated_query
+from medtrack.http.responses import serialized
 from users.authentication import caller
 
 
 class Adherence(APIView):
-    @extend_schema(
-        operation_id="getAdherence",
+    @documented(
+        "getAdherence",
+        "Read adherence over a range of dates",
         tags=["adherence"],
         parameters=[AdherenceQuery],
         responses=AdherenceOutput,
-        description=(
-            "How well the doses of the log dates from `from` (29 days before `to` by default) to `to` (today by "
-            "default) were answered, both inclusive and at most 400 days. By day, week or month every period of "
-            "the range is there, clipped to it, also when nothing was due. By medication there is one result for "
-            "each that had a due dose, deleted ones too, by name."
-        ),
+        description="How well the doses of the log dates from `from` (29 days before `to` by default) to `to` (today by "
+        "default) were answered, both inclusive and at most 400 days. By day, week or month every period of "
+        "the range is there, clipped to it, also when nothing was due. By medication there is one result for "
+        "each that had a due dose, deleted ones too, by name.",
     )
     def get(self, request: Request) -> Response:
         user, now = caller(request), timezone.now()
-        asked = queried(AdherenceQuery, request)
+        asked = validated_query(AdherenceQuery, request)
         last: date = asked.get("to") or now.astimezone(user.zone).date()
         first: date = asked.get("from") or last - timedelta(days=29)
         check_span(first, last)
@@ -49,17 +49,19 @@ class Adherence(APIView):
             "total": found.total,
             "results": found.results,
         }
-        return Response(shown(AdherenceOutput, answer))
+        return Response(serialized(AdherenceOutput, answer))
 
 
 class CurrentAdherence(APIView):
-    @extend_schema(
-        operation_id="getCurrentAdherence",
+    @documented(
+        "getCurrentAdherence",
+        "Read how today or this week goes",
         tags=["adherence"],
         parameters=[CurrentAdherenceQuery],
         responses=CurrentAdherenceOutput,
+        response_example=examples.PROGRESS,
     )
     def get(self, request: Request) -> Response:
-        length = PeriodLength(queried(CurrentAdherenceQuery, request)["period"])
+        length = PeriodLength(validated_query(CurrentAdherenceQuery, request)["period"])
         found = progress(caller(request), length, now=timezone.now())
-        return Response(shown(CurrentAdherenceOutput, found))
+        return Response(serialized(CurrentAdherenceOutput, found))

@@ -4,25 +4,24 @@ from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
-from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from drf_spectacular.utils import PolymorphicProxySerializer
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from dosing import examples
 from dosing.actions import doses, intakes
+from dosing.actions.doses import DoseResult, InvalidTransition
+from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.days import day_of, take_planned_dose
 from dosing.models import DoseLog
-from dosing.offline import record_events
 from dosing.serializers import (
     AmendInput,
     DayOutput,
     DayQuery,
     DoseOutput,
-    EventAnswersOutput,
-    EventsInput,
     HistoryOutput,
     HistoryQuery,
     IntakeInput,
@@ -34,129 +33,155 @@ from dosing.serializers import (
 )
 from medtrack.database.clock import database_now
 from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.openapi import documented
 from medtrack.http.pagination import Key, Pagination, instant, local_date
-from medtrack.http.problems import field_error
-from medtrack.http.requests import LooseJSONParser, queried, validated
-from medtrack.http.responses import shown
+from medtrack.http.problems import IdConflict, field_error
+from medtrack.http.requests import validated_body, validated_query
+from medtrack.http.responses import created, serialized
 from users.authentication import SignatureOnly, caller, caller_claims, caller_session
 
 
 class HistoryPages(Pagination):
     """By day, and within a day by the instant that tells it."""
 
-    keys = (Key("log_date", local_date), Key("lived_at", instant), Key("id", UUID))
+    keys = (Key("log_date", local_date), Key("effective_at", instant), Key("id", UUID))
 
 
 HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
 
 
 class Doses(SignatureOnly, APIView):
-    @extend_schema(
-        operation_id="listDoses",
+    @documented(
+        "listDoses",
+        "List the doses of one local day, or my history",
         parameters=[DayQuery, HistoryQuery, *HistoryPages.parameters()],
         responses=PolymorphicProxySerializer(
             "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
         ),
-        description=(
-            "Without parameters, or with `date`, one local day in order. With any other parameter the history, newest "
-            "first in pages: of the log dates from `from` (the first there is by default) to `to` (today by default), "
-            "both inclusive and however many, of one medicine, or of one status. A later `to` shows what is planned. "
-            "An as-needed intake that was taken back is in neither."
-        ),
+        description="Without parameters, or with `date`, one local day in order. With any other parameter the history, newest "
+        "first in pages: of the log dates from `from` (the first there is by default) to `to` (today by default), "
+        "both inclusive and however many, of one medicine, or of one status. A later `to` shows what is planned. "
+        "An as-needed intake that was taken back is in neither.",
+        response_example=examples.DAY,
     )
     def get(self, request: Request) -> Response:
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
         claims = caller_claims(request)
         day = (
-            _read(queried, DayQuery, request).get("date")
+            _read(validated_query, DayQuery, request).get("date")
             or timezone.now().astimezone(caller(request).zone).date()
         )
         return Response(day_of(claims, day))
 
-    @extend_schema(
-        operation_id="logIntake",
+    @documented(
+        "logIntake",
+        "Record an as-needed intake",
+        NotFound,
+        IdConflict,
+        IntakeTooSoon,
+        DailyLimitReached,
         request=IntakeInput,
         responses={201: IntakeOutput, 200: IntakeOutput},
         description=CREATED_ONCE,
+        request_example=examples.INTAKE,
+        response_example=examples.TAKEN_INTAKE,
     )
     def post(self, request: Request) -> Response:
-        dose, created = intakes.log_intake(
+        result = intakes.log_intake(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
-            **validated(IntakeInput, request),
+            **validated_body(IntakeInput, request),
         )
-        return Response(
-            shown(IntakeOutput, dose), status=status.HTTP_201_CREATED if created else status.HTTP_200_OK
-        )
-
-
-class DoseEvents(APIView):
-    parser_classes = (LooseJSONParser,)
-
-    @extend_schema(
-        operation_id="recordDoseEvents",
-        request=EventsInput,
-        responses=EventAnswersOutput,
-        description=(
-            "What happened while a phone was offline, at most 500 events, each answered by itself. They count in the "
-            "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
-            "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
-            "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
-            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`. One request of a person is "
-            "recorded at a time: a second one meanwhile is 429 `EventsBusy`. After a 503 some events may have been recorded: "
-            "send them all again."
-        ),
-    )
-    def post(self, request: Request) -> Response:
-        events = validated(EventsInput, request)["events"]
-        answers = record_events(events=events, by=caller(request), session=caller_session(request))
-        return Response(shown(EventAnswersOutput, {"results": answers}))
+        response = created(DoseOutput, result.object, result.changed)
+        response.data["over_limit"] = result.over_limit
+        return response
 
 
 class TakeDose(SignatureOnly, APIView):
-    @extend_schema(operation_id="takeDose", request=TakeInput, responses=DoseOutput)
+    @documented(
+        "takeDose",
+        "Record that a dose was taken",
+        IdConflict,
+        InvalidTransition,
+        IntakeTooSoon,
+        DailyLimitReached,
+        request=TakeInput,
+        responses=DoseOutput,
+        request_example=examples.TAKE,
+        response_example=examples.TAKEN_DOSE,
+    )
     def post(self, request: Request, dose_id: UUID) -> Response:
-        said = _read(validated, TakeInput, request)
-        if taken := take_planned_dose(caller_claims(request), dose_id=dose_id, **said):
+        fields = _read(validated_body, TakeInput, request)
+        # A pending planned dose is taken by one statement, which also checks the session.
+        if taken := take_planned_dose(caller_claims(request), dose_id=dose_id, **fields):
             return Response(taken)
-        return _done(doses.take_dose, TakeInput, request, dose_id)
+        return _record(doses.take_dose, TakeInput, request, dose_id)
 
 
 class SkipDose(APIView):
-    @extend_schema(operation_id="skipDose", request=SkipInput, responses=DoseOutput)
+    @documented(
+        "skipDose",
+        "Record that a dose was skipped",
+        IdConflict,
+        InvalidTransition,
+        request=SkipInput,
+        responses=DoseOutput,
+    )
     def post(self, request: Request, dose_id: UUID) -> Response:
-        return _done(doses.skip_dose, SkipInput, request, dose_id)
+        return _record(doses.skip_dose, SkipInput, request, dose_id)
 
 
 class UndoDose(APIView):
-    @extend_schema(operation_id="undoDose", request=UndoInput, responses=DoseOutput)
+    @documented(
+        "undoDose",
+        "Reopen an answered dose",
+        IdConflict,
+        InvalidTransition,
+        request=UndoInput,
+        responses=DoseOutput,
+    )
     def post(self, request: Request, dose_id: UUID) -> Response:
-        return _done(doses.undo_dose, UndoInput, request, dose_id)
+        return _record(doses.undo_dose, UndoInput, request, dose_id)
 
 
 class SnoozeDose(APIView):
-    @extend_schema(operation_id="snoozeDose", request=SnoozeInput, responses=DoseOutput)
+    @documented(
+        "snoozeDose",
+        "Be reminded again later",
+        IdConflict,
+        InvalidTransition,
+        request=SnoozeInput,
+        responses=DoseOutput,
+        request_example=examples.SNOOZE,
+    )
     def post(self, request: Request, dose_id: UUID) -> Response:
-        return _done(doses.snooze_dose, SnoozeInput, request, dose_id)
+        return _record(doses.snooze_dose, SnoozeInput, request, dose_id)
 
 
 class AmendDose(APIView):
-    @extend_schema(operation_id="amendDose", request=AmendInput, responses=DoseOutput)
+    @documented(
+        "amendDose",
+        "Correct what an answer said",
+        IdConflict,
+        InvalidTransition,
+        request=AmendInput,
+        responses=DoseOutput,
+    )
     def post(self, request: Request, dose_id: UUID) -> Response:
-        return _done(doses.amend_dose, AmendInput, request, dose_id)
+        return _record(doses.amend_dose, AmendInput, request, dose_id)
 
 
-def _done(
-    action: Callable[..., DoseLog], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
+def _record(
+    action: Callable[..., DoseResult], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
 ) -> Response:
-    """The dose after the caller did this to it."""
-    fields = validated(serializer, request)
-    dose = action(
+    """Calls the action on the caller's dose and returns the dose after it."""
+    fields = validated_body(serializer, request)
+    result = action(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
     )
-    return Response(shown(DoseOutput, dose))
+    return Response(serialized(DoseOutput, result.object))
 
 
 def _read(
@@ -174,7 +199,7 @@ def _history(request: Request) -> Response:
     """A page of the caller's doses, newest first."""
     if "date" in request.query_params:
         raise field_error("date", _("A day and a span exclude each other."), code="exclusive")
-    user, asked = caller(request), queried(HistoryQuery, request)
+    user, asked = caller(request), validated_query(HistoryQuery, request)
     first, last = asked.get("from"), asked.get("to")
     if first and last and last < first:
         raise field_error("to", _("The end is before the start."), code="before_start")
@@ -186,4 +211,4 @@ def _history(request: Request) -> Response:
     )
     pages = HistoryPages()
     page = pages.paginate_queryset(doses, request)
-    return Response(shown(HistoryOutput, pages.page(page)))
+    return Response(serialized(HistoryOutput, pages.page(page)))

@@ -1,13 +1,14 @@
-"""Writing down what is taken. What a change means for doses is `dosing`'s, which reads medications."""
+"""Creating and changing medications. What a change means for doses is decided in `dosing`, which reads medications."""
 
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.shortcuts import get_object_or_404
 
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from medtrack.database.unique_ids import taken_ids_are_conflicts
+from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.person_limits import refuse_more
 from users.actions import lock_user
 from users.idempotency import repeated
@@ -17,32 +18,29 @@ from users.rates import count_edits
 
 @transaction.atomic
 def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> tuple[Medication, bool]:
-    """The medication and whether it is new. Raises IdConflict, LimitReached, TooManyEdits and Http404."""
-    lock_user(by.id)
-    mine = Medication.objects.visible_to(by)
-    if found := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=by, said=fields):
-        return found, False
+    """Returns the medication, and whether it is new or a repeated request's.
+
+    Raises IdConflict, LimitReached, TooManyEdits and Http404.
+    """
+    user = lock_user(by.id)
+    mine = Medication.objects.visible_to(user)
+    if existing := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, said=fields):
+        return existing, False
     refuse_more("medications", mine)
-    count_edits(by)
-    with taken_ids_are_conflicts():
-        return Medication.objects.create(id=id or uuid7(), user_id=by.id, **fields), True
+    count_edits(user)
+    with id_conflicts():
+        return Medication.objects.create(id=id or uuid7(), user_id=user.id, **fields), True
 
 
 @transaction.atomic
-def erase_medications(*, user: User) -> None:
-    """The person's medications are gone; what refers to them has to be before."""
-    mine = Medication.objects.filter(user=user)
-    list(mine.select_for_update(nowait=True).values_list("id"))
-    mine.delete()
-
-
-@transaction.atomic
-def update_medication(*, medication: Medication, changes: dict[str, Any]) -> Medication:
-    """Saves only the changed columns, so that two clients changing two fields both win.
+def update_medication(*, medication_id: UUID, by: User, changes: dict[str, Any]) -> Medication:
+    """Saves only the changed columns, so that two requests that change two fields both win.
 
     Raises TooManyEdits and Http404.
     """
-    count_edits(lock_user(medication.user_id))
+    user = lock_user(by.id)
+    medication: Medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
+    count_edits(user)
     for name, value in changes.items():
         setattr(medication, name, value)
     medication.save(update_fields=[*changes, "updated_at"])

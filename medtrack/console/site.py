@@ -21,8 +21,8 @@ from medtrack.console.sign_in.refusals import REFUSALS, refused_page
 from medtrack.console.staff import pages as staff_pages
 from medtrack.database.clock import database_now
 from users.actions.sessions import end_sessions
+from users.guesses import count_guess
 from users.models import User
-from users.views import count_guess
 
 
 class ConsoleSite(AdminSite):

@@ -10,10 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg import sql
 from psycopg.errors import DuplicateObject, UniqueViolation
 
-WEB, ENGINE, REPORT = "medtrack_web", "medtrack_engine", "medtrack_report"
-ROLES = (WEB, ENGINE, REPORT)
-# By the name of a process in the Procfile; every other process is the engine's.
-WEB_PROCESSES = frozenset({"web"})
+from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 
 # What a login of each role begins with. Statements of ours are short: compiling one to machine code takes longer than
 # it saves.
@@ -127,11 +124,6 @@ REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 _LOCK = 7_305_814_024
 _PASSWORD_BYTES = 24
-
-
-def role_of(process: str) -> str:
-    """The role of a process of the Procfile."""
-    return WEB if process in WEB_PROCESSES else ENGINE
 
 
 def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:

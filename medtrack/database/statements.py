@@ -45,4 +45,4 @@ class Statement:
     def _cursor(self) -> CursorWrapper:
         if self._is_prepared:
             return cast(DatabaseWrapper, connection).prepared_cursor()
-        return cast(CursorWrapper, connection.cursor())
+        return connection.cursor()

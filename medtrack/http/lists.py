@@ -1,4 +1,4 @@
-"""Lists of somebody's objects, page by page."""
+"""The base of views that list rows in pages."""
 
 from typing import Any, TypeVar
 
@@ -7,7 +7,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from medtrack.http.responses import shown
+from medtrack.http.responses import serialized
 
 M = TypeVar("M", bound=Model)
 
@@ -16,4 +16,4 @@ class ListView(ListAPIView[M]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.get_queryset())
         serializer = self.get_serializer_class()
-        return self.get_paginated_response([shown(serializer, one) for one in page or ()])
+        return self.get_paginated_response([serialized(serializer, one) for one in page or ()])

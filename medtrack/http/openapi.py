@@ -1,13 +1,14 @@
 """What every operation shares in OpenAPI: how it can fail, said once for all, and which of our words describe it."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import translation
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
+from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions
 
 from medtrack.http.limits import PersonLimits
@@ -22,6 +23,10 @@ from medtrack.http.problems import (
     problem_types,
 )
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Under this name an operation's problems and examples pass through drf-spectacular.
+_OPERATION = "x-operation"
 _STRING = {"type": "string"}
 _PROBLEM = {
     "type": "object",
@@ -76,22 +81,29 @@ _IF_NONE_MATCH = {
 
 @dataclass(frozen=True)
 class Operation:
-    """What the code of an operation does not tell: its summary, and the problems that only it has."""
+    """The problems that only this operation has, and its examples."""
 
-    summary: str
-    problems: tuple[type[exceptions.APIException], ...] = ()
-    request: Mapping[str, Any] | None = None
-    response: Mapping[str, Any] | None = None
+    problems: tuple[type[exceptions.APIException], ...]
+    request_example: Mapping[str, Any] | None
+    response_example: Mapping[str, Any] | None
 
 
-def operation(
+def documented(
+    operation_id: str,
     summary: str,
     *problems: type[exceptions.APIException],
-    request: Mapping[str, Any] | None = None,
-    response: Mapping[str, Any] | None = None,
-) -> Operation:
-    """`request` and `response` are examples."""
-    return Operation(summary, problems, request, response)
+    request_example: Mapping[str, Any] | None = None,
+    response_example: Mapping[str, Any] | None = None,
+    **schema: Any,
+) -> Callable[[F], F]:
+    """`extend_schema` for an operation, with the problems that it has besides those of every operation.
+
+    `schema` has the other arguments of `extend_schema`: `request`, `responses`, `parameters`, `description`, `tags`.
+    """
+    operation = Operation(problems, request_example, response_example)
+    return extend_schema(
+        operation_id=operation_id, summary=summary, extensions={_OPERATION: operation}, **schema
+    )
 
 
 class Schema(AutoSchema):
@@ -113,12 +125,9 @@ class DeletionWithBody(Schema):
 
 
 def describe(
-    result: dict[str, Any],
-    operations: Mapping[str, Operation],
-    *,
-    of_sessions: Collection[type[exceptions.APIException]],
+    result: dict[str, Any], *, of_sessions: Collection[type[exceptions.APIException]]
 ) -> dict[str, Any]:
-    """Adds the problems, summaries and examples to a generated schema; `of_sessions` are those of being signed in."""
+    """Adds the problems and examples to a generated schema; `of_sessions` are those of every authenticated operation."""
     components = result.setdefault("components", {})
     types = problem_types()
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
@@ -127,17 +136,16 @@ def describe(
     result["info"]["description"] += "\n\n" + _table(types) + "\n\n" + limits_table()
     for path in result["paths"].values():
         for generated in path.values():
-            row = operations.get(generated["operationId"], Operation(""))
-            generated["summary"] = row.summary
-            # `{}` is a security of no name, which generated clients still ask a token for.
+            operation: Operation = generated.pop(_OPERATION)
+            # `{}` is a security scheme without a name, for which generated clients still ask for a token.
             generated["security"] = [needed for needed in generated["security"] if needed]
-            problems = [*_usual_problems(generated), *row.problems]
+            problems = [*_usual_problems(generated), *operation.problems]
             _add_problems(
                 generated,
                 dict.fromkeys([*problems, *(of_sessions if generated["security"] else ())]),
                 components["responses"],
             )
-            _add_examples(generated, row)
+            _add_examples(generated, operation)
     _add_links(result["paths"])
     return result
 
@@ -206,12 +214,12 @@ def _answer(kinds: Iterable[ProblemType]) -> dict[str, Any]:
     }
 
 
-def _add_examples(generated: dict[str, Any], row: Operation) -> None:
-    if row.request:
-        generated["requestBody"]["content"]["application/json"]["example"] = row.request
-    if row.response:
+def _add_examples(generated: dict[str, Any], operation: Operation) -> None:
+    if operation.request_example:
+        generated["requestBody"]["content"]["application/json"]["example"] = operation.request_example
+    if operation.response_example:
         success = next(iter(generated["responses"].values()))
-        success["content"]["application/json"]["example"] = row.response
+        success["content"]["application/json"]["example"] = operation.response_example
 
 
 def _add_links(paths: Mapping[str, Any]) -> None:

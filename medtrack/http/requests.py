@@ -47,14 +47,14 @@ class JSONParser(LooseJSONParser):
         return content
 
 
-def validated(
+def validated_body(
     serializer: type[BaseSerializer[Any]], request: Request, *, partial: bool = False
 ) -> dict[str, Any]:
     """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    return checked(serializer, request.data, partial=partial)
+    return validated_data(serializer, request.data, partial=partial)
 
 
-def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+def validated_query(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
     # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
     made = _made_once(serializer, partial=False, language=get_language())  # type: ignore[arg-type]
@@ -62,7 +62,9 @@ def queried(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str
     return fields
 
 
-def checked(serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
+def validated_data(
+    serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False
+) -> dict[str, Any]:
     """The fields of a JSON object as the serializer understands them. Raises ValidationError naming the fields.
 
     Types and lengths come first: a value of the wrong type or beyond its limit is not looked into any further.

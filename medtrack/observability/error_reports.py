@@ -1,6 +1,7 @@
-"""Errors as Sentry sees them, when SENTRY_DSN is set: where in our code, and nothing that anybody said.
+"""Reports errors to Sentry when SENTRY_DSN is set: their place in the code, without data of users.
 
-What may pass is listed; messages of exceptions are not, because PostgreSQL puts whole rows into them.
+Only the listed fields are sent. The messages of exceptions are not, because PostgreSQL puts whole rows into
+them.
 """
 
 from typing import Any
@@ -25,7 +26,7 @@ _FRAME = ("filename", "abs_path", "function", "module", "lineno", "in_app", "con
 def start(dsn: str) -> None:
     sentry_sdk.init(
         dsn=dsn,
-        before_send=_without_what_was_said,
+        before_send=_remove_data,
         send_default_pii=False,
         include_local_variables=False,
         max_request_body_size="never",
@@ -35,23 +36,26 @@ def start(dsn: str) -> None:
     )
 
 
-def _without_what_was_said(event: Any, hint: dict[str, Any]) -> Any:
-    kept = _only(event, _EVENT)
+def _remove_data(event: Any, hint: dict[str, Any]) -> Any:
+    reported = _pick(event, _EVENT)
     if "exception" in event:
-        kept["exception"] = {"values": [_exception(value) for value in event["exception"]["values"]]}
+        values = []
+        for value in event["exception"]["values"]:
+            # The frames without their local variables.
+            frames = [_pick(frame, _FRAME) for frame in (value.get("stacktrace") or {}).get("frames", ())]
+            values.append(_pick(value, _EXCEPTION) | {"stacktrace": {"frames": frames}})
+        reported["exception"] = {"values": values}
     if "request" in event:
-        kept["request"] = {"method": event["request"].get("method")}
+        reported["request"] = {"method": event["request"].get("method")}
     if record := hint.get("log_record"):
-        # Ours are events with values, other people's are templates with values: in both the words are enough.
-        said = record.msg
-        kept["logentry"] = {"message": said.get("event") if isinstance(said, dict) else str(said)}
-    return kept
+        # structlog passes a dict with the event's name, other libraries a template: neither contains the
+        # values.
+        message = record.msg
+        reported["logentry"] = {
+            "message": message.get("event") if isinstance(message, dict) else str(message)
+        }
+    return reported
 
 
-def _exception(value: dict[str, Any]) -> dict[str, Any]:
-    frames = (value.get("stacktrace") or {}).get("frames", ())
-    return _only(value, _EXCEPTION) | {"stacktrace": {"frames": [_only(frame, _FRAME) for frame in frames]}}
-
-
-def _only(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _pick(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: values[name] for name in names if name in values}

@@ -1,4 +1,4 @@
-"""Memory, CPU, files and start of the web processes of this machine, and the connections that PostgreSQL has open."""
+"""Metrics of this machine's web processes (memory, CPU, files, start) and of PostgreSQL's connections."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,11 +14,10 @@ _CONNECTIONS = """
     SELECT usename::text, count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND usename IS NOT NULL GROUP BY 1
 """
-# Always there, so that a state that ended is seen to be 0.
 
 
 class Processes(Collector):
-    """prometheus_client's own process metrics, for each process that shares our folder, with its pid."""
+    """prometheus_client's process metrics, with a label `pid`, of all processes that share the folder."""
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
@@ -37,15 +36,15 @@ def database_connections() -> Iterator[Metric]:
         cursor.execute(_CONNECTIONS)
         by_role = dict(cursor.fetchall())
         cursor.execute("SELECT current_setting('max_connections')::int")
-        (most,) = cursor.fetchone()
-    used = GaugeMetricFamily(
+        (maximum,) = cursor.fetchone()
+    connections = GaugeMetricFamily(
         "medtrack_database_connections",
         "Connections to this database, of all processes, by their database role.",
         labels=["role"],
     )
     for role, count in by_role.items():
-        used.add_metric([role], count)
-    yield used
+        connections.add_metric([role], count)
+    yield connections
     yield GaugeMetricFamily(
-        "medtrack_database_connections_max", "The connections that PostgreSQL allows.", most
+        "medtrack_database_connections_max", "The connections that PostgreSQL allows.", maximum
     )

@@ -1,4 +1,7 @@
-"""One log line per request, but for static files: method, path, status, request id and user id, and nothing that was searched for."""
+"""Logs one line per request, except for static files: method, path, status, request id and user id.
+
+The query is left out, because staff search for patients and medications in it.
+"""
 
 import logging
 from collections.abc import Callable
@@ -29,18 +32,19 @@ class RequestLog:
         response = self.get_response(request)
         if response.status_code < 500:
             level = logging.INFO if response.status_code < 400 else logging.WARNING
-            lines.log(level, "request_finished", code=response.status_code, **_described(request))
+            lines.log(level, "request_finished", code=response.status_code, **_fields(request))
+        # A response of 500 or more follows the signal below, which logs the exception.
         return response
 
 
 def _log_failure(*, request: HttpRequest, **_signal: Any) -> None:
-    log.exception("request_failed", code=500, **_described(request))
+    log.exception("request_failed", code=500, **_fields(request))
 
 
-def _described(request: HttpRequest) -> dict[str, str]:
-    """Without the query: staff search for people and medicines there."""
-    described = {"request": f"{request.method} {request.path}"}
+def _fields(request: HttpRequest) -> dict[str, str]:
+    fields = {"request": f"{request.method} {request.path}"}
+    # Django's authentication caches the user of a page here; reading request.user could query the database.
     staff = getattr(request, "_cached_user", None)
     if staff and staff.pk:
-        described["user_id"] = str(staff.pk)
-    return described
+        fields["user_id"] = str(staff.pk)
+    return fields

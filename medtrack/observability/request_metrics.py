@@ -1,4 +1,4 @@
-"""How long requests take, by operation and status class, for Prometheus."""
+"""Measures for Prometheus how long requests take, by operation and class of status."""
 
 import time
 from collections.abc import Callable
@@ -24,9 +24,8 @@ _children: dict[tuple[str | None, str | None, int], Histogram] = {}
 class RequestMetrics:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        _requests.labels(
-            "unmatched", "4xx"
-        )  # so that the process is among those that share before its first request
+        # Writes this process's file, so that `sharing_processes` finds it before its first request.
+        _requests.labels("unmatched", "4xx")
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         start = time.perf_counter()
@@ -34,25 +33,25 @@ class RequestMetrics:
         seconds = time.perf_counter() - start
         match = request.resolver_match
         route = match.route if match else None
-        # Both the methods and the paths that clients send are without number; those of our routes are few.
+        # Only known methods and routes become labels: clients can send any number of others.
         method = request.method if match and request.method in METHODS else "other"
         key = (method, route, response.status_code // 100)
         child = _children.get(key)
         if child is None:
-            child = _children[key] = _requests.labels(_operation(method, route), f"{key[2]}xx")
+            if route is None:
+                operation = "unmatched"
+            elif route.startswith("api/"):
+                operation = f"{method} {route}"
+            else:
+                # Of pages only the first part of the path, to have fewer time series.
+                operation = f"{method} {route.partition('/')[0] or '/'}"
+            child = _children[key] = _requests.labels(operation, f"{key[2]}xx")
         child.observe(seconds)
         return response
 
 
 def request_metrics() -> Collector:
-    """The figures of all processes that share a folder, or of this process."""
+    """Returns the collector for all processes that share a folder, or for this process."""
     if values.ValueClass is values.MutexValue:
         return _requests
     return MultiProcessCollector(None)  # type: ignore[no-untyped-call]
-
-
-def _operation(method: str | None, route: str | None) -> str:
-    """The method and the route of an API operation; of other pages only the first part of the path."""
-    if route is None:
-        return "unmatched"
-    return f"{method} {route if route.startswith('api/') else route.partition('/')[0] or '/'}"

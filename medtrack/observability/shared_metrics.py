@@ -1,6 +1,7 @@
-"""One folder in which the processes of one web server count together, so that any of them can answer `/metrics`.
+"""Lets the processes of one web server count in one folder, so that any of them can answer `/metrics`.
 
-It is prometheus_client's multiprocess mode, which is chosen when that library is imported: `share` must come before.
+This is prometheus_client's multiprocess mode. The library chooses it when it is imported, so `share` must be
+called before that.
 """
 
 import os
@@ -11,10 +12,10 @@ NAME = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share(root: Path) -> None:
-    """Counts in a folder per supervising process, unless the supervisor named one; removes those of dead supervisors.
+    """Chooses the folder of the supervising process below `root`, unless the environment names one.
 
-    Counters begin anew with the supervisor, as Prometheus expects of a restart. Where nothing can be written, each
-    process counts for itself.
+    Removes the folders of supervisors that have ended. So the counters start at 0 with each supervisor, as
+    Prometheus expects of a restart. When the folder cannot be written, each process counts for itself.
     """
     if os.environ.get(NAME):
         return
@@ -30,24 +31,22 @@ def share(root: Path) -> None:
 
 
 def sharing_processes() -> set[int]:
-    """The living processes that count in this folder, this one among them."""
-    found = {os.getpid()}
+    """Returns the ids of the running processes that count in this folder, including this one."""
+    pids = {os.getpid()}
     for file in Path(os.environ.get(NAME) or os.devnull).glob("*.db"):
-        pid = file.stem.rpartition("_")[2]
-        if pid.isdigit() and _supervisor() in _ancestors(int(pid)):
-            found.add(int(pid))
-    return found
+        name = file.stem.rpartition("_")[2]
+        if not name.isdigit():
+            continue
+        # The kernel reuses ids of ended processes, so the parents must be right, too.
+        parent = _parent(int(name))
+        if _supervisor() in (parent, _parent(parent) if parent else None):
+            pids.add(int(name))
+    return pids
 
 
 def _supervisor() -> int:
-    """The launcher of the web processes, whose grandchildren they are; otherwise the parent."""
+    """Returns the id of the web launcher, whose grandchildren the web processes are, or of the parent."""
     return int(os.environ.get("MEDTRACK_SUPERVISOR") or os.getppid())
-
-
-def _ancestors(pid: int) -> tuple[int | None, int | None]:
-    """The parent and its parent, so that a number that another process has got by now is told apart."""
-    parent = _parent(pid)
-    return parent, _parent(parent) if parent else None
 
 
 def _parent(pid: int) -> int | None:

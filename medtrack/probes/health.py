@@ -1,6 +1,6 @@
-"""Liveness and readiness: the process answers; the database answers and is migrated.
+"""Liveness (the process answers) and readiness (the database answers and is migrated).
 
-Neither tells about the engine, which other processes are: `medtrack.probes.metrics` and the dashboard do.
+Neither depends on the engine, which runs in other processes: see `medtrack.probes.metrics` and the dashboard.
 """
 
 from django.db import connection

@@ -1,6 +1,7 @@
-"""The paths for load balancers and Prometheus, which are answered before anything else looks at the request.
+"""Answers the probes before all other middleware.
 
-They are asked by address, over plain HTTP, by whatever name: no rule about hosts, redirects or bodies concerns them.
+Load balancers and Prometheus send them by address, over plain HTTP and with any host name, so no rule about
+hosts, redirects or bodies may apply to them.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Answers probes from threads of its own, on a Unix socket, however busy the threads are that serve requests."""
+"""Answers probes on a Unix socket from threads of its own, also while all request threads are busy."""
 
 import json
 from http.server import BaseHTTPRequestHandler
@@ -16,12 +16,12 @@ from medtrack.probes.middleware import LIVEZ, PROBES
 from medtrack.web.activity import activity
 
 SECONDS = 5
-# While PostgreSQL hangs, one thread waits for it, and no more than one.
-_one_at_a_time = Lock()
+# While PostgreSQL hangs, only one thread waits for it.
+_database_lock = Lock()
 
 
 def serve(path: Path) -> None:
-    """Returns at once. Who may reach the socket's folder may ask; /metrics still wants its token."""
+    """Starts a thread and returns. Any user of the folder can connect; /metrics needs its token."""
     server = _Server(str(path), _Handler)
     path.chmod(0o666)
     Thread(target=server.serve_forever, name="probes", daemon=True).start()
@@ -31,7 +31,7 @@ class _Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is no event."""
+        """Logs nothing when a client disconnects."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(response.content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
-        """Probes come every few seconds."""
+        """Logs nothing: probes arrive every few seconds."""
 
 
 def _response(path: str, authorization: str) -> HttpResponse:
@@ -56,6 +56,7 @@ def _response(path: str, authorization: str) -> HttpResponse:
         return HttpResponse(json.dumps(state), content_type="application/json")
     if path not in PROBES:
         return HttpResponse(status=404)
+    # Outside Django's handler there is no middleware, and no connection is closed after the request.
     request = WSGIRequest(
         {
             "REQUEST_METHOD": "GET",
@@ -68,10 +69,10 @@ def _response(path: str, authorization: str) -> HttpResponse:
     )
     if path == LIVEZ:
         return PROBES[path](request)
-    if not _one_at_a_time.acquire(timeout=SECONDS):
+    if not _database_lock.acquire(timeout=SECONDS):
         return HttpResponse("another probe waits for the database\n", content_type="text/plain", status=503)
     try:
         return PROBES[path](request)
     finally:
         connections.close_all()
-        _one_at_a_time.release()
+        _database_lock.release()

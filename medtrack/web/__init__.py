@@ -1,5 +1,5 @@
-"""The web server: granian with one worker, or several of them, each watched and restarted when it hangs.
+"""The web server: one or several granian processes, which are watched and restarted when one hangs.
 
-The launcher, `python -m medtrack.web`, does not load Django. `activity` counts requests inside the worker, where
-`medtrack.probes.server` answers the launcher's probes.
+`python -m medtrack.web` starts the launcher, which does not import Django. `activity` counts requests inside
+each web process, and `medtrack.probes.server` answers the launcher's probes there.
 """

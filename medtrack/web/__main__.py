@@ -1,11 +1,11 @@
-"""`python -m medtrack.web` runs the web processes; with `check` it exits with 0 when all of them are alive."""
+"""`python -m medtrack.web` runs the web processes; with `check` it exits with 0 when all answer probes."""
 
 import asyncio
 import os
 import sys
 
 from medtrack.observability.logs import line_logger
-from medtrack.web.asking import ask
+from medtrack.web.client import get
 from medtrack.web.configuration import Configuration, ConfigurationError
 from medtrack.web.launcher import Launcher
 
@@ -23,8 +23,9 @@ def main() -> int:
 
 
 async def check(configuration: Configuration) -> int:
-    answers = [await ask(address.probes, "/livez") for address in configuration.addresses]
-    return int(any(answer is None for answer in answers))
+    """Returns the exit status."""
+    responses = [await get(address.probes, "/livez") for address in configuration.addresses]
+    return int(any(response is None for response in responses))
 
 
 if __name__ == "__main__":

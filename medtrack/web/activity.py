@@ -1,11 +1,11 @@
-"""What the request threads of this process are doing, for the watchdog: how many requests run, how many have ended."""
+"""Counts the running and the finished requests of this process, for the watchdog."""
 
 from threading import get_ident
 from typing import Any
 
 
 class Activity:
-    """A thread works on one request at a time, so a request whose end was missed is over when the next one begins."""
+    """Counts by thread: the next request of a thread replaces one whose end was not reported."""
 
     def __init__(self) -> None:
         self._running: dict[int, None] = {}

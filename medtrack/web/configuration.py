@@ -1,4 +1,4 @@
-"""How many web processes there are and where each of them listens, from the environment."""
+"""How many web processes run and where each of them listens, from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_PROCESSES = 64
-# The kernel takes 107 bytes; the names of the sockets need up to 18 of them.
+# A Unix socket's path has up to 107 bytes on Linux, and the sockets' names need up to 18 of them.
 LONGEST_FOLDER = 88
-READ_TIMEOUT = 60  # of the proxy, deploy/nginx/nginx.conf.template
+READ_TIMEOUT = 60  # of the proxy: deploy/nginx/nginx.conf.template
+TRUE = ("true", "on", "ok", "y", "yes", "1")  # as django-environ reads booleans
 
 
 class ConfigurationError(Exception):
@@ -17,7 +18,7 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where one process listens: a TCP port, or a Unix socket; and the Unix socket of its probes."""
+    """Where one process listens: a TCP port or a Unix socket, and the Unix socket for its probes."""
 
     host: str
     port: int
@@ -26,9 +27,9 @@ class Address:
 
     @property
     def arguments(self) -> list[str]:
-        """granian's."""
+        """The command-line arguments of granian."""
         if self.socket:
-            # The proxy runs as another user. Who may reach the folder may reach web.
+            # The proxy runs as another user. The folder's permissions decide who can connect.
             return ["--uds", str(self.socket), "--uds-permissions", "0666"]
         return ["--host", self.host, "--port", str(self.port)]
 
@@ -47,13 +48,14 @@ class Configuration:
     def read(cls, environ: Mapping[str, str]) -> "Configuration":
         """Raises ConfigurationError."""
         processes = _number(environ, "WEB_PROCESSES", 1, MOST_PROCESSES)
+        is_debug = environ.get("DEBUG", "").strip().lower() in TRUE
         return cls(
             addresses=tuple(_addresses(environ, processes)),
-            # More threads than this cost throughput, for Python runs one at a time. Three, so that one is free while
-            # one hashes a password and another waits for it.
+            # More threads reduce the throughput, because Python runs one of them at a time. With three, one
+            # can still serve requests while one hashes a password and another waits for the hash's slot.
             threads=max(3, 4 // processes),
             hang_seconds=_number(environ, "WEB_HANG_SECONDS", READ_TIMEOUT, 3600),
-            log_format=environ.get("LOG_FORMAT") or ("console" if _is_debug(environ) else "json"),
+            log_format=environ.get("LOG_FORMAT") or ("console" if is_debug else "json"),
         )
 
 
@@ -79,13 +81,8 @@ def _addresses(environ: Mapping[str, str], processes: int) -> list[Address]:
     ]
 
 
-def _is_debug(environ: Mapping[str, str]) -> bool:
-    """As django-environ understands it."""
-    return environ.get("DEBUG", "").strip().lower() in ("true", "on", "ok", "y", "yes", "1")
-
-
-def _number(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(environ: Mapping[str, str], name: str, default: int, maximum: int) -> int:
     value = environ.get(name) or str(default)
-    if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most):
-        raise ConfigurationError(f"{name} is {value!r}: write a whole number from 1 to {most}.")
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= maximum):
+        raise ConfigurationError(f"{name} is {value!r}: write a whole number from 1 to {maximum}.")
     return int(value)

@@ -73,7 +73,7 @@ WITH first AS MATERIALIZED (
             WHEN f.tokens IS NULL THEN 'no_device'
             -- A withdrawal has no other reason.
             WHEN medtrack_outrun_leases(n, %(lease)s) >= 3 AND n.kind <> 'withdraw' THEN 'outran_its_lease'
-        END) AS obstacle
+        END) AS reason
     FROM pushes f
     JOIN notification_logs n ON n.tag = f.tag AND n.kind || '' = f.kind AND n.step + 0 = f.step
         AND n.device_id IS NOT DISTINCT FROM f.device_id
@@ -89,27 +89,27 @@ WITH first AS MATERIALIZED (
 ), claimed AS (
     UPDATE notification_logs n
     SET status = CASE
-            WHEN x.obstacle IS NULL OR x.obstacle = 'device_in_doubt' THEN 'queued'
+            WHEN x.reason IS NULL OR x.reason = 'device_in_doubt' THEN 'queued'
             WHEN n.sent_at IS NOT NULL THEN 'accepted'
             WHEN n.attempts > 0 THEN 'dead'
             ELSE 'moot'
         END,
-        reason = coalesce(x.obstacle, n.reason),
-        attempts = n.attempts + (x.obstacle IS NULL)::int,
+        reason = coalesce(x.reason, n.reason),
+        attempts = n.attempts + (x.reason IS NULL)::int,
         outrun = x.outrun,
-        lease_token = CASE WHEN x.obstacle IS NULL THEN %(lease_token)s::uuid END,
-        lease_until = CASE WHEN x.obstacle IS NULL THEN statement_timestamp() + %(lease)s END,
-        claimed_at = CASE WHEN x.obstacle IS NULL THEN statement_timestamp() ELSE n.claimed_at END,
-        closed_at = CASE WHEN x.obstacle <> 'device_in_doubt' THEN statement_timestamp() END,
-        retry_at = CASE WHEN x.obstacle = 'device_in_doubt' THEN statement_timestamp() + interval '1 minute' END
+        lease_token = CASE WHEN x.reason IS NULL THEN %(lease_token)s::uuid END,
+        lease_until = CASE WHEN x.reason IS NULL THEN statement_timestamp() + %(lease)s END,
+        claimed_at = CASE WHEN x.reason IS NULL THEN statement_timestamp() ELSE n.claimed_at END,
+        closed_at = CASE WHEN x.reason <> 'device_in_doubt' THEN statement_timestamp() END,
+        retry_at = CASE WHEN x.reason = 'device_in_doubt' THEN statement_timestamp() + interval '1 minute' END
     FROM examined x
     WHERE n.id = x.id
     RETURNING n.id, n.user_id, n.tag, n.kind, n.step, n.dose_id, n.expires_at, n.attempts, x.language,
-              x.private_push_text, x.medicine, x.obstacle, x.device_ids, x.tokens, x.probed, x.answer_by::text,
+              x.private_push_text, x.medicine, x.reason, x.device_ids, x.tokens, x.probed, x.answer_by::text,
               x.timezone, x.quiet_from, x.quiet_to, n.device_id
 )
 SELECT extract(epoch FROM statement_timestamp())::float8, id::text, user_id::text, tag::text, kind, step, dose_id::text,
-       extract(epoch FROM expires_at)::float8, attempts, language, private_push_text, medicine, obstacle, device_ids,
+       extract(epoch FROM expires_at)::float8, attempts, language, private_push_text, medicine, reason, device_ids,
        tokens, probed, answer_by, timezone, quiet_from, quiet_to, device_id::text
 FROM claimed
 ORDER BY expires_at, id

@@ -13,4 +13,4 @@ WITH recent AS MATERIALIZED (
     SELECT DISTINCT ON (user_id) user_id, answered_at, NOT is_accepted AS is_refused
     FROM pushes WHERE is_accepted OR is_refused ORDER BY user_id, answered_at DESC
 )
-SELECT user_id::text, is_refused FROM last ORDER BY answered_at DESC LIMIT %(people)s
+SELECT user_id::text, is_refused FROM last ORDER BY answered_at DESC LIMIT %(users)s

@@ -5,18 +5,18 @@
 
 WITH held AS (
     UPDATE notification_logs n
-    SET status = CASE WHEN r.fate = 'dead' AND n.sent_at IS NOT NULL THEN 'accepted' ELSE r.fate END,
+    SET status = CASE WHEN r.status = 'dead' AND n.sent_at IS NOT NULL THEN 'accepted' ELSE r.status END,
         reason = coalesce(r.reason, ''),
         sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, statement_timestamp()) ELSE n.sent_at END,
         retry_at = statement_timestamp() + make_interval(secs => r.retry_after),
-        closed_at = CASE WHEN r.fate <> 'queued' THEN statement_timestamp() END,
+        closed_at = CASE WHEN r.status <> 'queued' THEN statement_timestamp() END,
         lease_token = NULL,
         lease_until = NULL
     FROM unnest(
         string_to_array(%(ids)s, e'\x1f')::uuid[], string_to_array(%(lease_tokens)s, e'\x1f')::uuid[],
-        string_to_array(%(fates)s, e'\x1f'), string_to_array(%(reasons)s, e'\x1f'),
+        string_to_array(%(statuses)s, e'\x1f'), string_to_array(%(reasons)s, e'\x1f'),
         string_to_array(%(accepted)s, e'\x1f')::bool[], string_to_array(%(retries)s, e'\x1f', '')::float8[]
-    ) AS r (id, lease_token, fate, reason, is_accepted, retry_after)
+    ) AS r (id, lease_token, status, reason, is_accepted, retry_after)
     WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
     RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness,
               -- Not when it had been accepted for another device before; tests and withdrawals are due when they are made.

@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from notifications import queue
 from notifications.models import NotificationLog
-from notifications.queue import Claim, Result, Turn
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import Claim, PushResult, Turn
+from notifications.transports.results import FcmResult, FcmResultKind
 
 LEASE = timedelta(seconds=40)
 
@@ -15,21 +15,21 @@ LEASE = timedelta(seconds=40)
 MINUTE = timedelta(minutes=1)
 
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 
 
-GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
+GONE = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
 
 
 def claim(limit: int = 100, turn: Turn = Turn.DOSES) -> Claim:
     return queue.claim(limit=limit, lease=LEASE, turn=turn)
 
 
-def answer(claimed: Claim, outcome: Outcome, *, retry_after: timedelta | None = None) -> queue.Marked:
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
+def answer(claimed: Claim, outcome: FcmResult, *, retry_after: timedelta | None = None) -> queue.Marked:
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claimed.pushes]
     return queue.mark(results)
 
 

@@ -11,9 +11,14 @@ from firebase_admin import credentials
 
 from medtrack.development.fcm.process import FcmStandin
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
-ACCEPTED, RETRY, REVOKE, UNSENT = Verdict.ACCEPTED, Verdict.RETRY, Verdict.REVOKE, Verdict.UNSENT
+ACCEPTED, RETRY, REVOKE, UNSENT = (
+    FcmResultKind.ACCEPTED,
+    FcmResultKind.RETRY,
+    FcmResultKind.REVOKE,
+    FcmResultKind.UNSENT,
+)
 
 
 TIMEOUT = 2.0
@@ -22,7 +27,7 @@ TIMEOUT = 2.0
 PATIENCE = 30.0
 
 
-Answers = list[tuple[Any, Outcome]]
+Answers = list[tuple[Any, FcmResult]]
 
 
 def transport_to(
@@ -59,7 +64,7 @@ def answers(transport: FcmTransport) -> Answers:
     return received
 
 
-def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> dict[Any, Outcome]:
+def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "phone") -> dict[Any, FcmResult]:
     """By key, each of which was answered exactly once."""
     expected = list(keys)
     submit(transport, expected, device)
@@ -68,8 +73,8 @@ def outcomes(transport: FcmTransport, keys: Iterable[object], device: str = "pho
     return dict(received)
 
 
-def verdicts(outcomes: dict[Any, Outcome]) -> Counter[tuple[Verdict, str]]:
-    return Counter((outcome.verdict, outcome.code) for outcome in outcomes.values())
+def kinds_of(outcomes: dict[Any, FcmResult]) -> Counter[tuple[FcmResultKind, str]]:
+    return Counter((outcome.kind, outcome.error_code) for outcome in outcomes.values())
 
 
 def recorded(standin: FcmStandin, status: int = 200) -> Counter[str]:

@@ -10,16 +10,16 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import claim_all
 from notifications import queue
-from notifications.histories import history_of
 from notifications.judgement import Judge
-from notifications.queue import Result
+from notifications.queue import PushResult
 from notifications.trace import Trace, trace
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.trace_history import history_of
+from notifications.transports.results import FcmResult, FcmResultKind
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE")
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE")
 
 
 NOW = timedelta(0)
@@ -29,9 +29,9 @@ def claim() -> queue.Claim:
     return claim_all()
 
 
-def send(outcome: Outcome, *, retry_after: timedelta | None = None) -> None:
+def send(outcome: FcmResult, *, retry_after: timedelta | None = None) -> None:
     """Claims what there is and answers it so."""
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claim().pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claim().pushes]
     assert results
     queue.mark(results)
     Judge("a-project").settle(results)

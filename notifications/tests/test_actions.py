@@ -17,12 +17,12 @@ from medtrack.tests.support.workers import closing, in_another_worker, wait_unti
 from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_in
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE")
 ACKS = ("arrived_at", "shown_at", "opened_at")
 NOON = utc(2030, 1, 1, 12)
 
@@ -31,9 +31,9 @@ def claim() -> queue.Claim:
     return claim_all()
 
 
-def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> queue.Push:
+def send(outcome: FcmResult = ACCEPTED, *, retry_after: timedelta | None = None) -> queue.Push:
     (push,) = claim().pushes
-    queue.mark([Result(push, dict.fromkeys(push.devices, outcome), retry_after)])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, outcome), retry_after)])
     return push
 
 
@@ -215,7 +215,7 @@ def test_a_phone_that_is_faster_than_our_records_is_asked_to_come_again(
     (push,) = claim().pushes
     answer = ack(as_ana, reminder.id)
     assert (answer.status_code, answer.json()["type"]) == (409, "NotSentYet")
-    queue.mark([Result(push, dict.fromkeys(push.devices, ACCEPTED), None)])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None)])
     assert ack(as_ana, reminder.id).status_code == 200
 
 

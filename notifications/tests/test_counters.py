@@ -10,14 +10,14 @@ from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
 from notifications.counters import BOUNDS, read_counters
 from notifications.models import NotificationLog
-from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 LEASE = timedelta(seconds=25)
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-DEAD = Outcome(Verdict.DEAD, "INVALID_ARGUMENT")
-RETRY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(minutes=10))
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+DEAD = FcmResult(FcmResultKind.DEAD, "INVALID_ARGUMENT")
+RETRY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(minutes=10))
 
 
 def due(person: Credentials, *, seconds: float = 1, **fields: Any) -> Any:
@@ -26,9 +26,9 @@ def due(person: Credentials, *, seconds: float = 1, **fields: Any) -> Any:
     return dose
 
 
-def claim_and_answer(*outcomes: Outcome, retry_after: timedelta | None = None) -> list[Result]:
+def claim_and_answer(*outcomes: FcmResult, retry_after: timedelta | None = None) -> list[PushResult]:
     results = [
-        Result(push, dict(zip(sorted(push.devices), outcomes, strict=True)), retry_after)
+        PushResult(push, dict(zip(sorted(push.devices), outcomes, strict=True)), retry_after)
         for push in queue.claim(limit=10, lease=LEASE).pushes
     ]
     queue.mark(results)
@@ -82,7 +82,7 @@ def test_an_answer_after_the_lease_was_lost_is_not_counted(ana: Credentials) -> 
     due(ana)
     (push,) = queue.claim(limit=10, lease=timedelta(seconds=-1)).pushes
     queue.claim(limit=10, lease=LEASE)
-    queue.mark([Result(push, dict.fromkeys(push.devices, ACCEPTED), None)])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None)])
     assert read_counters().deliveries == {}
 
 

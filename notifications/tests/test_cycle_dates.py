@@ -47,7 +47,7 @@ CYCLES: dict[str, st.SearchStrategy[Any]] = {
 ANY_CYCLE = st.sampled_from(sorted(CYCLES)).flatmap(lambda name: st.tuples(st.just(name), CYCLES[name]))
 
 
-@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cycle=ANY_CYCLE, start=st.dates(date(2026, 1, 1), date(2028, 12, 31)), offset=st.integers(-9, 800))
 @example(cycle=("monthly", {"days": [31]}), start=date(2028, 2, 1), offset=0)
 def test_sql_and_python_agree_on_the_dates_of_every_cycle(

@@ -16,12 +16,12 @@ from medtrack.development.fcm.process import FcmStandin
 from medtrack.tests.support.builders import device_of, dose_due, person
 from notifications import dispatcher, queue
 from notifications.dispatcher import Tally, dispatch
-from notifications.judgement import PEOPLE
+from notifications.judgement import USERS
 from notifications.messages import bodies
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.pacing import Pace
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,16 +238,16 @@ def test_however_much_there_is_to_say_fcm_takes_it(
 @pytest.mark.parametrize(
     ("outcome", "attempts", "least", "most"),
     [
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 1, 10, 11),
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 3, 40, 44),
-        (Outcome(Verdict.RETRY, pause=timedelta(seconds=10)), 99, 600, 660),
-        (Outcome(Verdict.RETRY, retry_after=timedelta(seconds=900)), 4, 900, 990),
-        (Outcome(Verdict.RETRY, retry_after=timedelta(days=1)), 99, 86_400, 95_040),
-        (Outcome(Verdict.UNSENT, pause=timedelta(seconds=1)), 50, 1, 1.1),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 1, 10, 11),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 3, 40, 44),
+        (FcmResult(FcmResultKind.RETRY, pause=timedelta(seconds=10)), 99, 600, 660),
+        (FcmResult(FcmResultKind.RETRY, retry_after=timedelta(seconds=900)), 4, 900, 990),
+        (FcmResult(FcmResultKind.RETRY, retry_after=timedelta(days=1)), 99, 86_400, 95_040),
+        (FcmResult(FcmResultKind.UNSENT, pause=timedelta(seconds=1)), 50, 1, 1.1),
     ],
 )
 def test_what_fcm_asks_for_is_kept_and_our_own_pause_doubles(
-    outcome: Outcome, attempts: int, least: float, most: float
+    outcome: FcmResult, attempts: int, least: float, most: float
 ) -> None:
     assert least <= dispatcher._wait(outcome, attempts).total_seconds() <= most
 
@@ -260,13 +260,13 @@ def transport_of(fcm: FcmStandin, project: str) -> FcmTransport:
 def test_a_project_that_refuses_nearly_everyone_is_sent_to_at_a_trickle_until_it_accepts(
     fcm: FcmStandin, transport: FcmTransport
 ) -> None:
-    for number in range(PEOPLE * 3):
+    for number in range(USERS * 3):
         due_now(f"person-{number}")
     shared = pace()
     wrong = transport_of(fcm, "another")
     dispatch(transport=wrong, pace=shared, time_slice=timedelta(seconds=1))
     assert shared.is_trickling()
-    assert DeviceToken.objects.filter(revoked_at=None).count() == PEOPLE * 3
+    assert DeviceToken.objects.filter(revoked_at=None).count() == USERS * 3
     assert set(NotificationLog.objects.values_list("status", flat=True)) == {"queued"}
     # The key is mended: by trickle at first, and at full pace once enough people were accepted.
     hurry()
@@ -274,7 +274,7 @@ def test_a_project_that_refuses_nearly_everyone_is_sent_to_at_a_trickle_until_it
     hurry()
     dispatch(transport=transport, pace=shared, time_slice=timedelta(seconds=20))
     assert not shared.is_trickling()
-    assert len(accepted(fcm)) == PEOPLE * 3
+    assert len(accepted(fcm)) == USERS * 3
 
 
 def test_what_the_pace_does_not_let_through_goes_back_before_its_lease_ends(

@@ -20,6 +20,8 @@ from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
+from medtrack.api import erasure
+from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import (
@@ -33,19 +35,18 @@ from medtrack.tests.support.builders import (
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
-from notifications import erasing, queue
+from notifications import queue
 from notifications.actions import register_device, send_test_push
-from notifications.erasing import ErasureBlocked, erase_person
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Push, Result
+from notifications.queue import Push, PushResult
 from notifications.tasks import delete_reminders_of_erased_users
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, sign_up
 from users.models import IdempotencyKey, Identity, RateCounter, Session, User
 
 ME = "/api/v1/me"
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
 def claim() -> list[Push]:
@@ -54,7 +55,7 @@ def claim() -> list[Push]:
 
 
 def mark(pushes: list[Push]) -> queue.Marked:
-    return queue.mark([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    return queue.mark([PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
 
 
 def live(user: User) -> None:
@@ -299,7 +300,9 @@ def test_a_push_on_its_way_when_its_person_goes_is_marked_nowhere(ana: Credentia
     assert len(pushes) == 2
     erase_person(user=ana.user, now=database_now())
     assert mark(pushes).lost == 1
-    Judge("a-project").settle([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    Judge("a-project").settle(
+        [PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes]
+    )
     assert (claim(), PushDelivery.objects.count()) == ([], 1)
 
 
@@ -334,7 +337,7 @@ def test_whoever_has_something_of_the_person_is_let_finish(
     device_of(ana)
     dose_due(ana, timezone.now() - timedelta(seconds=2))
     queue.enqueue()
-    monkeypatch.setattr(erasing, "PATIENCE", 0.2)
+    monkeypatch.setattr(erasure, "PATIENCE", 0.2)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         HOLDERS[holder](ana)
         before = rows_of(ana)
@@ -356,7 +359,7 @@ def test_dispatchers_and_answers_go_on_while_people_are_erased(number: int) -> N
             dose_due(user, timezone.now() - timedelta(seconds=2 + minutes), medicine=f"M{minutes}")
     intake = log_intake(
         medication_id=medication_of(people[0], "Ibuprofen").id, by=people[0], now=database_now()
-    )[0]
+    ).object
     rounds = Barrier(4)
 
     def dispatch() -> None:
@@ -399,7 +402,7 @@ def test_what_was_asked_for_before_is_not_written_after() -> None:
     ]
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            erasing._erase(ana, database_now())
+            erasure._erase(ana, database_now())
             job = pool.submit(closing(acts[0]))
             wait_until_somebody_waits_for_us()
         with pytest.raises(Http404):
@@ -417,7 +420,7 @@ def test_an_erasure_that_fails_changes_nothing(ana: Credentials, monkeypatch: py
     def fail(**_fields: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(erasing, "erase_account", fail)
+    monkeypatch.setattr(erasure, "erase_account", fail)
     with pytest.raises(OperationalError), transaction.atomic():
         erase_person(user=ana.user, now=database_now())
     assert rows_of(ana.user) == before

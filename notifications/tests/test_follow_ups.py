@@ -1,6 +1,7 @@
 """Follow-ups and snoozed reminders in the queue."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
-from notifications.queue import Result, Turn
+from notifications.queue import PushResult, Turn
 from notifications.tests.claims import ACCEPTED, BUSY, GONE, LEASE, answer, claim, moment_ago, reminder
 from users.actions import Credentials
 
@@ -39,10 +40,10 @@ def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
     queue.mark([result])
     (again,) = claim().pushes
-    queue.mark([Result(again, {second: GONE}, None)])
+    queue.mark([PushResult(again, {second: GONE}, None)])
     assert (reminder().status, reminder().reason) == ("accepted", "UNREGISTERED")
 
 
@@ -53,7 +54,7 @@ def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_othe
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
     queue.mark([result])
     pass_by(10)
     assert [row.step for row in follow_ups()] == [1]
@@ -124,9 +125,15 @@ def test_at_the_full_hour_the_planner_still_believes_in_quiet_hours(ana: Credent
         )
         with acting_as(OWNER):
             cursor.execute("ANALYZE notification_logs")
-        cursor.execute(queue._BY_KEY)
-        params = {"limit": 500, "lease_token": uuid4(), "lease": LEASE, "turn": Turn.DOSES, "project": "p"}
-        queue._execute(cursor, f"EXPLAIN {queue._CLAIM}", params | {"devices": queue.MOST_DEVICES})
+        cursor.execute(queue._BY_KEY.sql)
+        params: dict[str, Any] = {
+            "limit": 500,
+            "lease_token": uuid4(),
+            "lease": LEASE,
+            "turn": Turn.DOSES,
+            "project": "p",
+        }
+        cursor.execute(f"EXPLAIN {queue._CLAIM.sql}", params | {"devices": queue.MAX_DEVICES_OF_PUSH})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("notification_logs_queue") == 1
     assert plan.count("using notification_logs_by_tag") == 2

@@ -19,22 +19,22 @@ from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import read_all_notifications, read_notification, send_test_push
 from notifications.models import NotificationLog
-from notifications.queue import Push, Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import Push, PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_in
 from users.models import User
 
 PATH = "/api/v1/notifications"
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
-DEAD = Outcome(Verdict.DEAD, "INVALID_ARGUMENT")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+DEAD = FcmResult(FcmResultKind.DEAD, "INVALID_ARGUMENT")
 
 
-def deliver(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> list[Push]:
+def deliver(outcome: FcmResult = ACCEPTED, *, retry_after: timedelta | None = None) -> list[Push]:
     queue.enqueue()
     queue.enqueue_follow_ups()
     pushes = claim_all().pushes
-    queue.mark([Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in pushes])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in pushes])
     return pushes
 
 

@@ -15,11 +15,11 @@ from medtrack.tests.support.passing import pass_by
 from notifications import dispatcher, queue
 from notifications.judgement import MISMATCH, Judge
 from notifications.models import NotificationLog
-from notifications.queue import Result
+from notifications.queue import PushResult
 from notifications.tests.test_dispatcher import due_now, pace
 from notifications.tests.test_judgement import ACCEPTED, answer, claim, due, people
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import log_in
 
 
@@ -45,7 +45,7 @@ def test_of_two_leases_of_one_push_in_one_mark_the_later_counts(db: None) -> Non
     (old,) = claim().pushes
     pass_by(1)
     (new,) = claim().pushes
-    results = [Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in (new, old)]
+    results = [PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in (new, old)]
     assert queue.mark(results).lost == 1
     assert NotificationLog.objects.get().status == "accepted"
 
@@ -88,8 +88,8 @@ def test_what_is_settled_again_was_not_lost(
 
 
 def test_a_suspect_phone_does_not_hold_back_the_retry_of_a_good_one() -> None:
-    busy = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
-    suspect = Outcome(Verdict.SUSPECT, MISMATCH, pause=timedelta(seconds=60))
+    busy = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+    suspect = FcmResult(FcmResultKind.SUSPECT, MISMATCH, pause=timedelta(seconds=60))
     flight: Any = SimpleNamespace(push=SimpleNamespace(attempts=1), outcomes={"good": busy, "old": suspect})
     retry_after = dispatcher._result(flight).retry_after
     assert retry_after is not None

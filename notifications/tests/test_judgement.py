@@ -11,25 +11,25 @@ from medtrack.tests.support.builders import device_of, dose_due, person
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import send_test_push
-from notifications.judgement import MISMATCH, PEOPLE, UNREGISTERED, Judge, is_in_doubt, judged, last_answers
+from notifications.judgement import MISMATCH, UNREGISTERED, USERS, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery
-from notifications.queue import Claim, Push, Result, Turn
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import Claim, Push, PushResult, Turn
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import User
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-STRANGE = Outcome(Verdict.REVOKE, MISMATCH)
-GONE = Outcome(Verdict.REVOKE, UNREGISTERED)
-REFUSED = Outcome(Verdict.REFUSED, "HTTP_401", pause=timedelta(seconds=60))
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+STRANGE = FcmResult(FcmResultKind.REVOKE, MISMATCH)
+GONE = FcmResult(FcmResultKind.REVOKE, UNREGISTERED)
+REFUSED = FcmResult(FcmResultKind.REFUSED, "HTTP_401", pause=timedelta(seconds=60))
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 
 
 @pytest.mark.parametrize(
     ("refused", "accepted", "expected"),
     [
-        (PEOPLE, 0, True),
-        (PEOPLE - 1, 0, False),
+        (USERS, 0, True),
+        (USERS - 1, 0, False),
         (0, 0, False),
         (9, 1, True),
         (89, 11, False),
@@ -45,47 +45,47 @@ def test_a_project_is_in_doubt_by_the_share_of_people(refused: int, accepted: in
 @pytest.mark.parametrize(
     ("outcome", "in_doubt", "proven_wrong", "verdict"),
     [
-        (STRANGE, False, False, Verdict.SUSPECT),
-        (STRANGE, False, True, Verdict.REVOKE),
-        (STRANGE, True, True, Verdict.SUSPECT),
-        (GONE, False, False, Verdict.REVOKE),
-        (GONE, True, False, Verdict.SUSPECT),
-        (Outcome(Verdict.REVOKE, "INVALID_TOKEN"), True, False, Verdict.REVOKE),
-        (REFUSED, True, False, Verdict.REFUSED),
-        (ACCEPTED, True, True, Verdict.ACCEPTED),
+        (STRANGE, False, False, FcmResultKind.SUSPECT),
+        (STRANGE, False, True, FcmResultKind.REVOKE),
+        (STRANGE, True, True, FcmResultKind.SUSPECT),
+        (GONE, False, False, FcmResultKind.REVOKE),
+        (GONE, True, False, FcmResultKind.SUSPECT),
+        (FcmResult(FcmResultKind.REVOKE, "INVALID_TOKEN"), True, False, FcmResultKind.REVOKE),
+        (REFUSED, True, False, FcmResultKind.REFUSED),
+        (ACCEPTED, True, True, FcmResultKind.ACCEPTED),
     ],
 )
 def test_only_a_token_that_is_proven_wrong_is_revoked(
-    outcome: Outcome, in_doubt: bool, proven_wrong: bool, verdict: Verdict
+    outcome: FcmResult, in_doubt: bool, proven_wrong: bool, verdict: FcmResultKind
 ) -> None:
-    assert judged(outcome, in_doubt=in_doubt, proven_wrong=proven_wrong).verdict is verdict
+    assert judged(outcome, in_doubt=in_doubt, proven_wrong=proven_wrong).kind is verdict
 
 
 class Answered:
-    def __init__(self, push: Push, outcome: Outcome) -> None:
+    def __init__(self, push: Push, outcome: FcmResult) -> None:
         self.push = push
         self.outcomes = dict.fromkeys(push.devices, outcome)
 
 
 PROJECT = "a-project"
-RETRIED = (Verdict.RETRY, Verdict.SUSPECT, Verdict.REFUSED)
+RETRIED = (FcmResultKind.RETRY, FcmResultKind.SUSPECT, FcmResultKind.REFUSED)
 
 
 def claim(turn: Turn = Turn.DOSES, **options: Any) -> Claim:
     return queue.claim(limit=100, lease=timedelta(seconds=25), turn=turn, project=PROJECT, **options)
 
 
-def answer(claimed: Claim, outcomes: dict[str, Outcome], *, judge: Judge | None = None) -> None:
+def answer(claimed: Claim, outcomes: dict[str, FcmResult], *, judge: Judge | None = None) -> None:
     """FCM's answers by the person's name, as a dispatcher judges, marks and settles them."""
     names = {str(id): name for id, name in User.objects.values_list("id", "name")}
     judge = judge or Judge(PROJECT)
     answered = [Answered(push, outcomes[names[push.user_id]]) for push in claimed.pushes]
     judge.judge(answered)
     results = [
-        Result(
+        PushResult(
             one.push,
             one.outcomes,
-            timedelta(seconds=60) if any(o.verdict in RETRIED for o in one.outcomes.values()) else None,
+            timedelta(seconds=60) if any(o.kind in RETRIED for o in one.outcomes.values()) else None,
         )
         for one in answered
     ]
@@ -149,13 +149,13 @@ def test_a_suspect_token_of_a_project_that_works_gets_one_push_an_hour(db: None)
 
 
 def test_a_mended_key_is_noticed_while_the_reminders_are_still_useful(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     due(*names)
     answer(claim(), dict.fromkeys(names, STRANGE))
     pass_by(5)
     answer(claim(), dict.fromkeys(names, ACCEPTED))
-    assert NotificationLog.objects.filter(status="accepted").count() == PEOPLE
+    assert NotificationLog.objects.filter(status="accepted").count() == USERS
 
 
 def test_a_project_that_never_had_an_accepted_push_revokes_nothing(db: None) -> None:
@@ -177,7 +177,7 @@ def test_an_accepted_push_of_the_same_person_proves_nothing(db: None) -> None:
             one.outcomes |= {id: ACCEPTED for id, token in push.devices.items() if token == "second-phone"}
             judge = Judge(PROJECT)
             judge.judge([one])
-            results = [Result(push, one.outcomes, timedelta(seconds=60))]
+            results = [PushResult(push, one.outcomes, timedelta(seconds=60))]
             queue.mark(results)
             judge.settle(results)
         pass_by(61)
@@ -200,7 +200,7 @@ def test_a_mismatch_after_another_persons_push_was_accepted_revokes_the_token(db
 
 
 def test_after_a_wrong_key_is_mended_every_token_is_good_again(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE + 2)]
+    names = [f"person-{n}" for n in range(USERS + 2)]
     people(*names)
     for _ in range(3):
         due(*names)
@@ -242,13 +242,13 @@ def test_an_answer_to_a_push_sent_before_the_acceptance_proves_nothing(db: None)
 
 
 def test_while_the_project_is_in_doubt_unregistered_revokes_nothing(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     due(*names)
     judge = Judge(PROJECT)
     answer(claim(), dict.fromkeys(names, GONE), judge=judge)
     assert judge.in_doubt
-    assert DeviceToken.objects.filter(revoked_at=None, suspect_since__isnull=False).count() == PEOPLE
+    assert DeviceToken.objects.filter(revoked_at=None, suspect_since__isnull=False).count() == USERS
 
 
 def test_unregistered_by_few_is_the_phones_own(db: None) -> None:
@@ -261,7 +261,7 @@ def test_unregistered_by_few_is_the_phones_own(db: None) -> None:
 def test_one_account_with_many_tokens_is_one_person(db: None) -> None:
     people("Eve", "Ben")
     eve = User.objects.get(name="Eve")
-    for number in range(PEOPLE * 3):
+    for number in range(USERS * 3):
         DeviceToken.objects.create(
             user=eve, session=phone("Ben").session, token=f"strange-{number}", platform="android"
         )
@@ -275,7 +275,7 @@ def test_one_account_with_many_tokens_is_one_person(db: None) -> None:
 
 
 def test_test_pushes_are_neither_refusals_nor_acceptances(db: None) -> None:
-    names = [f"person-{n}" for n in range(PEOPLE)]
+    names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     for name in names:
         send_test_push(device=phone(name), now=timezone.now())

@@ -12,12 +12,12 @@ from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.models import NotificationLog
-from notifications.queue import Claim, Push, Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import Claim, Push, PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_in
 from users.models import Session, User
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 MINUTE = timedelta(minutes=1)
 
 
@@ -28,7 +28,7 @@ def claim() -> Claim:
 def deliver() -> list[Push]:
     """Everything due now is accepted by FCM."""
     pushes = claim().pushes
-    queue.mark([Result(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in pushes])
     return pushes
 
 
@@ -284,8 +284,8 @@ def test_a_phone_that_never_showed_it_needs_no_withdrawal(dose: DoseLog, tablet:
     enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    gone = Outcome(Verdict.REVOKE, "UNREGISTERED")
-    queue.mark([Result(push, {first: ACCEPTED, second: gone}, None)])
+    gone = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
+    queue.mark([PushResult(push, {first: ACCEPTED, second: gone}, None)])
     take_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
     assert [list(push.devices) for push in withdrawn()] == [[first]]
 

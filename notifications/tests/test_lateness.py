@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.actions.doses import snooze_dose, take_dose
@@ -12,18 +13,18 @@ from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import device_of, dose_due
-from notifications import lateness, queue
+from notifications import queue
 from notifications.actions import send_test_push
 from notifications.lateness import LateDoses, late_doses
 from notifications.models import NotificationLog, TaskRun
-from notifications.queue import Push, Result
+from notifications.queue import Push, PushResult
 from notifications.task_runs import ENQUEUE, record_success
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 LEASE = timedelta(seconds=25)
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-RETRY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(minutes=10))
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+RETRY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(minutes=10))
 
 
 def overdue(person: Credentials, *, seconds: float = 112, **fields: Any) -> DoseLog:
@@ -34,9 +35,9 @@ def claim() -> list[Push]:
     return queue.claim(limit=10, lease=LEASE).pushes
 
 
-def answer(outcome: Outcome, *, retry_after: timedelta | None = None) -> None:
+def answer(outcome: FcmResult, *, retry_after: timedelta | None = None) -> None:
     pushes = claim()
-    queue.mark([Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in pushes])
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in pushes])
 
 
 def test_a_dose_without_a_reminder_is_late_since_it_was_due(ana: Credentials) -> None:
@@ -69,7 +70,7 @@ def test_a_dose_that_waits_for_a_suspect_token_is_not_late(ana: Credentials) -> 
     device_of(ana.user)
     overdue(ana)
     queue.enqueue()
-    answer(Outcome(Verdict.SUSPECT, "SENDER_ID_MISMATCH"), retry_after=timedelta(minutes=10))
+    answer(FcmResult(FcmResultKind.SUSPECT, "SENDER_ID_MISMATCH"), retry_after=timedelta(minutes=10))
     assert late_doses().doses == 0
 
 
@@ -168,7 +169,9 @@ def test_late_doses_are_found_by_index(ana: Credentials) -> None:
     record_success(ENQUEUE, seconds=0.1)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {lateness._LATE}", lateness._params())
+        with CaptureQueriesContext(connection) as captured:
+            late_doses()
+        cursor.execute(f"EXPLAIN {captured[-1]['sql']}")
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "Seq Scan" not in plan
     for index in (

@@ -20,7 +20,7 @@ from notifications import queue
 from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import MOST_DEVICES, Result, Turn
+from notifications.queue import MAX_DEVICES_OF_PUSH, PushResult, Turn
 from notifications.tests.claims import (
     ACCEPTED,
     BUSY,
@@ -171,7 +171,7 @@ def test_a_busy_fcm_is_asked_again_later_and_only_for_the_devices_that_wait(
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    result = Result(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
+    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
     queue.mark([result])
     assert (reminder().status, reminder().sent_at is not None) == ("queued", True)
     assert claim().examined == 0
@@ -188,7 +188,7 @@ def test_a_dead_push_says_why(dose: DoseLog) -> None:
     queue.enqueue()
     claimed = claim()
     answer(claimed, GONE)
-    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
     Judge("a-project").settle(results)
     assert (reminder().status, reminder().reason) == ("dead", "UNREGISTERED")
     device = DeviceToken.objects.get()
@@ -201,7 +201,7 @@ def test_a_token_that_registered_again_since_the_claim_is_not_revoked(
     queue.enqueue()
     claimed = claim()
     device_of(ana.user, now=timezone.now() + timedelta(seconds=1))
-    results = [Result(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
+    results = [PushResult(push, dict.fromkeys(push.devices, GONE), None) for push in claimed.pushes]
     Judge("a-project").settle(results)
     assert DeviceToken.objects.get().revoked_at is None
 
@@ -259,7 +259,7 @@ def test_a_dose_answered_after_one_of_two_phones_got_it_is_not_sent_to_the_other
     queue.enqueue()
     (push,) = claim().pushes
     first, second = push.devices
-    queue.mark([Result(push, {first: ACCEPTED, second: BUSY}, timedelta(0))])
+    queue.mark([PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))])
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     assert claim().pushes == []
     assert (reminder().status, reminder().reason) == ("accepted", "answered")
@@ -292,11 +292,11 @@ def test_a_push_goes_to_no_more_devices_than_an_account_has_those_seen_last(
         DeviceToken(
             user=ana.user, session=session, token=f"phone-{n}", platform="ios", last_seen_at=now + n * MINUTE
         )
-        for n in range(1, MOST_DEVICES + 5)
+        for n in range(1, MAX_DEVICES_OF_PUSH + 5)
     )
     queue.enqueue()
     (push,) = claim().pushes
-    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MOST_DEVICES + 5))
+    assert sorted(push.devices.values()) == sorted(f"phone-{n}" for n in range(5, MAX_DEVICES_OF_PUSH + 5))
 
 
 def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana: Credentials) -> None:

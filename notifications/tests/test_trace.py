@@ -18,10 +18,10 @@ from medtrack.tests.support.builders import device_of, dose_due, medication_of, 
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
 from notifications.actions import revoke_device
-from notifications.explanations import Code
+from notifications.explanations import TraceCode
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.tests.stories import ACCEPTED, BUSY, NOW, claim, send, snooze, take, told
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_out
 from users.models import User
 
@@ -39,7 +39,9 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "missed": lambda dose: settle(now=timezone.now() + timedelta(hours=5)),
     "dose_removed": lambda dose: DoseLog.objects.all().delete(),
     "medication_ended": lambda dose: Medication.objects.update(is_active=False),
-    "medication_paused": lambda dose: pause_medication(medication=dose.medication, now=timezone.now()),
+    "medication_paused": lambda dose: pause_medication(
+        medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now()
+    ),
     "schedule_ended": lambda dose: Schedule.objects.update(is_active=False),
     "reminder_disabled": lambda dose: Schedule.objects.update(reminder_enabled=False),
     "user_inactive": lambda dose: User.objects.update(is_active=False),
@@ -100,23 +102,23 @@ def test_a_reminder_that_failed_and_was_then_given_up_says_what_fcm_said(dose: D
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(Verdict.REVOKE, "UNREGISTERED"),
-        Outcome(Verdict.REVOKE, "SENDER_ID_MISMATCH"),
-        Outcome(Verdict.REVOKE, "INVALID_TOKEN"),
-        Outcome(Verdict.DEAD, "INVALID_ARGUMENT"),
-        Outcome(Verdict.DEAD, "HTTP_400"),
-        Outcome(Verdict.DEAD, "HTTP_413"),
-        Outcome(Verdict.DEAD, "UNSENDABLE"),
+        FcmResult(FcmResultKind.REVOKE, "UNREGISTERED"),
+        FcmResult(FcmResultKind.REVOKE, "SENDER_ID_MISMATCH"),
+        FcmResult(FcmResultKind.REVOKE, "INVALID_TOKEN"),
+        FcmResult(FcmResultKind.DEAD, "INVALID_ARGUMENT"),
+        FcmResult(FcmResultKind.DEAD, "HTTP_400"),
+        FcmResult(FcmResultKind.DEAD, "HTTP_413"),
+        FcmResult(FcmResultKind.DEAD, "UNSENDABLE"),
     ],
-    ids=lambda outcome: outcome.code,
+    ids=lambda outcome: outcome.error_code,
 )
-def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: Outcome) -> None:
+def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: FcmResult) -> None:
     queue.enqueue()
     send(outcome)
-    assert verdict_of(dose) == ("not_delivered", outcome.code)
-    expected = [("claimed", ""), ("refused", outcome.code), ("dead", outcome.code)]
-    if outcome.verdict is Verdict.REVOKE:
-        expected.append(("token_revoked", outcome.code))
+    assert verdict_of(dose) == ("not_delivered", outcome.error_code)
+    expected = [("claimed", ""), ("refused", outcome.error_code), ("dead", outcome.error_code)]
+    if outcome.kind is FcmResultKind.REVOKE:
+        expected.append(("token_revoked", outcome.error_code))
     assert sorted(decisions_of(dose)[-len(expected) :]) == sorted(expected)
 
 
@@ -134,7 +136,7 @@ def test_what_fcm_will_never_take_says_why(dose: DoseLog, outcome: Outcome) -> N
 )
 def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose: DoseLog, code: str) -> None:
     queue.enqueue()
-    send(Outcome(Verdict.RETRY, code), retry_after=timedelta(seconds=10))
+    send(FcmResult(FcmResultKind.RETRY, code), retry_after=timedelta(seconds=10))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("refused", code), ("will_retry", code)]
     pass_by(31)
@@ -147,7 +149,7 @@ def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose:
 @pytest.mark.parametrize("code", ["STOPPED", "NO_ACCESS_TOKEN", "TOO_LATE"])
 def test_what_could_not_even_be_sent_says_so(dose: DoseLog, code: str) -> None:
     queue.enqueue()
-    send(Outcome(Verdict.UNSENT, code), retry_after=timedelta(seconds=60))
+    send(FcmResult(FcmResultKind.UNSENT, code), retry_after=timedelta(seconds=60))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("unsent", code), ("will_retry", code)]
     pass_by(31)
@@ -220,7 +222,7 @@ def test_a_follow_up_that_quiet_hours_outlast_is_moot_and_the_first_reminder_say
 
 
 def test_what_is_too_much_for_one_hour_says_so(dose: DoseLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(queue._FOLLOW_UPS[1], "cap", 0)
+    monkeypatch.setattr(queue, "MAX_PUSHES_BESIDES_DUE", 0)
     follow_up_in_quiet_hours(dose, hours=1)
     assert ("moot", "too_many_pushes") in decisions_of(dose)
     assert verdict_of(dose) == ("not_delivered", "no_device")
@@ -280,20 +282,20 @@ def not_wanted(ana: User, **change: Any) -> DoseLog:
     dose = due(ana)
     schedule = dose.schedule
     assert schedule is not None
-    update_schedule(schedule=schedule, changes=change, now=timezone.now())
+    update_schedule(schedule_id=schedule.id, by=schedule.medication.user, changes=change, now=timezone.now())
     return dose
 
 
 def paused(ana: User) -> DoseLog:
     dose = due(ana)
-    pause_medication(medication=dose.medication, now=timezone.now())
+    pause_medication(medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now())
     return dose
 
 
 def paused_and_resumed(ana: User) -> DoseLog:
     dose = paused(ana)
     pass_by(300)
-    resume_medication(medication=dose.medication, now=timezone.now())
+    resume_medication(medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now())
     return dose
 
 
@@ -331,7 +333,7 @@ def stale(ana: User) -> DoseLog:
 
 
 def intake(ana: User) -> DoseLog:
-    return log_intake(medication_id=medication_of(ana).id, by=ana, now=timezone.now())[0]
+    return log_intake(medication_id=medication_of(ana).id, by=ana, now=timezone.now()).object
 
 
 WAYS: dict[str, tuple[Callable[[User], DoseLog], str, str]] = {
@@ -399,5 +401,5 @@ def test_a_phone_that_was_removed_while_the_dose_mattered_is_part_of_the_story(d
     removed, earlier = DeviceToken.objects.get(), device_of(dose.user, "an-older-phone")
     revoke_device(device=removed, reason="removed_by_owner", now=database_now())
     revoke_device(device=earlier, reason="removed_by_owner", now=dose.created_at - timedelta(days=1))
-    lost = [d.device_id for d in told(dose.id).decisions if d.code is Code.TOKEN_REVOKED]
+    lost = [d.device_id for d in told(dose.id).decisions if d.code is TraceCode.TOKEN_REVOKED]
     assert lost == [removed.id]

@@ -15,7 +15,7 @@ from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import device_of, dose_due
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
-from notifications.explanations import REASONS, Code, Reason, VerdictCode, explain
+from notifications.explanations import REASONS, Reason, TraceCode, VerdictCode, explain
 from notifications.models import NotificationLog
 from notifications.tests.stories import ACCEPTED, send, take, told
 from users.actions import Credentials
@@ -40,11 +40,11 @@ def test_every_reason_of_the_engine_is_a_reason_of_the_trace_and_no_other(db: No
     assert {word for word in found if not word.isupper()} - others == set(Reason)
 
 
-SENTENCES = [*Code, *VerdictCode]
+SENTENCES = [*TraceCode, *VerdictCode]
 
 
 @pytest.mark.parametrize("code", SENTENCES, ids=lambda code: f"{type(code).__name__}.{code}")
-def test_every_code_has_a_sentence_in_all_three_languages(code: Code | VerdictCode) -> None:
+def test_every_code_has_a_sentence_in_all_three_languages(code: TraceCode | VerdictCode) -> None:
     details = {"time": "08:00", "minutes": "10", "count": "2"}
     sentences = set()
     for language in ("ko", "en", "ja"):

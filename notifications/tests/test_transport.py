@@ -9,7 +9,7 @@ from random import Random
 import google.auth._helpers
 import google.oauth2.credentials
 import pytest
-from firebase_admin import credentials, messaging
+from firebase_admin import credentials
 from structlog.testing import capture_logs
 
 from medtrack.development.fcm.faults import KINDS
@@ -24,16 +24,16 @@ from notifications.tests.sending import (
     Answers,
     answers,
     body,
+    kinds_of,
     outcomes,
     recorded,
     submit,
     transport_to,
-    verdicts,
     wait_until,
 )
 from notifications.transports import fcm as fcm_module
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import Verdict
+from notifications.transports.results import FcmResultKind
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_of_thousands_in_any_order_each_gets_its_own_answer_once(fcm: FcmStandin
             received += transport.turn(chance.choice([0, 0, 0.002]))
     received += answers(transport)
     assert Counter(key for key, _ in received) == Counter(devices.keys())
-    assert {key: outcome.verdict for key, outcome in received} == {k: fates[d] for k, d in devices.items()}
+    assert {key: outcome.kind for key, outcome in received} == {k: fates[d] for k, d in devices.items()}
     names = {line["message"]["data"]["key"]: line.get("name", "") for line in fcm.ledger()}
     assert {str(key): outcome.message_id for key, outcome in received} == names
     assert transport.turn(0) == []
@@ -84,11 +84,13 @@ def test_a_turn_waits_no_longer_than_it_may(fcm: FcmStandin, transport: FcmTrans
     assert time.monotonic() - started < 1.5
 
 
-def test_outcomes_of_send_are_in_the_order_of_the_messages(fcm: FcmStandin, transport: FcmTransport) -> None:
+def test_outcomes_belong_to_the_keys_of_their_messages(fcm: FcmStandin, transport: FcmTransport) -> None:
     devices = ["phone", "unregistered-a", "phone", "sender-mismatch-b"] * 25
-    messages = [messaging.Message(token=device) for device in devices]
-    received = transport.send(messages, latest=[time.monotonic() + PATIENCE] * len(messages))
-    assert [o.code for o in received] == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
+    for key, device in enumerate(devices):
+        submit(transport, [key], device)
+    received = dict(answers(transport))
+    codes = [received[key].error_code for key in range(len(devices))]
+    assert codes == ["", "UNREGISTERED", "", "SENDER_ID_MISMATCH"] * 25
 
 
 FAULTS = {
@@ -120,16 +122,16 @@ def test_a_fault_is_told_and_nothing_is_sent_twice_behind_our_back(
     submit(transport, range(20))
     received = dict(answers(transport))
     verdict, code, times = FAULTS[fault]
-    assert (received["struck"].verdict, received["struck"].code) == (verdict, code)
+    assert (received["struck"].kind, received["struck"].error_code) == (verdict, code)
     lines = Counter(line["message"]["data"]["key"] for line in fcm.ledger())
     assert lines["struck"] == times
     assert max(lines.values()) == 1
     for key in range(20):
-        assert received[key].verdict is ACCEPTED or (received[key].code, "close" in fault) == (
+        assert received[key].kind is ACCEPTED or (received[key].error_code, "close" in fault) == (
             "NO_ANSWER",
             True,
         )
-    assert verdicts(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
+    assert kinds_of(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
 
 
 def test_what_fcm_asks_to_wait_is_told(fcm: FcmStandin, transport: FcmTransport) -> None:
@@ -145,7 +147,7 @@ def test_one_token_is_fetched_for_all_requests_that_fcm_refused_with_the_old_one
     outcomes(transport, ["before"])
     fetches = count_fetches(transport)
     transport._token._credential.token = "stale"
-    assert verdicts(outcomes(transport, range(500))) == {(ACCEPTED, ""): 500}
+    assert kinds_of(outcomes(transport, range(500))) == {(ACCEPTED, ""): 500}
     assert len(fetches) == 1
     assert recorded(fcm) == Counter({str(n): 1 for n in range(500)} | {"before": 1})
     assert max(recorded(fcm, 401).values()) == 1
@@ -158,8 +160,8 @@ def test_requests_are_not_sent_for_ever_with_tokens_that_fcm_refuses(
     outcomes(transport, ["before"])
     fetches = count_fetches(transport, then=then)
     transport._token._credential.token = "stale"
-    assert verdicts(outcomes(transport, range(100))) == {(Verdict.REFUSED, "HTTP_401"): 100}
-    assert verdicts(outcomes(transport, range(100, 200))) == {(Verdict.REFUSED, "HTTP_401"): 100}
+    assert kinds_of(outcomes(transport, range(100))) == {(FcmResultKind.REFUSED, "HTTP_401"): 100}
+    assert kinds_of(outcomes(transport, range(100, 200))) == {(FcmResultKind.REFUSED, "HTTP_401"): 100}
     assert len(fetches) == 1
     assert recorded(fcm, 401) == {str(n): 2 if n < 100 else 1 for n in range(200)}
 
@@ -182,7 +184,7 @@ def test_without_an_access_token_nothing_leaves(fcm: FcmStandin) -> None:
     account = fcm.service_account | {"token_uri": "https://127.0.0.1:1/token"}
     transport = transport_to(fcm, credentials.Certificate(account))
     with capture_logs() as logs:
-        assert verdicts(outcomes(transport, range(100))) == {(UNSENT, "NO_ACCESS_TOKEN"): 100}
+        assert kinds_of(outcomes(transport, range(100))) == {(UNSENT, "NO_ACCESS_TOKEN"): 100}
     assert fcm.ledger() == []
     assert [line["event"] for line in logs] == ["no access token for FCM"]
 
@@ -203,11 +205,11 @@ def test_a_slow_token_endpoint_holds_up_neither_answers_nor_requests_while_the_t
     token = credential.token
     fcm.set_latency(0.3)
     started = time.monotonic()
-    assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
-    assert verdicts(outcomes(transport, range(50, 100))) == {(ACCEPTED, ""): 50}
+    assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+    assert kinds_of(outcomes(transport, range(50, 100))) == {(ACCEPTED, ""): 50}
     assert time.monotonic() - started < TIMEOUT
     wait_until(lambda: credential.token != token)
-    assert verdicts(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
+    assert kinds_of(outcomes(transport, ["after"])) == {(ACCEPTED, ""): 1}
 
 
 def test_answers_come_in_while_requests_wait_for_a_token(fcm: FcmStandin, transport: FcmTransport) -> None:
@@ -221,7 +223,7 @@ def test_answers_come_in_while_requests_wait_for_a_token(fcm: FcmStandin, transp
     submit(transport, ["waiting"])
     transport.submit("impatient", body("impatient"), latest=time.monotonic() + 0.1)
     received = wait_until(lambda: transport.pending == 1, transport)
-    assert {key: outcome.code for key, outcome in received} == {"flying": "", "impatient": "TOO_LATE"}
+    assert {key: outcome.error_code for key, outcome in received} == {"flying": "", "impatient": "TOO_LATE"}
 
 
 def test_nothing_begins_after_its_latest_moment(
@@ -234,7 +236,7 @@ def test_nothing_begins_after_its_latest_moment(
     transport.submit("late", body("late"), latest=now)
     transport.submit("in time", body("in time"), latest=now + PATIENCE)
     transport.submit("too long in the queue", body("too long in the queue"), latest=now + 0.2)
-    received = {key: (outcome.verdict, outcome.code) for key, outcome in answers(transport)}
+    received = {key: (outcome.kind, outcome.error_code) for key, outcome in answers(transport)}
     assert received == {
         "late": (UNSENT, "TOO_LATE"),
         "in time": (ACCEPTED, ""),
@@ -253,19 +255,19 @@ def test_what_was_in_flight_when_it_was_closed_does_not_haunt_it(
     transport.close()
     assert (transport.pending, transport.turn(1.0)) == (0, [])
     fcm.set_latency(0)
-    assert verdicts(outcomes(transport, range(100, 300))) == {(ACCEPTED, ""): 200}
+    assert kinds_of(outcomes(transport, range(100, 300))) == {(ACCEPTED, ""): 200}
     transport.close()
     transport.close()
 
 
-def test_an_exception_during_send_forgets_the_rest(
+def test_closing_after_an_exception_forgets_the_rest(
     fcm: FcmStandin, transport: FcmTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = messaging.Message(token="phone")
     with monkeypatch.context() as patched:
         patched.setattr(fcm_module, "_outcome", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            transport.send([message] * 10, latest=[time.monotonic() + PATIENCE] * 10)
+            outcomes(transport, range(10))
+    transport.close()
     assert transport.pending == 0
-    (outcome,) = transport.send([message], latest=[time.monotonic() + PATIENCE])
-    assert outcome.verdict is ACCEPTED
+    (outcome,) = outcomes(transport, ["phone"]).values()
+    assert outcome.kind is ACCEPTED

@@ -26,11 +26,11 @@ from notifications.tests.sending import (
     UNSENT,
     answers,
     body,
+    kinds_of,
     outcomes,
     recorded,
     submit,
     transport_to,
-    verdicts,
     wait_until,
 )
 from notifications.transports.fcm import FcmTransport
@@ -53,14 +53,14 @@ def test_a_server_that_dies_in_mid_flight_and_comes_back(mortal: FcmStandin) -> 
     mortal.kill()
     with capture_logs() as logs:
         received = answers(transport)
-    assert Counter((key, outcome.code) for key, outcome in received) == {
+    assert Counter((key, outcome.error_code) for key, outcome in received) == {
         (n, "NO_ANSWER"): 1 for n in range(300)
     }
     assert sum(line["requests"] for line in logs) == 300
     assert len(logs) < 30
-    assert verdicts(outcomes(transport, range(50))) == {(UNSENT, "NO_CONNECTION"): 50}
+    assert kinds_of(outcomes(transport, range(50))) == {(UNSENT, "NO_CONNECTION"): 50}
     with FcmStandin.start(mortal.directory, port=mortal.port) as again:
-        assert verdicts(outcomes(transport, range(300, 600))) == {(ACCEPTED, ""): 300}
+        assert kinds_of(outcomes(transport, range(300, 600))) == {(ACCEPTED, ""): 300}
         assert max(recorded(again).values()) == 1
     transport.close()
 
@@ -72,10 +72,10 @@ def test_a_server_that_says_goodbye_loses_nothing(mortal: FcmStandin) -> None:
     received = wait_until(lambda: len(mortal.ledger()) == 150, transport)
     mortal.process.terminate()
     received += answers(transport)
-    assert verdicts(dict(received)) == {(ACCEPTED, ""): 150}
+    assert kinds_of(dict(received)) == {(ACCEPTED, ""): 150}
     mortal.process.wait()
     with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert verdicts(outcomes(transport, range(150, 300))) == {(ACCEPTED, ""): 150}
+        assert kinds_of(outcomes(transport, range(150, 300))) == {(ACCEPTED, ""): 150}
     transport.close()
 
 
@@ -85,7 +85,7 @@ def test_neither_message_nor_token_goes_to_a_server_with_another_certificate(
     ensure_certificate(tmp_path)
     transport = transport_to(fcm, Static("secret"), tmp_path / CERTIFICATE)
     with capture_logs() as logs:
-        assert verdicts(outcomes(transport, range(10))) == {(UNSENT, "NO_CONNECTION"): 10}
+        assert kinds_of(outcomes(transport, range(10))) == {(UNSENT, "NO_CONNECTION"): 10}
     assert fcm.ledger() == []
     assert "secret" not in str(logs)
 
@@ -119,7 +119,7 @@ def test_bodies_larger_than_every_window_arrive_whole(tmp_path: Path) -> None:
         transport = transport_to_server(server)
         for key, content in enumerate(sent):
             transport.submit(key, content, latest=time.monotonic() + PATIENCE)
-        assert verdicts(dict(answers(transport))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(dict(answers(transport))) == {(ACCEPTED, ""): 50}
         assert sorted(received) == sorted(sent)
         transport.close()
 
@@ -143,9 +143,9 @@ def test_a_stream_refused_for_ever_is_told_and_the_next_request_gets_through(
 
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
-        assert verdicts(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
-        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(outcomes(transport, ["warm"])) == {(ACCEPTED, ""): 1}
+        assert kinds_of(outcomes(transport, ["refused"])) == {(UNSENT, "NO_CONNECTION"): 1}
+        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
         assert set(processed.values()) == {1}
         transport.close()
 
@@ -172,7 +172,7 @@ def test_what_the_server_says_it_never_processed_is_sent_again_at_once(
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
         outcomes(transport, ["warm"])
-        assert verdicts(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
+        assert kinds_of(outcomes(transport, ["refused"])) == {(ACCEPTED, ""): 1}
         assert refused
         assert set(processed.values()) == {1}
         transport.close()
@@ -190,8 +190,8 @@ def test_a_server_that_falls_silent_is_left(tmp_path: Path) -> None:
 
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
-        assert verdicts(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(RETRY, "NO_ANSWER"): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(ACCEPTED, ""): 3}
         transport.close()
 
 
@@ -218,7 +218,7 @@ def test_what_the_server_allows_is_kept_to(tmp_path: Path, most: int, table: int
         for key in range(30):
             transport.submit(key, body(key), latest=time.monotonic() + (PATIENCE if most else 1.0))
         expected = {(ACCEPTED, ""): 30} if most else {(UNSENT, "TOO_LATE"): 30}
-        assert verdicts(dict(answers(transport))) == expected
+        assert kinds_of(dict(answers(transport))) == expected
         assert received == ({body(key): 1 for key in range(30)} if most else {})
         transport.close()
 
@@ -228,14 +228,14 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_no_answer(mortal: F
     outcomes(transport, ["before"])
     mortal.kill()
     with FcmStandin.start(mortal.directory, port=mortal.port):
-        assert verdicts(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
+        assert kinds_of(outcomes(transport, range(50))) == {(ACCEPTED, ""): 50}
     transport.close()
 
 
 def test_a_port_where_nobody_speaks_http2_is_no_connection(tmp_path: Path) -> None:
     with Http2Server(tmp_path, lambda *_: True, protocols=["http/1.1"]) as server:
         transport = transport_to_server(server)
-        assert verdicts(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
+        assert kinds_of(outcomes(transport, range(3))) == {(UNSENT, "NO_CONNECTION"): 3}
         transport.close()
 
 
@@ -253,11 +253,11 @@ def test_a_connection_that_is_closed_every_few_requests_costs_no_answer(tmp_path
     with Http2Server(tmp_path, script) as server:
         transport = transport_to_server(server)
         received = outcomes(transport, range(1000))
-        assert set(verdicts(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
+        assert set(kinds_of(received)) <= {(ACCEPTED, ""), (RETRY, "NO_ANSWER"), (UNSENT, "NO_CONNECTION")}
         for key, outcome in received.items():
             assert processed[body(key)] <= 1
-            assert processed[body(key)] == 1 or outcome.verdict is not ACCEPTED
-            assert processed[body(key)] == 0 or outcome.verdict is not UNSENT
+            assert processed[body(key)] == 1 or outcome.kind is not ACCEPTED
+            assert processed[body(key)] == 0 or outcome.kind is not UNSENT
         transport.close()
 
 

@@ -13,8 +13,9 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
-from dosing.actions.schedules import pause_medication, resume_medication, update_profile, update_schedule
+from dosing.actions.schedules import pause_medication, resume_medication, update_schedule
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
@@ -34,20 +35,20 @@ from notifications import queue
 from notifications.actions import revoke_device
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
-from notifications.queue import MAX_PUSHES_BESIDES_DUE, Result
+from notifications.queue import MAX_PUSHES_BESIDES_DUE, PushResult
 from notifications.tasks import check_engine
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from notifications.violations import violations
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
+ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
 
 
-BUSY = Outcome(Verdict.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
+BUSY = FcmResult(FcmResultKind.RETRY, "UNAVAILABLE", pause=timedelta(seconds=10))
 
 
-GONE = Outcome(Verdict.REVOKE, "UNREGISTERED")
+GONE = FcmResult(FcmResultKind.REVOKE, "UNREGISTERED")
 
 
 def ago(**span: float) -> datetime:
@@ -72,7 +73,7 @@ def run_unguarded(sql: str, *params: Any) -> None:
     run("SET LOCAL session_replication_role = origin")
 
 
-def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -> list[queue.Push]:
+def send(outcome: FcmResult = ACCEPTED, *, retry_after: timedelta | None = None) -> list[queue.Push]:
     """What the dispatcher does, with this answer of FCM to everything."""
     queue.enqueue()
     queue.enqueue_follow_ups()
@@ -81,7 +82,7 @@ def send(outcome: Outcome = ACCEPTED, *, retry_after: timedelta | None = None) -
     if held:
         queue.hold(held)
     sent = [push for push in pushes if not push.held_until]
-    results = [Result(push, dict.fromkeys(push.devices, outcome), retry_after) for push in sent]
+    results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in sent]
     queue.mark(results)
     Judge("a-project").settle(results)
     return sent
@@ -369,15 +370,20 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     log_out(session=signed_out, now=timezone.now())
     revoke_device(device=tablet, reason="removed_by_owner", now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
-    pause_medication(medication=medication, now=timezone.now())
+    pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     pass_by(20)
     send(GONE)
     device_of(ben.user, "token-of-Cleo")  # Ben signs in on Cleo's phone
     pass_by(1)
-    resume_medication(medication=medication, now=timezone.now())
-    update_profile(user=ana.user, changes={"timezone": "Pacific/Apia"}, now=timezone.now())
+    resume_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
+    update_profile(by=ana.user, changes={"timezone": "Pacific/Apia"}, now=timezone.now())
     daily = Schedule.objects.get(cycle_type="daily", medication__name="Later")
-    update_schedule(schedule=daily, changes={"scheduled_time": time(23, 59)}, now=timezone.now())
+    update_schedule(
+        schedule_id=daily.id,
+        by=daily.medication.user,
+        changes={"scheduled_time": time(23, 59)},
+        now=timezone.now(),
+    )
     dose_due(ben.user, ago(seconds=1), medicine="Vitamin D")
     device = DeviceToken.objects.get(user=ben.user, revoked_at=None)
     NotificationLog.objects.create(

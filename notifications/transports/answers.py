@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
 QUOTA_PAUSE = timedelta(seconds=60)
 SERVER_PAUSE = timedelta(seconds=10)
@@ -25,36 +25,36 @@ _NOT_A_TOKEN = "The registration token is not a valid FCM registration token"  #
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 
-def read_answer(status: int, body: bytes, *, retry_after: int = 0) -> Outcome:
+def read_answer(status: int, body: bytes, *, retry_after: int = 0) -> FcmResult:
     """The outcome of one `messages:send`; `retry_after` in seconds if FCM named a time."""
     if status == 200 and (accepted := _ONLY_A_NAME.fullmatch(body)):
-        return Outcome(Verdict.ACCEPTED, message_id=accepted[1].decode())
+        return FcmResult(FcmResultKind.ACCEPTED, message_id=accepted[1].decode())
     content = _json(body)
     name = content.get("name")
     if status == 200 and isinstance(name, str) and _MESSAGE_NAME.fullmatch(name):
-        return Outcome(Verdict.ACCEPTED, message_id=name)
+        return FcmResult(FcmResultKind.ACCEPTED, message_id=name)
     error = _object(content.get("error"))
     code = _error_code(error)
     if _is_about_the_token(status, code, error):
-        return Outcome(Verdict.REVOKE, code or "INVALID_TOKEN")
+        return FcmResult(FcmResultKind.REVOKE, code or "INVALID_TOKEN")
     if code in _FINAL or status in (400, 413):
-        return Outcome(Verdict.DEAD, code or f"HTTP_{status}")
+        return FcmResult(FcmResultKind.DEAD, code or f"HTTP_{status}")
     # The rest is not this message's fault: FCM is busy, nobody knows, or the project is wrong. A code of FCM's own
     # beside such a status, as of a wrong APNs key, is not about the whole project.
-    verdict = Verdict.REFUSED if status in (401, 403, 404) and not code else Verdict.RETRY
+    verdict = FcmResultKind.REFUSED if status in (401, 403, 404) and not code else FcmResultKind.RETRY
     pause = SERVER_PAUSE if status not in (401, 403, 404, 429) else QUOTA_PAUSE
     wait = timedelta(seconds=retry_after) if retry_after > 0 else None
-    return Outcome(verdict, code or f"HTTP_{status}", retry_after=wait, pause=pause)
+    return FcmResult(verdict, code or f"HTTP_{status}", retry_after=wait, pause=pause)
 
 
-def is_credential_refused(outcome: Outcome) -> bool:
+def is_credential_refused(outcome: FcmResult) -> bool:
     """FCM did not take our access token: a fresh one may help."""
-    return outcome.code == "HTTP_401"
+    return outcome.error_code == "HTTP_401"
 
 
-def is_over_quota(outcome: Outcome) -> bool:
+def is_over_quota(outcome: FcmResult) -> bool:
     """FCM takes no more from this project for now."""
-    return outcome.code in ("QUOTA_EXCEEDED", "HTTP_429")
+    return outcome.error_code in ("QUOTA_EXCEEDED", "HTTP_429")
 
 
 def _error_code(error: Mapping[str, Any]) -> str:

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 import certifi
 import structlog
-from firebase_admin import credentials, messaging
+from firebase_admin import credentials
 
 from notifications.transports.access_token import AccessToken
 from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
 from notifications.transports.header_blocks import Headers
 from notifications.transports.http2 import Landed
 from notifications.transports.network import Network
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 
 # FCM allows a hundred streams a connection, so this many messages in each time that an answer takes.
 CONNECTIONS = 20
@@ -29,14 +29,14 @@ WAIT_FOR_TOKEN = 0.01
 LOOK_AT_WAITING = 1.0
 LONGEST_RETRY_AFTER = 6 * 3600
 
-TOO_LATE = Outcome(Verdict.UNSENT, "TOO_LATE", pause=timedelta(seconds=1))
-NO_ACCESS_TOKEN = Outcome(Verdict.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE)
-NO_CONNECTION = Outcome(Verdict.UNSENT, "NO_CONNECTION", pause=SERVER_PAUSE)
-NO_ANSWER = Outcome(Verdict.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
+TOO_LATE = FcmResult(FcmResultKind.UNSENT, "TOO_LATE", pause=timedelta(seconds=1))
+NO_ACCESS_TOKEN = FcmResult(FcmResultKind.UNSENT, "NO_ACCESS_TOKEN", pause=SERVER_PAUSE)
+NO_CONNECTION = FcmResult(FcmResultKind.UNSENT, "NO_CONNECTION", pause=SERVER_PAUSE)
+NO_ANSWER = FcmResult(FcmResultKind.RETRY, "NO_ANSWER", pause=SERVER_PAUSE)
 
 log = structlog.get_logger(__name__)
 
-Answers = list[tuple[Any, Outcome]]
+Answers = list[tuple[Any, FcmResult]]
 
 
 class _Request(NamedTuple):
@@ -82,7 +82,7 @@ class FcmTransport:
         """Queues one `messages:send`, complete as JSON. It begins before `latest` (monotonic) or never."""
         self._waiting.append(_Request(key, body, latest))
 
-    def turn(self, wait: float) -> list[tuple[Any, Outcome]]:
+    def turn(self, wait: float) -> list[tuple[Any, FcmResult]]:
         """Moves the network until there is an answer, at most `wait` seconds; gives all answers there are, by key."""
         deadline = time.monotonic() + wait
         answers: Answers = []
@@ -94,21 +94,6 @@ class FcmTransport:
             left = min(deadline - time.monotonic(), self._patience())
             if answers or left <= 0 or not self.pending:
                 return answers
-
-    def send(self, messages: Sequence[messaging.Message], *, latest: Sequence[float]) -> list[Outcome]:
-        """One outcome per message, in order, once all are there."""
-        if self.pending:
-            raise RuntimeError("there are requests of submit() that turn() has not answered yet")
-        try:
-            for index, message in enumerate(messages):
-                self.submit(index, b'{"message":%b}' % str(message).encode(), latest=latest[index])
-            outcomes: dict[int, Outcome] = {}
-            while len(outcomes) < len(messages):
-                outcomes.update(self.turn(1.0))
-        except BaseException:
-            self.close()
-            raise
-        return [outcomes[index] for index in range(len(messages))]
 
     def close(self) -> None:
         """Forgets every request without an answer and hangs up; what is submitted afterwards begins anew."""
@@ -132,7 +117,7 @@ class FcmTransport:
             return self._wait_for_token(now)
         answers = self._start(token, now)
         if self._waiting and self._flying < STREAMS:
-            self._network.reach(min(len(self._waiting), STREAMS - self._flying))
+            self._network.connect(min(len(self._waiting), STREAMS - self._flying))
         if self._waiting and now >= self._look_at:
             self._look_at = now + LOOK_AT_WAITING
             answers += self._too_late(now)
@@ -199,7 +184,7 @@ class FcmTransport:
             log.warning("no answer from FCM", requests=len(unanswered), error=unanswered[0])
         return answers
 
-    def _again(self, landed: Landed, outcome: Outcome) -> _Request | None:
+    def _again(self, landed: Landed, outcome: FcmResult) -> _Request | None:
         """Once for each of the two reasons for which FCM can not have acted on a request."""
         request: _Request = landed.request
         if landed.is_untouched and not request.was_untouched:
@@ -209,7 +194,7 @@ class FcmTransport:
         return None
 
 
-def _outcome(landed: Landed) -> Outcome:
+def _outcome(landed: Landed) -> FcmResult:
     if landed.error:
         return NO_CONNECTION if landed.is_untouched else NO_ANSWER
     retry_after = _seconds(landed.retry_after) if landed.retry_after else 0

@@ -157,7 +157,7 @@ class Network:
         link.connection.start(headers, body, request, now)
         return True
 
-    def reach(self, requests: int) -> None:
+    def connect(self, requests: int) -> None:
         """Begins as many connections as so many requests without a free stream need."""
         if self._links and time.monotonic() < self._failed_at + PAUSE_AFTER_FAILURE:
             return

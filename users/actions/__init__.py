@@ -1,4 +1,8 @@
-"""Every write to people, their identities and their sessions. What the other apps need of it is here."""
+"""Every write to users, their identities and their sessions. What other apps need is imported here.
+
+An action takes ids and runs in a transaction of its own. A function that takes a `User` runs in the transaction of an
+action that has locked that row.
+"""
 
 from users.actions.accounts import lock_user, log_in, sign_up
 from users.actions.sessions import Credentials, end_sessions, log_out

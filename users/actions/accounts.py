@@ -1,4 +1,4 @@
-"""People: signing up, and signing in with a password."""
+"""Users: signing up, logging in with a password, and the lock under which all writes about one user happen."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,13 +18,13 @@ log = structlog.get_logger(__name__)
 
 
 class EmailTaken(Conflict):
-    """Another account has this e-mail, whatever its case."""
+    """Another account has this e-mail, compared without case."""
 
     default_detail = _("An account with this e-mail exists already.")
 
 
 class InvalidCredentials(AuthenticationFailed):
-    """No account has this e-mail and this password; which of the two is wrong is not said."""
+    """No account has this e-mail and this password. The answer does not say which of the two is wrong."""
 
     default_detail = _("The e-mail or the password is wrong.")
     default_code = "invalid_credentials"
@@ -33,9 +33,9 @@ class InvalidCredentials(AuthenticationFailed):
 def sign_up(
     *, email: str, password: str, now: datetime, device_name: str = "", **profile: str
 ) -> Credentials:
-    """A new person with a first session. Raises EmailTaken and PasswordsBusy."""
+    """Creates a user and their first session. Raises EmailTaken and PasswordsBusy."""
     user = User(email=User.objects.normalize_email(email), **profile)
-    # Before the transaction: it may have to wait.
+    # Hashing may wait for its slot, so it is done before the transaction begins.
     user.set_password(password)
     try:
         with transaction.atomic():
@@ -49,9 +49,10 @@ def sign_up(
 
 
 def release_unconfirmed_email(*, email: str, now: datetime) -> None:
-    """Takes the address from an account that has not confirmed it within seven days, in the caller's transaction.
+    """Removes the address from an account that did not confirm it within seven days.
 
-    The account keeps everything else, its sessions included. Of two who want the address the unique index knows one.
+    The account keeps everything else, its sessions included. Runs in the caller's transaction; if two requests want
+    the address at the same time, the unique index refuses one of them.
     """
     lapsed = User.objects.with_email(email).with_lapsed_email(now=now)
     if lapsed.update(email=None, updated_at=now):
@@ -61,21 +62,22 @@ def release_unconfirmed_email(*, email: str, now: datetime) -> None:
 def log_in(
     *, email: str, password: str, now: datetime, device_name: str = "", end_session: UUID | None = None
 ) -> Credentials:
-    """A new session. Raises PasswordsBusy; and InvalidCredentials, after the same work if there is no such account.
+    """Opens a session, and ends `end_session` in its place if that is given.
 
-    Whoever knows the password is also told which sessions there are, if they are too many (LimitReached), and ends
-    one of them by `end_session`, or learns that it is not theirs (NotFound).
+    Raises InvalidCredentials and PasswordsBusy. With the right password it also raises LimitReached, which lists the
+    sessions, and NotFound when `end_session` is not one of them.
     """
     user = User.objects.active().with_email(email).first()
     if user is None:
+        # The same work as for an account that exists, so that the time does not tell which e-mails have accounts.
         make_password(password)
         raise InvalidCredentials
     if not user.check_password(password):
         raise InvalidCredentials
     with transaction.atomic():
-        # A change of the password ends the sessions of the old one; this must not become one more after that.
-        still = User.objects.active().filter(id=user.id, password=user.password)
-        if still.select_for_update(no_key=True).first() is None:
+        # Changing the password ends all sessions. If that happened since the check above, do not open another one.
+        unchanged = User.objects.active().filter(id=user.id, password=user.password)
+        if unchanged.select_for_update(no_key=True).first() is None:
             raise InvalidCredentials
         return open_session(user=user, device_name=device_name, now=now, end_session=end_session)
 

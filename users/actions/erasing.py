@@ -1,4 +1,4 @@
-"""Erasing a person, as far as this app knows one: who may ask for it, and what stays."""
+"""Erasing an account: who may request it, and what this app removes. `medtrack.api.erasure` puts the parts together."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,10 +16,22 @@ FRESH = timedelta(minutes=10)
 
 
 class FreshLogInRequired(PermissionDenied):
-    """The password is not said, or the person has none and signed in more than ten minutes ago."""
+    """The password is missing, or the user has none and signed in more than ten minutes ago."""
 
-    default_detail = _("Say your password, or sign in again if you have none.")
+    default_detail = _("Enter your password, or sign in again if you have none.")
     default_code = "fresh_log_in_required"
+
+
+def require_presence(*, user: User, session: Session, password: str | None, now: datetime) -> None:
+    """Checks that the user is present: by the password, or by a new session if the user has no password.
+
+    Raises FreshLogInRequired, PasswordsBusy and ValidationError.
+    """
+    if user.has_usable_password() and password is not None:
+        if not user.check_password(password):
+            raise field_error("password", _("The password is wrong."), code="wrong")
+    elif user.has_usable_password() or session.created_at < now - FRESH:
+        raise FreshLogInRequired
 
 
 def lock_user_for_erasure(user_id: UUID) -> User:
@@ -32,21 +44,12 @@ def lock_user_for_erasure(user_id: UUID) -> User:
     return user
 
 
-def require_presence(*, user: User, session: Session, password: str | None, now: datetime) -> None:
-    """That it is the person who asks: they say their password, or have none and signed in just now.
-
-    Raises FreshLogInRequired, PasswordsBusy and ValidationError.
-    """
-    if user.has_usable_password() and password is not None:
-        if not user.check_password(password):
-            raise field_error("password", _("The password is wrong."), code="wrong")
-    elif user.has_usable_password() or session.created_at < now - FRESH:
-        raise FreshLogInRequired
-
-
 @transaction.atomic
 def erase_account(*, user: User, now: datetime) -> None:
-    """Nobody can sign in as this person any more, nor tell who it was; the e-mail is free again."""
+    """Removes sign-ins, sessions, permissions and the profile, and leaves an empty, deleted row; the e-mail is free.
+
+    Raises OperationalError rather than wait for a row.
+    """
     forget_identities(user=user, now=now)
     kept = (IdempotencyKey.objects.filter(user=user), RateCounter.objects.filter(user=user))
     for rows in (user.sessions, *kept):
@@ -55,6 +58,7 @@ def erase_account(*, user: User, now: datetime) -> None:
     user.authenticator_set.all().delete()  # type: ignore[attr-defined]  # of allauth, which ships no types
     user.groups.clear()
     user.user_permissions.clear()
+    # Rows of other users refer to this one, so it stays, with the default of every other column.
     empty = User(id=user.id, created_at=user.created_at, deleted_at=now, is_active=False)
     empty.set_unusable_password()
     empty.save(force_update=True)

@@ -1,12 +1,11 @@
-"""Sessions: opened by signing in, carried on by refresh tokens, ended by their person.
+"""Sessions: opened by signing in, continued by refresh tokens, ended by their user.
 
-A refresh token is replaced by one conditional UPDATE, so one use wins.
+One conditional UPDATE replaces a refresh token, so of several uses at the same time one succeeds.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -20,20 +19,20 @@ from users.models import Session, User
 from users.querysets import SessionQuerySet
 from users.tokens import InvalidToken, RefreshToken, access_token, read_access_token
 
-# How long a client may ask again for an answer that the network lost.
+# How long a client may repeat a refresh whose response the network lost.
 REPEAT_WITHIN = timedelta(seconds=30)
 
 
 class InvalidRefreshToken(AuthenticationFailed):
-    """The refresh token is not ours, too old or was used before, or its session has ended."""
+    """The refresh token is unknown, has expired or was used before, or its session has ended."""
 
-    default_detail = _("The refresh token is not valid any more. Sign in again.")
+    default_detail = _("The refresh token is no longer valid. Sign in again.")
     default_code = "invalid_refresh_token"
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client holds after signing in; `expires_in` in seconds."""
+    """What a client gets when it signs in; `expires_in` in seconds."""
 
     user: User
     access: str
@@ -45,11 +44,10 @@ class Credentials:
 def open_session(
     *, user: User, device_name: str, now: datetime, end_session: UUID | None = None
 ) -> Credentials:
-    """A new session, in a transaction that holds the person's row; `end_session` is one that ends instead.
+    """Creates a session in a transaction that has locked the user's row.
 
-    One for one is always possible, also for an account that has more sessions than the limit by now.
-
-    Raises NotFound when that one is not the person's, and LimitReached.
+    `end_session` is a session that ends in its place: that is possible also for a user who has more sessions than the
+    limit. Raises NotFound when it is not a session of the user, and LimitReached.
     """
     if not end_session:
         make_room(user=user, now=now)
@@ -69,88 +67,87 @@ def open_session(
 
 
 def make_room(*, user: User, now: datetime) -> None:
-    """Ends what is one session too many for another one: the longest unused, first of those without a device that
-    pushes go to, then of those whose device was not reached lately. Raises LimitReached with the list of sessions.
+    """Ends sessions so that the user may have one more, in a transaction that has locked the user's row.
 
-    In the transaction that opens the other one, which holds the person's row.
+    Raises LimitReached, which lists the sessions, if too few of them may be ended.
     """
     living = list(Session.objects.visible_to(user, now=now).order_by("last_used_at", "id"))
     excess = len(living) + 1 - settings.LIMITS.sessions
     if excess <= 0:
         return
+    # First those without a device that gets pushes, then those whose device was not reached lately; of each the one
+    # that has not been used for the longest time. `users` knows no devices, so a setting names who does.
     reached_at: Mapping[UUID, datetime] = import_string(settings.LAST_REACHED)(user, now=now)
-    lately = now - REACHED_WITHIN
-    spare = [session.id for session in living if session.id not in reached_at]
-    spare += [
-        session.id for session in living if session.id in reached_at and reached_at[session.id] < lately
+    removable = [session.id for session in living if session.id not in reached_at]
+    removable += [
+        session.id
+        for session in living
+        if session.id in reached_at and reached_at[session.id] < now - REACHED_WITHIN
     ]
-    if len(spare) < excess:
-        raise LimitReached("sessions", sessions=[_in_short(session) for session in living])
-    _end(spare[:excess], user, now)
+    if len(removable) < excess:
+        # Enough for the user to recognise a session, and no more than they would see when signed in.
+        fields = ("id", "device_name", "last_used_at")
+        raise LimitReached(
+            "sessions",
+            sessions=[{name: getattr(session, name) for name in fields} for session in living],
+        )
+    _end(removable[:excess], user, now)
 
 
 def _end(ids: Collection[UUID], user: User, now: datetime) -> int:
     return Session.objects.visible_to(user, now=now).filter(id__in=ids).update(revoked_at=now)
 
 
-def _in_short(session: Session) -> dict[str, Any]:
-    """Enough for its person to recognise it, and no more than they would see once they are signed in."""
-    return {"id": session.id, "device_name": session.device_name, "last_used_at": session.last_used_at}
-
-
 def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credentials:
-    """The next pair of tokens. Raises InvalidRefreshToken; a token used before ends its whole session.
+    """Returns the next pair of tokens. Raises InvalidRefreshToken.
 
-    Except for whoever also holds an access token of the session, however old: for 30 s they are answered again,
-    because the first answer may have been lost. `now` is the database's.
+    A token that was used before ends the whole session: it may have been stolen. But a client that also sends an
+    access token of the session, expired or not, gets the same answer again for 30 s: the first one may be lost.
     """
     try:
         presented = RefreshToken.parse(refresh)
     except InvalidToken as error:
         raise InvalidRefreshToken from error
     successors = presented.successors()
-    # No join here: PostgreSQL re-checks only this row's own columns when a concurrent use was faster.
+    # No join with users: when PostgreSQL waited for a concurrent UPDATE, it checks this row's columns alone again.
     alive: SessionQuerySet = Session.objects.living(now=now).filter(family=presented.family)
-    won = alive.filter(refresh_token_hash=presented.digest).update(
+    updated = alive.filter(refresh_token_hash=presented.digest).update(
         refresh_token_hash=successors[0].digest,
         previous_token_hash=presented.digest,
         last_used_at=now,
         expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
     )
-    token = successors[0] if won else _answer_before(alive, presented, access, now)
+    token = successors[0] if updated else _repeated_answer(alive, presented, access, now)
     if token is None:
         alive.update(revoked_at=now)
         raise InvalidRefreshToken
     session = Session.objects.select_related("user").filter(family=presented.family).first()
-    # It may just have been erased with its person.
+    # The user may have been erased since the UPDATE, and the session with them.
     if session is None or not session.user.is_active or session.user.deleted_at:
         raise InvalidRefreshToken
     return _credentials(session, token, now)
 
 
 def log_out(*, session: Session, now: datetime) -> bool:
-    """Ends the session; reminders to its device stop because delivery looks at the session again.
+    """Ends the session, and returns False if it had ended already.
 
-    Returns False when it had ended already.
+    Pushes to its device stop, because each delivery checks the session.
     """
     return bool(Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now))
 
 
 def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> int:
-    """All of this person's sessions, or all but one; returns how many there were."""
+    """Ends all sessions of the user except `keep`; returns how many."""
     ended = Session.objects.filter(user_id=user_id, revoked_at=None)
     if keep:
         ended = ended.exclude(id=keep)
     return ended.update(revoked_at=now)
 
 
-def _answer_before(
+def _repeated_answer(
     alive: SessionQuerySet, presented: RefreshToken, access: str, now: datetime
 ) -> RefreshToken | None:
-    """The token that was answered with a moment ago, if the session itself presents the one before it.
-
-    Once that token is used, it is the one before. It may have been made with a key that is a fallback by now.
-    """
+    """Returns the token of the answer before, if the client may get it again."""
     try:
         claims = read_access_token(access, even_expired=True)
     except InvalidToken:
@@ -162,8 +159,9 @@ def _answer_before(
         last_used_at__gte=now - REPEAT_WITHIN,
     )
     current = repeated.values_list("refresh_token_hash", flat=True).first()
-    made = (token for token in presented.successors() if current and token.digest == bytes(current))
-    return next(made, None)
+    # Once that token was used, too, it is not the current one any more. It may have been made with a fallback key.
+    answered = (token for token in presented.successors() if current and token.digest == bytes(current))
+    return next(answered, None)
 
 
 def _credentials(session: Session, token: RefreshToken, now: datetime) -> Credentials:

@@ -63,7 +63,7 @@ def test_who_signs_in_while_the_password_changes_gets_no_session_of_the_old_one(
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             change = {"password": PASSWORD, "new_password": "another horse battery"}
-            change_password(session=session_of(ana), now=timezone.now(), **change)
+            change_password(by=ana, session_id=session_of(ana).id, now=timezone.now(), **change)
             signed_in = pool.submit(sign_in)
             eventually(_somebody_waits)
         assert not signed_in.result()
@@ -78,7 +78,7 @@ def test_a_change_of_a_password_that_is_being_replaced_is_refused() -> None:
     def change() -> bool:
         try:
             thiefs = {"password": PASSWORD, "new_password": "third horse battery"}
-            change_password(session=session, now=timezone.now(), **thiefs)
+            change_password(by=ana, session_id=session.id, now=timezone.now(), **thiefs)
         except ValidationError:
             return False
         else:

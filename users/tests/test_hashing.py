@@ -149,7 +149,13 @@ def test_an_old_hash_is_replaced_when_the_person_signs_in(ana: Credentials) -> N
 def test_a_change_of_password_wins_over_replacing_the_old_hash(ana: Credentials) -> None:
     with_old_hash(ana.user)
     read_before = User.objects.get()
-    change_password(session=session_of(ana.user), password=PASSWORD, new_password=NEW, now=timezone.now())
+    change_password(
+        by=ana.user,
+        session_id=session_of(ana.user).id,
+        password=PASSWORD,
+        new_password=NEW,
+        now=timezone.now(),
+    )
     assert not read_before.check_password(PASSWORD)
     assert check_password(NEW, User.objects.get().password)
 

@@ -33,7 +33,7 @@ def by_google(google: LocalIssuer, **claims: Any) -> User:
 
 def by_token(outside: LocalIssuer, *, now: datetime | None = None, **claims: Any) -> Session:
     claims = {"session_id": "session-1", **claims}
-    return outside_session(outside.token(**claims), now=now or timezone.now())
+    return outside_session(token=outside.token(**claims), now=now or timezone.now())
 
 
 def at_once(times: int, use: Any) -> list[Any]:
@@ -210,9 +210,9 @@ def test_a_known_outside_session_costs_one_query(
     db: None, outside: LocalIssuer, django_assert_num_queries: Any
 ) -> None:
     token = outside.token(session_id="session-1")
-    outside_session(token, now=timezone.now())
+    outside_session(token=token, now=timezone.now())
     with django_assert_num_queries(1):
-        outside_session(token, now=timezone.now())
+        outside_session(token=token, now=timezone.now())
 
 
 def test_a_token_from_before_the_erasure_does_not_make_the_person_anew(
@@ -234,14 +234,14 @@ def test_a_token_from_before_the_erasure_does_not_make_the_person_anew(
 def test_whoever_is_erased_while_signing_in_gets_no_session(
     db: None, google: LocalIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = identities._identity
+    get_or_create = identities._get_or_create_identity
 
     def then_erased(claims: Claims, now: datetime) -> Identity:
-        identity = found(claims, now)
+        identity = get_or_create(claims, now)
         erase_account(user=identity.user, now=now)
         return identity
 
-    monkeypatch.setattr(identities, "_identity", then_erased)
+    monkeypatch.setattr(identities, "_get_or_create_identity", then_erased)
     with pytest.raises(InvalidIdToken):
         log_in_socially(provider="google", id_token=google.token(), now=timezone.now())
     assert not Session.objects.exists()

@@ -1,4 +1,4 @@
-"""`manage.py draw_dose_status`: writes the picture of the transition table into the docs."""
+"""`manage.py draw_dose_status`: writes the diagram of the transition table into the docs."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from dosing.actions.doses import EVENT_OF
-from dosing.status import TRANSITIONS, DoseStatus
+from dosing.status import EVENT_OF, TRANSITIONS, DoseStatus
 
 FILE: Path = settings.BASE_DIR / "docs" / "dose-status.md"
 PAGE = """# What can become of a dose

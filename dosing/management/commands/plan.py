@@ -1,4 +1,4 @@
-"""`manage.py plan`: the planning task in the foreground, with its progress."""
+"""`manage.py plan`: runs the planning task in the foreground and prints its progress."""
 
 from typing import Any
 
@@ -13,13 +13,15 @@ class Command(BaseCommand):
     help = "Plans the doses of every schedule that is due for planning."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--retry", action="store_true", help="also try those again that were set aside")
+        parser.add_argument(
+            "--retry", action="store_true", help="also plan schedules that were set aside before"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = database_now()
         if options["retry"]:
             again = Schedule.objects.exclude(plan_error="").update(plan_error="")
-            self.stdout.write(f"{again} schedules that were set aside are tried again …")
+            self.stdout.write(f"{again} schedules that were set aside will be planned again …")
         schedules = doses = set_aside = 0
         while (planned := plan_due(now=now)).schedules:
             schedules += planned.schedules

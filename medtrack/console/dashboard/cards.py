@@ -13,11 +13,11 @@ from medtrack.console.dashboard.links import Links
 from medtrack.console.dashboard.reminder_chart import reminders_between
 from medtrack.console.dashboard.svg import share_bar_svg
 from medtrack.database.ids import first_id
+from notifications.engine_state import queue_state, silent_devices, suspect_devices
 from notifications.judgement import is_in_doubt, last_answers
 from notifications.lateness import late_doses
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.querysets import HOUR, LATE_AFTER
-from notifications.standing import queue_state, silent_devices, suspect_devices
 
 # A working engine makes the reminder of a dose within a few seconds.
 DOSE_IS_LATE_AFTER = timedelta(seconds=30)
@@ -146,7 +146,7 @@ def pushes_card(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
                 "late" if no_device else "",
                 links.rows(
                     NotificationLog,
-                    fate="no_device",
+                    final_status="no_device",
                     **reminders_between(hours[0].start, hours[-1].start + HOUR),
                 ),
             ),

@@ -10,9 +10,9 @@ from dosing.models import Schedule
 from medtrack.console.dashboard.elements import Card, Figure, Notice, age_text, clock_text, number_text
 from medtrack.console.dashboard.figures import schedules_set_aside
 from medtrack.console.dashboard.links import Links
+from notifications.engine_state import OVERDUE_AFTER, heartbeats, last_check, task_runs
 from notifications.models import EngineCheck, Heartbeat, TaskRun
-from notifications.standing import OVERDUE_AFTER, heartbeats, last_check, task_runs
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications.transports.results import FirebaseNotConfigured
 from notifications.violations import INVARIANTS
 from users.models import User
 

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 from dosing.models import DoseLog, Schedule
 from medtrack.database.ids import first_id
 from notifications.models import NotificationLog, PushDelivery
-from notifications.querysets import HOUR, Fate
+from notifications.querysets import HOUR, FinalStatus
 
 HOURS = 24
 
@@ -44,8 +44,8 @@ class Hour:
     dead: int = 0
     no_device: int = 0
 
-    def count(self, fate: Fate) -> int:
-        return int(getattr(self, fate.value))
+    def count(self, status: FinalStatus) -> int:
+        return int(getattr(self, status.value))
 
 
 def hours_until(now: datetime, *, zone: ZoneInfo) -> list[datetime]:
@@ -58,7 +58,7 @@ def reminders_by_hour(*, now: datetime, zone: ZoneInfo) -> list[Hour]:
     starts = hours_until(now, zone=zone)
     since, until = starts[0], starts[-1] + HOUR
     reminders = NotificationLog.objects.about_doses().due_between(since, until)
-    found = {row.pop("hour"): row for row in reminders.fates_by_hour(since)}
+    found = {row.pop("hour"): row for row in reminders.final_statuses_by_hour(since)}
     return [Hour(start, **found.get(start, {})) for start in starts]
 
 

@@ -1,6 +1,6 @@
 """The dashboard: figures in words, the lists behind them, and the problems that need attention.
 
-The modules `figures` and `notifications.standing` count; only they query the database.
+The modules `figures` and `notifications.engine_state` count; only they query the database.
 """
 
 from dataclasses import dataclass

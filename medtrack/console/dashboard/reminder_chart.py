@@ -12,7 +12,7 @@ from medtrack.console.dashboard.figures import Hour
 from medtrack.console.dashboard.links import Links
 from medtrack.database.ids import first_id
 from notifications.models import NotificationLog
-from notifications.querysets import HOUR, LONGEST_WAIT, Fate
+from notifications.querysets import HOUR, LONGEST_WAIT, FinalStatus
 from users.models import User
 
 
@@ -45,12 +45,16 @@ class HourChart:
 
 def reminder_chart(links: Links, hours: Sequence[Hour], *, viewer: User) -> HourChart:
     labels = [clock_text(hour.start, viewer, "H:i") for hour in hours]
-    series = [(fate.value, [hour.count(fate) for hour in hours]) for fate in Fate]
-    totals = {fate: sum(counts) for fate, (_kind, counts) in zip(Fate, series, strict=True)}
-    legend = _fates(links, totals, since=hours[0].start, until=hours[-1].start + HOUR)
+    series = [
+        (final_status.value, [hour.count(final_status) for hour in hours]) for final_status in FinalStatus
+    ]
+    totals = {
+        final_status: sum(counts) for final_status, (_kind, counts) in zip(FinalStatus, series, strict=True)
+    }
+    legend = _final_statuses(links, totals, since=hours[0].start, until=hours[-1].start + HOUR)
     rows = [
         HourRow(label, _summary(label, figures), figures)
-        for label, hour, figures in zip(labels, hours, _fates_of_hours(links, hours), strict=True)
+        for label, hour, figures in zip(labels, hours, _final_statuses_of_hours(links, hours), strict=True)
     ]
     return HourChart(
         title=_("Reminders of the last 24 hours"),
@@ -69,29 +73,31 @@ def _drawing(name: str, every: int, drawn: Bars, rows: list[HourRow]) -> Drawing
     return Drawing(name, every, drawn, list(zip(drawn.columns, rows, strict=True)))
 
 
-def _fates_of_hours(links: Links, hours: Sequence[Hour]) -> Iterator[list[Figure]]:
+def _final_statuses_of_hours(links: Links, hours: Sequence[Hour]) -> Iterator[list[Figure]]:
     for hour in hours:
-        counts = {fate: hour.count(fate) for fate in Fate}
-        yield _fates(links, counts, since=hour.start, until=hour.start + HOUR)
+        counts = {final_status: hour.count(final_status) for final_status in FinalStatus}
+        yield _final_statuses(links, counts, since=hour.start, until=hour.start + HOUR)
 
 
-def _fates(links: Links, counts: dict[Fate, int], *, since: datetime, until: datetime) -> list[Figure]:
+def _final_statuses(
+    links: Links, counts: dict[FinalStatus, int], *, since: datetime, until: datetime
+) -> list[Figure]:
     names = {
-        Fate.SENT: (_("sent"), _("within a minute")),
-        Fate.LATE: (_("late"), _("after more than a minute")),
-        Fate.FAILED: (_("failed"), _("expired unsent")),
-        Fate.DEAD: (_("dead"), _("no device took it")),
+        FinalStatus.SENT: (_("sent"), _("within a minute")),
+        FinalStatus.LATE: (_("late"), _("after more than a minute")),
+        FinalStatus.FAILED: (_("failed"), _("expired unsent")),
+        FinalStatus.DEAD: (_("dead"), _("no device took it")),
     }
     between = reminders_between(since, until)
     return [
         Figure(
-            names[fate][0],
+            names[final_status][0],
             number_text(count),
-            fate.value,
-            links.rows(NotificationLog, fate=fate.value, **between),
-            names[fate][1],
+            final_status.value,
+            links.rows(NotificationLog, final_status=final_status.value, **between),
+            names[final_status][1],
         )
-        for fate, count in counts.items()
+        for final_status, count in counts.items()
     ]
 
 

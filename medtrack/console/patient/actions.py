@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from rest_framework.exceptions import Throttled
 
-from dosing.actions.accounts import deactivate_account, reactivate_account, replan_person
+from dosing.actions.accounts import deactivate_account, reactivate_account, replan_user
 from medtrack.console.patient.facts import next_doses
 from medtrack.http.problems import Conflict
 from notifications.actions import revoke_device, send_test_push
@@ -74,16 +74,16 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
     match action:
         case "test-push":
             device = devices.get(id=target_id)
-            send_test_push(device=device, now=now)
+            send_test_push(device_id=device.id, by=patient, now=now)
             return _done(_("A test push is on its way to %(device)s.") % {"device": device})
         case "revoke-device":
             device = devices.get(id=target_id)
-            if revoke_device(device=device, reason=REVOKE_REASON, now=now):
+            if revoke_device(device_id=device.id, by=patient, reason=REVOKE_REASON, now=now).changed:
                 return _done(_("No more pushes are sent to %(device)s.") % {"device": device})
             return _nothing_to_do(_already_revoked(device))
         case "end-session":
             session = sessions.get(id=target_id)
-            if log_out(session=session, now=now):
+            if log_out(session_id=session.id, now=now):
                 return _done(_("The session on %(device)s has ended.") % {"device": session})
             return _nothing_to_do(_("This session had already ended."))
         case "end-sessions":
@@ -92,7 +92,7 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
                 return _done(text % {"count": count})
             return _nothing_to_do(_("There was no session to end."))
         case "replan":
-            replan_person(user=patient, now=now)
+            replan_user(user_id=patient_id, now=now)
             count = len(next_doses(patient, now=now))
             text = ngettext(
                 "Re-planned: %(count)s dose is due in the next 48 hours.",
@@ -101,11 +101,11 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
             )
             return _done(text % {"count": count})
         case "deactivate":
-            if deactivate_account(user=patient, now=now):
+            if deactivate_account(user_id=patient_id, now=now).changed:
                 return _done(_("The account is deactivated: the patient cannot sign in and has no doses."))
             return _nothing_to_do(_("The account was already deactivated."))
         case "reactivate":
-            if reactivate_account(user=patient, now=now):
+            if reactivate_account(user_id=patient_id, now=now).changed:
                 return _done(_("The account is active again, and its doses are planned."))
             return _nothing_to_do(_("The account was already active."))
     raise ValueError(action)

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from medtrack.console.patient.page import PAGE
 from medtrack.database.clock import database_now
-from notifications.histories import history_of
 from notifications.trace import trace
+from notifications.trace_history import history_of
 from users.access_log import record_access
 from users.models import AccessLog
 from users.read_only_admin import is_superuser

@@ -8,8 +8,8 @@ from django.template.response import TemplateResponse
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.exceptions import APIException, Throttled
 
+from users.guesses import LoginUnavailable
 from users.hashing import PasswordsBusy
-from users.views import LoginUnavailable
 
 # What counting a guess raises.
 REFUSALS = (Throttled, LoginUnavailable, PasswordsBusy)

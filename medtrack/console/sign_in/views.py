@@ -31,9 +31,9 @@ from medtrack.console.sign_in.admin_context import View, with_admin_context
 from medtrack.console.sign_in.forms import mark_code_used
 from medtrack.console.sign_in.refusals import REFUSALS, set_retry_after
 from medtrack.http.throttles import CountersAway, address, count
+from users.guesses import LoginUnavailable, count_guess
 from users.known_devices import device_secret, known_device
 from users.models import User
-from users.views import LoginUnavailable, count_guess
 
 DEVICE_COOKIE = "medtrack_device"
 _YEAR = 365 * 24 * 3600

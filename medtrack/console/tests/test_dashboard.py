@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from html import unescape
+from itertools import cycle
 from random import Random
 from typing import Any
 from xml.etree import ElementTree
@@ -22,6 +23,7 @@ from medtrack.console.tests.test_figures import random_reminders
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
 from notifications import queue
+from notifications.engine_state import record_heartbeat
 from notifications.models import (
     DeviceToken,
     EngineCheck,
@@ -30,7 +32,6 @@ from notifications.models import (
     PushDelivery,
     TaskRun,
 )
-from notifications.standing import record_heartbeat
 from notifications.task_runs import record_failure, record_success
 from notifications.violations import INVARIANTS
 from users.models import User
@@ -83,17 +84,26 @@ def figures(shown: Dashboard) -> list[Figure]:
     return [*found, *shown.reminders.legend, *(each for row in shown.reminders.rows for each in row.figures)]
 
 
+def zone_where_it_is(hour: int, now: datetime) -> str:
+    """The time zone with a fixed offset in which this hour has begun."""
+    offset = hour - now.hour if hour - now.hour >= -12 else hour - now.hour + 24
+    return f"Etc/GMT{-offset:+d}"  # POSIX counts west of Greenwich
+
+
 def fill() -> None:
-    """Something for every number."""
+    """Something for every number. None of them changes within the next minutes, whatever the time is."""
     chance, now = Random(5), timezone.now()
-    for name, home in (("Ana", "Asia/Seoul"), ("Ben", "America/New_York"), ("Cleo", "Pacific/Apia")):
-        user = person(name, timezone=home).user
+    # No patient is near midnight, and no dose is due within half an hour.
+    minute = (now.minute + 30) % 60
+    statuses = cycle(["taken", "skipped", "missed", "pending"])
+    for name, hour in (("Ana", 11), ("Ben", 12), ("Cleo", 13)):
+        user = person(name, timezone=zone_where_it_is(hour, now)).user
         medication = medication_of(user)
         midnight = now.astimezone(user.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        for hour in (0, 5, 9, 14, 20, 23):
-            schedule_at(medication, time(hour, 7), now=midnight - timedelta(hours=1))
-        for dose in DoseLog.objects.filter(user=user):
-            status = chance.choice(["taken", "skipped", "missed", "pending"])
+        for at in (0, 5, 9, 14, 20, 23):
+            schedule_at(medication, time(at, minute), now=midnight - timedelta(hours=1))
+        for dose in DoseLog.objects.filter(user=user, log_date=midnight.date()).order_by("due_at"):
+            status = next(statuses)
             recorder = user if status in ("taken", "skipped") else None
             taken_at = dose.due_at if status == "taken" else None
             DoseLog.objects.filter(id=dose.id).update(status=status, taken_at=taken_at, recorded_by=recorder)
@@ -102,6 +112,9 @@ def fill() -> None:
     DeviceToken.objects.filter(id=device.id).update(silent_since=now)
     reminders = random_reminders(user, device, now, chance)
     for reminder in reminders:
+        if now < reminder.send_at <= now + timedelta(minutes=10):
+            reminder.send_at += timedelta(minutes=10)
+            reminder.expires_at += timedelta(minutes=10)
         if reminder.status == "queued" and chance.random() < 0.3:
             reminder.retry_at = now
     NotificationLog.objects.bulk_create(reminders)

@@ -27,8 +27,8 @@ from medtrack.console.dashboard.figures import (
 )
 from medtrack.database.ids import first_id
 from medtrack.tests.support.builders import device_of, medication_of, person, schedule_at, utc
+from notifications.engine_state import silent_devices
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.standing import silent_devices
 from users.actions import Credentials
 from users.models import User
 from users.zones import ZONES, zones_by_date
@@ -144,7 +144,7 @@ def random_reminders(user: User, device: DeviceToken, now: datetime, chance: Ran
     return reminders
 
 
-def fate(reminder: NotificationLog) -> str | None:
+def status(reminder: NotificationLog) -> str | None:
     if reminder.kind in ("test", "withdraw"):
         return None
     if reminder.sent_at is not None:
@@ -170,7 +170,7 @@ def test_reminders_are_counted_in_the_hour_of_their_time(ana: Credentials, zone:
     assert len(hours) == 24
     for hour in hours:
         found = Counter(
-            fate(reminder)
+            status(reminder)
             for reminder in reminders
             if hour.start <= reminder.send_at < hour.start + timedelta(hours=1)
         )

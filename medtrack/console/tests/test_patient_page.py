@@ -14,6 +14,7 @@ from django.utils import timezone
 from dosing.actions.doses import skip_dose
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
+from medtrack.api.erasure import erase_person
 from medtrack.console.tests.patient_pages import BUTTONS, SEES, agent, button_of, content_of, page_of
 from medtrack.tests.support.builders import (
     claim_all,
@@ -23,9 +24,8 @@ from medtrack.tests.support.builders import (
     schedule_at,
 )
 from notifications import queue
-from notifications.erasing import erase_person
 from notifications.models import DeviceToken, PushDelivery
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import AccessLog, User
 
@@ -231,8 +231,8 @@ def test_a_damaged_time_zone_does_not_hide_the_page(superuser: Client, ana: Cred
 def test_a_device_tells_how_it_is(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     superuser.post(button_of("test-push", ana.user))
     (push,) = claim_all().pushes
-    outcome = Outcome(Verdict.ACCEPTED, message_id="projects/x/messages/1")
-    queue.mark([queue.Result(push, {str(phone.id): outcome}, None)])
+    outcome = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/x/messages/1")
+    queue.mark([queue.PushResult(push, {str(phone.id): outcome}, None)])
     PushDelivery.objects.update(arrived_at=timezone.now())
     page = content_of(superuser.get(page_of(ana.user)))
     assert "reachable" in page

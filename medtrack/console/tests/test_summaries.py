@@ -81,7 +81,11 @@ def _live(user: User, chance: Random) -> User:
         _answer(dose, dose.due_at + timedelta(minutes=chance.randrange(1, 200)), chance)
     for days in range(1, 50, 3):
         _as_needed(schedules[0].medication, NOW - days * DAY)
-    pause_medication(medication=schedules[0].medication, now=NOW - timedelta(hours=1))
+    pause_medication(
+        medication_id=schedules[0].medication_id,
+        by=schedules[0].medication.user,
+        now=NOW - timedelta(hours=1),
+    )
     return user
 
 

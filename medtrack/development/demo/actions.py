@@ -1,6 +1,6 @@
-"""Writing the demo down, through the same actions as the API. Instants are in UTC."""
+"""Creates the demo data through the actions that the API uses. Instants are in UTC."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -18,7 +18,7 @@ from dosing.planning import plan_schedules
 from dosing.status import Change, DoseStatus
 from medications.actions import create_medication
 from medications.models import Medication
-from medtrack.development.demo.history import Step, answer
+from medtrack.development.demo.history import answers
 from medtrack.development.demo.people import (
     ADMIN_EMAIL,
     ADMIN_ZONE,
@@ -28,32 +28,29 @@ from medtrack.development.demo.people import (
     PATIENTS,
     SEOYEON,
     VITAMIN_C,
-    Character,
-    Device,
+    DemoMedication,
+    Habits,
     Login,
-    Medicine,
     Patient,
-    Slot,
 )
 from notifications.actions import register_device
 from users.actions import log_in, sign_up
 from users.models import User
 
 DAYS = 60
-# So long before the first dose that a schedule's own planning makes none: what is planned late is missed at once.
+# Schedules are created so long before their first dose that creating them plans no dose. A dose that is
+# planned after its time would be missed at once.
 SET_UP = timedelta(days=DAYS + 3)
 NOTICE = timedelta(seconds=20)
 MINUTE = timedelta(minutes=1)
 
 
 class NoDemoPatient(Exception):
-    """The demo's patient is not there."""
+    """The demo's patient does not exist."""
 
 
 @dataclass(frozen=True)
-class FallsDue:
-    """A dose that falls due soon."""
-
+class UpcomingDose:
     patient: User
     due_at: datetime
 
@@ -65,66 +62,122 @@ def demo_exists() -> bool:
 
 @transaction.atomic
 def create_demo(*, now: datetime, report: Callable[[str], object]) -> None:
-    """Everybody of the demo with `DAYS` days of history until `now`, or nobody. Raises EmailTaken."""
+    """Creates all people of the demo and `DAYS` days of history until `now`. Raises EmailTaken."""
     for patient in PATIENTS:
-        report(f"{patient.login.name}: {len(patient.medicines)} medicines, {DAYS} days")
-        doses = _create_patient(patient, now)
+        report(f"{patient.login.name}: {len(patient.medications)} medications, {DAYS} days")
+        doses = create_patient(patient, now=now)
         report(f"{patient.login.name}: {doses} doses")
     _sign_up(CAREGIVER, CAREGIVER_DEVICE, now)
     User.objects.create_superuser(ADMIN_EMAIL, PASSWORD, name="Admin", timezone=ADMIN_ZONE, language="en")
 
 
-def make_dose_fall_due(*, now: datetime) -> FallsDue:
-    """One dose of Seoyeon's at the next full minute after some notice, however often. Raises NoDemoPatient."""
+def make_dose_fall_due(*, now: datetime) -> UpcomingDose:
+    """Schedules a dose of Seoyeon's at the first full minute after `NOTICE`. Raises NoDemoPatient."""
     patient = User.objects.active().with_email(SEOYEON.login.email).first()
     if patient is None:
         raise NoDemoPatient
-    due_at = _full_minute(now + NOTICE)
+    # The first full minute at or after this instant.
+    earliest = now + NOTICE
+    due_at = (earliest + MINUTE - timedelta(microseconds=1)).replace(second=0, microsecond=0)
     with transaction.atomic():
-        medication = _usable_medication(patient, VITAMIN_C)
-        _delete_passed(medication, now)
-        waiting = DoseLog.objects.filter(medication=medication, due_at=due_at, status=DoseStatus.PENDING)
-        if not waiting.exists():
+        # A user of the demo may have deleted or paused the medication. Then the patient gets another one.
+        usable = Medication.objects.visible_to(patient).filter(
+            name=VITAMIN_C.name, is_active=True, paused_at=None
+        )
+        medication = usable.first() or create_medication(by=patient, **_fields(VITAMIN_C))[0]
+        # Delete the one-day schedules of earlier calls whose dose can no longer be answered in time.
+        one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
+        for schedule in one_day.filter(doses__answer_by__lte=now):
+            delete_schedule(schedule_id=schedule.id, by=patient, now=now)
+        # A second call within the same minute finds the dose of the first.
+        pending = DoseLog.objects.filter(medication=medication, due_at=due_at, status=DoseStatus.PENDING)
+        if not pending.exists():
             local = due_at.astimezone(patient.zone)
             create_schedule(
-                medication=medication,
+                medication_id=medication.id,
+                by=patient,
                 now=now,
                 scheduled_time=local.time(),
                 start_date=local.date(),
                 end_date=local.date(),
             )
-    return FallsDue(patient, due_at)
+    return UpcomingDose(patient, due_at)
 
 
-def _full_minute(instant: datetime) -> datetime:
-    """The first full minute at or after the instant."""
-    return (instant + MINUTE - timedelta(microseconds=1)).replace(second=0, microsecond=0)
-
-
-def _usable_medication(patient: User, medicine: Medicine) -> Medication:
-    """The demo's own, or a new one when somebody who tried the demo deleted or paused it."""
-    usable = Medication.objects.visible_to(patient).filter(name=medicine.name, is_active=True, paused_at=None)
-    return usable.first() or create_medication(by=patient, **_fields(medicine))[0]
-
-
-def _delete_passed(medication: Medication, now: datetime) -> None:
-    """Ends the one-day schedules whose only dose can no longer be answered in time."""
-    one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
-    for schedule in one_day.filter(doses__answer_by__lte=now):
-        delete_schedule(schedule=schedule, now=now)
-
-
-def _create_patient(patient: Patient, now: datetime) -> int:
-    """Returns how many doses the history has."""
+def create_patient(patient: Patient, *, now: datetime) -> int:
+    """Returns the number of doses in the history."""
     first, *others = patient.devices
     user = _sign_up(patient.login, first.name, now)
     for device in others:
         log_in(email=patient.login.email, password=PASSWORD, now=now, device_name=device.name)
     for device in patient.devices:
-        _register(device, user, now)
-    schedules = [schedule for medicine in patient.medicines for schedule in _schedules(medicine, user, now)]
+        register_device(
+            by=user,
+            session=user.sessions.get(device_name=device.name),
+            token=device.token,
+            now=now,
+            platform=device.platform,
+            app_version=device.app_version,
+            language=user.language,
+        )
+    # The doses are planned as of now, when they are due already, and then answered in the order of time.
+    schedules = create_schedules(patient.medications, user, now=now)
     plan_schedules(schedule_ids=[schedule.id for schedule in schedules], now=now)
-    return _live(user, patient.character, now)
+    return answer_doses(user, patient.habits, now=now)
+
+
+def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now: datetime) -> list[Schedule]:
+    set_up_at = now - SET_UP
+    start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
+    schedules = []
+    for each in medications:
+        medication, _new = create_medication(by=user, created_at=set_up_at, **_fields(each))
+        for slot in each.slots:
+            rule: dict[str, Any] = {
+                "scheduled_time": slot.at,
+                "meal_relation": slot.meal,
+                "quantity": slot.quantity,
+            }
+            if slot.weekdays:
+                rule |= {
+                    "cycle_type": Schedule.CycleType.WEEKLY,
+                    "cycle_value": {"days": list(slot.weekdays)},
+                }
+            schedule = create_schedule(
+                medication_id=medication.id,
+                by=user,
+                now=set_up_at,
+                created_at=set_up_at,
+                start_date=start_date,
+                **rule,
+            )
+            schedules.append(schedule.object)
+    return schedules
+
+
+def answer_doses(user: User, habits: Habits, *, now: datetime) -> int:
+    """Answers the doses due until now as a patient with these habits does; returns how many were due."""
+    # Seeded by the e-mail, so that the history is the same every time.
+    random = Random(user.email)  # noqa: S311
+    start = now - timedelta(days=DAYS)
+    doses = list(DoseLog.objects.filter(user=user, due_at__lte=now).order_by("due_at", "id"))
+    for due_at, group in groupby(doses, key=attrgetter("due_at")):
+        # A patient answers the doses of one instant together.
+        doses_at_once = list(group)
+        progress = (due_at - start) / (now - start)
+        for answer in answers(due_at.astimezone(user.zone), habits, progress=progress, random=random):
+            at = answer.at.astimezone(UTC)
+            if at > now:
+                continue
+            for dose in doses_at_once:
+                match answer.change:
+                    case Change.TAKE:
+                        take_dose(dose_id=dose.id, by=user, now=at)
+                    case Change.SKIP:
+                        skip_dose(dose_id=dose.id, by=user, now=at, reason=answer.reason)
+                    case Change.UNDO:
+                        undo_dose(dose_id=dose.id, by=user, now=at)
+    return len(doses)
 
 
 def _sign_up(login: Login, device_name: str, now: datetime) -> User:
@@ -141,69 +194,6 @@ def _sign_up(login: Login, device_name: str, now: datetime) -> User:
     return credentials.user
 
 
-def _register(device: Device, user: User, now: datetime) -> None:
-    register_device(
-        by=user,
-        session=user.sessions.get(device_name=device.name),
-        token=device.token,
-        now=now,
-        platform=device.platform,
-        app_version=device.app_version,
-        language=user.language,
-    )
-
-
-def _schedules(medicine: Medicine, user: User, now: datetime) -> Iterator[Schedule]:
-    set_up_at = now - SET_UP
-    start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
-    medication, _new = create_medication(by=user, created_at=set_up_at, **_fields(medicine))
-    for slot in medicine.slots:
-        schedule, _new = create_schedule(
-            medication=medication, now=set_up_at, created_at=set_up_at, start_date=start_date, **_rule(slot)
-        )
-        yield schedule
-
-
-def _fields(medicine: Medicine) -> dict[str, Any]:
-    return {
-        "name": medicine.name,
-        "strength": medicine.strength,
-        "dosage": medicine.dosage,
-        "unit": medicine.unit,
-        "form": medicine.form,
-        "color_tag": medicine.color_tag,
-        "memo": medicine.memo,
-    }
-
-
-def _rule(slot: Slot) -> dict[str, Any]:
-    rule = {"scheduled_time": slot.at, "meal_relation": slot.meal, "quantity": slot.quantity}
-    if slot.weekdays:
-        return rule | {"cycle_type": Schedule.CycleType.WEEKLY, "cycle_value": {"days": list(slot.weekdays)}}
-    return rule
-
-
-def _live(user: User, character: Character, now: datetime) -> int:
-    """Answers the doses due until now as this character would; returns how many there were."""
-    chance = Random(user.email)  # noqa: S311 - the same life every time
-    start = now - timedelta(days=DAYS)
-    doses = list(DoseLog.objects.filter(user=user, due_at__lte=now).order_by("due_at", "id"))
-    for due_at, together in groupby(doses, key=attrgetter("due_at")):
-        occasion = list(together)
-        progress = (due_at - start) / (now - start)
-        for step in answer(due_at.astimezone(user.zone), character, progress=progress, chance=chance):
-            if step.at <= now:
-                for dose in occasion:
-                    _do(step, dose, user)
-    return len(doses)
-
-
-def _do(step: Step, dose: DoseLog, user: User) -> None:
-    at = step.at.astimezone(UTC)
-    match step.change:
-        case Change.TAKE:
-            take_dose(dose_id=dose.id, by=user, now=at)
-        case Change.SKIP:
-            skip_dose(dose_id=dose.id, by=user, now=at, reason=step.reason)
-        case Change.UNDO:
-            undo_dose(dose_id=dose.id, by=user, now=at)
+def _fields(medication: DemoMedication) -> dict[str, Any]:
+    names = ("name", "strength", "dosage", "unit", "form", "color_tag", "memo")
+    return {name: getattr(medication, name) for name in names}

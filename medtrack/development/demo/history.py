@@ -1,6 +1,6 @@
-"""How somebody of a certain character answers one occasion: the doses of one person due at one instant.
+"""Decides how a patient answers the doses that are due at one instant, from their habits and chance.
 
-Pure: no clock, no database; chance comes from the given generator.
+Pure: no clock and no database; the random generator is passed in.
 """
 
 from collections.abc import Iterator
@@ -9,58 +9,52 @@ from datetime import datetime, timedelta
 from random import Random
 
 from dosing.status import Change
-from medtrack.development.demo.people import Character
+from medtrack.development.demo.people import Habits
 
 EVENING_HOUR = 18
 FRIDAY = 4
 
 
 @dataclass(frozen=True)
-class Step:
-    """One thing that somebody does to the doses of an occasion, at an instant."""
+class Answer:
+    """A change that the patient makes to the doses of an instant."""
 
     change: Change
     at: datetime
     reason: str = ""
 
 
-def answer(due: datetime, character: Character, *, progress: float, chance: Random) -> Iterator[Step]:
-    """What happens to the doses due at `due`, in order; nothing when they are forgotten.
+def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -> Iterator[Answer]:
+    """Yields the answers to the doses due at `due`, in the order of time; none when they are forgotten.
 
-    `due` is in the person's own zone; `progress` runs from 0 on the first day of the history to 1 on the last.
+    `due` is in the patient's zone. `progress` is 0 on the first day of the history and 1 on the last.
     """
-    if chance.random() >= _share_taken(due, character, progress):
-        if chance.random() < character.skips:
-            yield Step(
-                Change.SKIP, due + _minutes(chance, 1, 90, mostly=10), chance.choice(character.reasons)
-            )
-        return
-    taken_at = due + _delay(due, character, chance)
-    if chance.random() < character.undoes:
-        yield Step(Change.TAKE, taken_at)
-        yield Step(Change.UNDO, taken_at + _minutes(chance, 0.2, 3, mostly=0.5))
-        taken_at += _minutes(chance, 4, 40, mostly=10)
-    yield Step(Change.TAKE, taken_at)
-
-
-def _share_taken(due: datetime, character: Character, progress: float) -> float:
-    share = character.takes - character.decline * progress
+    share_taken = habits.takes - habits.decline * progress
     if due.weekday() > FRIDAY:
-        share -= character.weekend
+        share_taken -= habits.weekend
     if due.hour >= EVENING_HOUR:
-        share -= character.evening
-    return share
+        share_taken -= habits.evening
+    if random.random() >= share_taken:
+        if random.random() < habits.skips:
+            skipped_at = due + _minutes(random, 1, 90, mode=10)
+            yield Answer(Change.SKIP, skipped_at, random.choice(habits.reasons))
+        return
+
+    # Mostly within minutes, sometimes an hour or two late, and rarely after the dose was missed. In the
+    # evening the answer to a missed dose would be given at night, so there is none.
+    chance = random.random()
+    if chance < habits.after_missed and due.hour < EVENING_HOUR:
+        taken_at = due + _minutes(random, 250, 400, mode=270)
+    elif chance < habits.after_missed + habits.late:
+        taken_at = due + _minutes(random, 20, 140, mode=35)
+    else:
+        taken_at = due + _minutes(random, 0.3, 15, mode=2)
+    if random.random() < habits.undoes:
+        yield Answer(Change.TAKE, taken_at)
+        yield Answer(Change.UNDO, taken_at + _minutes(random, 0.2, 3, mode=0.5))
+        taken_at += _minutes(random, 4, 40, mode=10)
+    yield Answer(Change.TAKE, taken_at)
 
 
-def _delay(due: datetime, character: Character, chance: Random) -> timedelta:
-    """From due to taken: minutes mostly, sometimes an hour or two, rarely after the dose was already missed."""
-    kind = chance.random()
-    if kind < character.after_missed and due.hour < EVENING_HOUR:
-        return _minutes(chance, 250, 400, mostly=270)
-    if kind < character.after_missed + character.late:
-        return _minutes(chance, 20, 140, mostly=35)
-    return _minutes(chance, 0.3, 15, mostly=2)
-
-
-def _minutes(chance: Random, least: float, most: float, *, mostly: float) -> timedelta:
-    return timedelta(seconds=round(60 * chance.triangular(least, most, mostly)))
+def _minutes(random: Random, least: float, most: float, *, mode: float) -> timedelta:
+    return timedelta(seconds=round(60 * random.triangular(least, most, mode)))

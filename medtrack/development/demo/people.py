@@ -1,4 +1,4 @@
-"""Who lives in the demo: their logins, devices, medicines and habits. Data only; nobody here exists."""
+"""The invented people of the demo: their logins, devices, medications and habits. Only data."""
 
 from dataclasses import dataclass
 from datetime import time
@@ -18,12 +18,12 @@ ADMIN_ZONE = "UTC"
 
 
 @dataclass(frozen=True)
-class Character:
-    """How somebody keeps to a plan. All values are shares of occasions, from 0 to 1.
+class Habits:
+    """How a patient answers doses. All values are shares of the instants at which doses are due, from 0 to 1.
 
-    `takes` is the share taken on a weekday morning of the first day; `weekend` and `evening` come off it then,
-    and `decline` comes off it little by little until the last day. `late` and `after_missed` are of the taken
-    ones, `skips` of those not taken.
+    `takes` is the share taken on weekday mornings at the start of the history. `weekend` and `evening` reduce
+    it at these times, and `decline` reduces it gradually until the last day. `late`, `after_missed` and
+    `undoes` are shares of those taken, `skips` of those not taken.
     """
 
     takes: float
@@ -39,7 +39,7 @@ class Character:
 
 @dataclass(frozen=True)
 class Slot:
-    """A time of day at which a medicine is taken; on every date, or on these weekdays."""
+    """A time of day at which a medication is taken, daily or on some weekdays."""
 
     at: time
     meal: Meal = Meal.ANY
@@ -48,7 +48,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Medicine:
+class DemoMedication:
     name: str
     strength: str
     dosage: str
@@ -80,11 +80,11 @@ class Login:
 class Patient:
     login: Login
     devices: tuple[Device, ...]
-    medicines: tuple[Medicine, ...]
-    character: Character
+    medications: tuple[DemoMedication, ...]
+    habits: Habits
 
 
-VITAMIN_C = Medicine(
+VITAMIN_C = DemoMedication(
     name="비타민 C",
     strength="1000 mg",
     dosage="1정",
@@ -96,8 +96,8 @@ VITAMIN_C = Medicine(
 SEOYEON = Patient(
     login=Login("patient", "김서연", "seoyeon@medtrack.example", "Asia/Seoul", "ko"),
     devices=(Device("demo-seoul-phone", Platform.ANDROID, "Galaxy S24"),),
-    medicines=(
-        Medicine(
+    medications=(
+        DemoMedication(
             name="메트포르민",
             strength="500 mg",
             dosage="1정",
@@ -106,7 +106,7 @@ SEOYEON = Patient(
             slots=(Slot(time(8), Meal.AFTER), Slot(time(19), Meal.AFTER)),
             memo="당뇨약. 식사 직후에 복용합니다.",
         ),
-        Medicine(
+        DemoMedication(
             name="암로디핀",
             strength="5 mg",
             dosage="1정",
@@ -115,7 +115,7 @@ SEOYEON = Patient(
             slots=(Slot(time(8), Meal.AFTER),),
             memo="혈압약. 자몽과 함께 먹지 않습니다.",
         ),
-        Medicine(
+        DemoMedication(
             name="아토르바스타틴",
             strength="10 mg",
             dosage="1정",
@@ -124,7 +124,7 @@ SEOYEON = Patient(
             slots=(Slot(time(21, 30)),),
         ),
         VITAMIN_C,
-        Medicine(
+        DemoMedication(
             name="알렌드론산",
             strength="70 mg",
             dosage="1정",
@@ -134,7 +134,7 @@ SEOYEON = Patient(
             memo="일주일에 한 번, 물 한 컵과 함께 복용하고 30분간 눕지 않습니다.",
         ),
     ),
-    character=Character(
+    habits=Habits(
         takes=0.965,
         weekend=0.0,
         evening=0.02,
@@ -153,8 +153,8 @@ MAYA = Patient(
         Device("demo-new-york-phone", Platform.IOS, "iPhone 15"),
         Device("demo-new-york-tablet", Platform.IOS, "iPad Air"),
     ),
-    medicines=(
-        Medicine(
+    medications=(
+        DemoMedication(
             name="Levothyroxine",
             strength="50 µg",
             dosage="1 tablet",
@@ -163,7 +163,7 @@ MAYA = Patient(
             slots=(Slot(time(6, 30), Meal.BEFORE),),
             memo="On an empty stomach, half an hour before breakfast.",
         ),
-        Medicine(
+        DemoMedication(
             name="Lisinopril",
             strength="10 mg",
             dosage="1 tablet",
@@ -171,7 +171,7 @@ MAYA = Patient(
             color_tag="#D9534F",
             slots=(Slot(time(8)),),
         ),
-        Medicine(
+        DemoMedication(
             name="Fluticasone/salmeterol",
             strength="250/50 µg",
             dosage="1 inhalation",
@@ -181,7 +181,7 @@ MAYA = Patient(
             form=Form.INHALER,
             memo="Rinse mouth with water afterwards.",
         ),
-        Medicine(
+        DemoMedication(
             name="Atorvastatin",
             strength="20 mg",
             dosage="1 tablet",
@@ -189,7 +189,7 @@ MAYA = Patient(
             color_tag="#5B6ABF",
             slots=(Slot(time(21)),),
         ),
-        Medicine(
+        DemoMedication(
             name="Vitamin D3",
             strength="50,000 IU",
             dosage="1 capsule",
@@ -199,7 +199,7 @@ MAYA = Patient(
             form=Form.CAPSULE,
         ),
     ),
-    character=Character(
+    habits=Habits(
         takes=0.965,
         weekend=0.14,
         evening=0.14,
@@ -218,8 +218,8 @@ AIKO = Patient(
         Device("demo-london-phone", Platform.ANDROID, "Pixel 8"),
         Device("demo-london-browser", Platform.WEB, "Chrome"),
     ),
-    medicines=(
-        Medicine(
+    medications=(
+        DemoMedication(
             name="アムロジピン",
             strength="5 mg",
             dosage="1錠",
@@ -227,7 +227,7 @@ AIKO = Patient(
             color_tag="#D9534F",
             slots=(Slot(time(7, 30), Meal.AFTER),),
         ),
-        Medicine(
+        DemoMedication(
             name="メトホルミン",
             strength="250 mg",
             dosage="2錠",
@@ -239,7 +239,7 @@ AIKO = Patient(
             ),
             memo="朝・夕食後に服用。",
         ),
-        Medicine(
+        DemoMedication(
             name="ラタノプロスト点眼液",
             strength="0.005 %",
             dosage="両眼に1滴ずつ",
@@ -248,7 +248,7 @@ AIKO = Patient(
             slots=(Slot(time(22), quantity=Decimal(2)),),
             form=Form.DROPS,
         ),
-        Medicine(
+        DemoMedication(
             name="リセドロン酸",
             strength="17.5 mg",
             dosage="1錠",
@@ -258,7 +258,7 @@ AIKO = Patient(
             memo="週に1回、起床時にコップ1杯の水で。30分は横にならない。",
         ),
     ),
-    character=Character(
+    habits=Habits(
         takes=0.91,
         weekend=0.05,
         evening=0.06,

@@ -1,10 +1,10 @@
-"""What the demo phone says, in every language at once: it speaks its patient's, whatever the browser's is."""
+"""The texts of the demo phone, in every language: the page shows them in the language of its patient."""
 
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-# {names} are filled in by the page.
+# The page fills in the {names}.
 TEXTS = {
     "title": _("Demo phone"),
     "patient": _("Whose phone is this?"),
@@ -45,9 +45,8 @@ TEXTS = {
 
 
 def texts_by_language() -> dict[str, dict[str, str]]:
-    return {code: _texts_in(code) for code, _name in settings.LANGUAGES}
-
-
-def _texts_in(language: str) -> dict[str, str]:
-    with translation.override(language):
-        return {name: str(text) for name, text in TEXTS.items()}
+    texts = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            texts[language] = {name: str(text) for name, text in TEXTS.items()}
+    return texts

@@ -13,19 +13,20 @@ from medtrack.development.demo.texts import TEXTS, texts_by_language
 @require_safe
 @never_cache
 def phone(request: HttpRequest) -> HttpResponseBase:
-    """A page that does what the mobile client does, through the public API only."""
+    """Shows a page that does what the mobile client does, through the public API only."""
+
+    def page(request: HttpRequest) -> HttpResponse:
+        return render(
+            request,
+            "demo/phone.html",
+            {
+                "text": TEXTS,
+                "logins": [patient.login for patient in PATIENTS],
+                "password": PASSWORD,
+                "config": {"push_service": settings.FCM_BROWSER_URL, "texts": texts_by_language()},
+            },
+        )
+
+    # The page connects to the FCM stand-in, which stands in for the browser's push service.
     push_services = [settings.FCM_BROWSER_URL] if settings.FCM_BROWSER_URL else []
-    return csp_update({"connect-src": push_services})(_phone)(request)
-
-
-def _phone(request: HttpRequest) -> HttpResponse:
-    return render(
-        request,
-        "demo/phone.html",
-        {
-            "text": TEXTS,
-            "logins": [patient.login for patient in PATIENTS],
-            "password": PASSWORD,
-            "config": {"push_service": settings.FCM_BROWSER_URL, "texts": texts_by_language()},
-        },
-    )
+    return csp_update({"connect-src": push_services})(page)(request)

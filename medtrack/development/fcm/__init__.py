@@ -1,2 +1,4 @@
-"""A local stand-in for Firebase Cloud Messaging: a program of its own that tests, benchmarks and the
-development server start instead of Google's service. It knows nothing of the rest of the project."""
+"""A local stand-in for Firebase Cloud Messaging (FCM), which tests, benches and `serve` start as a process.
+
+Start it with `python -m medtrack.development.fcm --directory DIR`. It imports nothing else of the project.
+"""

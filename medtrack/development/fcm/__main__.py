@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medtrack.development.fcm import identity, server
 from medtrack.development.fcm.application import Application
-from medtrack.development.fcm.browsers import BrowserListener, Mailboxes
+from medtrack.development.fcm.browsers import BrowserServer, Mailboxes
 
 LEDGER = "ledger.jsonl"
 ENDPOINT = "endpoint"
@@ -21,41 +21,42 @@ BROWSER_ENDPOINT = "browser-endpoint"
 
 
 class StartError(Exception):
-    """Says in one sentence why the stand-in cannot run."""
+    """A sentence that says why the stand-in cannot run."""
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m medtrack.development.fcm", description=__doc__)
+    parser.add_argument(
+        "--directory", type=Path, required=True, help="for the keys, the ledger and the endpoint"
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--browser-port", type=int, default=0, help="for web pages that receive pushes")
+    parser.add_argument("--project", default="medtrack-local", help="the Firebase project id")
+    parser.add_argument("--quiet", action="store_true", help="do not print accepted pushes")
+    options = parser.parse_args()
     try:
-        asyncio.run(_serve(options))
-    except StartError as problem:
-        print(f"FCM stand-in: {problem}", file=sys.stderr)
+        asyncio.run(serve(options))
+    except StartError as error:
+        print(f"FCM stand-in: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medtrack.development.fcm", description=__doc__)
-    parser.add_argument("--directory", type=Path, required=True, help="keeps keys, ledger and endpoint")
-    parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
-    parser.add_argument("--browser-port", type=int, default=0, help="where pages listen for their pushes")
-    parser.add_argument("--project", default="medtrack-local", help="the Firebase project id")
-    parser.add_argument("--quiet", action="store_true", help="do not print accepted pushes")
-    return parser
-
-
-async def _serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace) -> None:
+    """Runs until SIGINT or SIGTERM. Raises StartError."""
     directory: Path = options.directory
-    stopped = _stop_signal()
-    listening, for_browsers = _prepare(directory, options.port, options.browser_port)
-    url = f"https://{server.HOST}:{listening.getsockname()[1]}"
+    stopped = stop_signal()
+    prepare_directory(directory)
+    api_socket, browser_socket = listen(options.port), listen(options.browser_port)
+    url = f"https://{server.HOST}:{api_socket.getsockname()[1]}"
     mailboxes = Mailboxes()
-    application = _application(options, url, stopped, mailboxes)
-    running = server.Server(listening, directory, application.handle)
-    browsers = BrowserListener(for_browsers, mailboxes)
-    await running.start()
-    await browsers.start()
-    browser_url = f"http://{server.HOST}:{for_browsers.getsockname()[1]}"
+    application = load_application(options, url, stopped, mailboxes)
+    api_server = server.Server(api_socket, directory, application.handle)
+    browser_server = BrowserServer(browser_socket, mailboxes)
+    await api_server.start()
+    await browser_server.start()
+    # The program that starts this one waits for the endpoint's file, so it is written last.
+    browser_url = f"http://{server.HOST}:{browser_socket.getsockname()[1]}"
     identity.write_atomically(directory / BROWSER_ENDPOINT, browser_url)
     identity.write_atomically(directory / ENDPOINT, url)
     print(f"FCM stand-in on {url}", flush=True)
@@ -64,13 +65,14 @@ async def _serve(options: argparse.Namespace) -> None:
     finally:
         (directory / ENDPOINT).unlink(missing_ok=True)
         (directory / BROWSER_ENDPOINT).unlink(missing_ok=True)
-        running.stop_listening()
+        # Every request that was received is recorded and answered before its connection is closed.
+        api_server.stop_listening()
         await application.close()
-        browsers.stop()
-        await running.close_connections()
+        browser_server.stop()
+        await api_server.close_connections()
 
 
-def _stop_signal() -> asyncio.Future[None]:
+def stop_signal() -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
 
@@ -83,38 +85,38 @@ def _stop_signal() -> asyncio.Future[None]:
     return stopped
 
 
-def _prepare(directory: Path, *ports: int) -> list[socket.socket]:
+def prepare_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _lock(directory)
+        try:
+            # Two stand-ins would write the same ledger. The lock ends with the process, however it ends.
+            fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(f"{directory} is in use by another FCM stand-in.") from error
         (directory / ENDPOINT).unlink(missing_ok=True)
         identity.ensure_certificate(directory)
-    except OSError as problem:
-        raise StartError(f"cannot write to {directory}: {problem.strerror}.") from problem
-    return [_listen(port) for port in ports]
+    except OSError as error:
+        raise StartError(f"cannot write to {directory}: {error.strerror}.") from error
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     try:
         return server.listen(port)
-    except (OSError, OverflowError) as problem:
-        raise StartError(f"cannot listen on {server.HOST}:{port}: {problem}.") from problem
+    except (OSError, OverflowError) as error:
+        raise StartError(f"cannot listen on {server.HOST}:{port}: {error}.") from error
 
 
-def _lock(directory: Path) -> None:
-    """Holds until the process ends, however it ends: two would write the same ledger."""
-    try:
-        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as problem:
-        raise StartError(f"{directory} is in use by another FCM stand-in.") from problem
-
-
-def _application(
+def load_application(
     options: argparse.Namespace, url: str, stopped: asyncio.Future[None], mailboxes: Mailboxes
 ) -> Application:
-    def on_failure(problem: OSError) -> None:
+    def print_line(line: str) -> None:
+        # A closed terminal must not stop the pushes.
+        with contextlib.suppress(OSError):
+            print(line, flush=True)
+
+    def on_failure(error: OSError) -> None:
         if not stopped.done():
-            stopped.set_exception(StartError(f"cannot write the ledger: {problem.strerror}."))
+            stopped.set_exception(StartError(f"cannot write the ledger: {error.strerror}."))
 
     directory: Path = options.directory
     try:
@@ -122,21 +124,15 @@ def _application(
             identity.ensure_service_account(directory, project=options.project, url=url),
             directory / LEDGER,
             token_uri=f"{url}/token",
-            show=None if options.quiet else _show,
+            print_line=None if options.quiet else print_line,
             hand_over=lambda push: mailboxes.put(push, now=time.time()),
             on_failure=on_failure,
         )
-    except OSError as problem:
-        raise StartError(f"cannot write to {directory}: {problem.strerror}.") from problem
-    except (ValueError, KeyError) as problem:
+    except OSError as error:
+        raise StartError(f"cannot write to {directory}: {error.strerror}.") from error
+    except (ValueError, KeyError) as error:
         path = directory / identity.SERVICE_ACCOUNT
-        raise StartError(f"cannot read {path}: {problem}. Delete it to have a new one made.") from problem
-
-
-def _show(line: str) -> None:
-    # A terminal that was closed must not end the pushes.
-    with contextlib.suppress(OSError):
-        print(line, flush=True)
+        raise StartError(f"cannot read {path}: {error}. Delete it to have a new one made.") from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""What a browser's push service is to a page: it keeps what FCM accepted for a browser until that browser takes it or
-its time is over. Pages listen over plain HTTP on the loopback, as server-sent events; none from elsewhere may."""
+"""Stands in for a browser's push service: keeps messages until the page receives them or they expire.
+
+Pages of this machine receive them as server-sent events, over HTTP on the loopback interface.
+"""
 
 import asyncio
 import json
@@ -27,7 +29,7 @@ Listener = Callable[[bytes], None]
 
 
 @dataclass(slots=True, frozen=True)
-class Kept:
+class KeptMessage:
     id: int
     expires_at: float
     event: bytes
@@ -35,66 +37,58 @@ class Kept:
 
 @dataclass(slots=True)
 class Mailbox:
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[KeptMessage] = field(default_factory=list)
     listeners: set[Listener] = field(default_factory=set)
 
 
 class Mailboxes:
-    """One for every token that a page has listened for; instants are seconds since the epoch."""
+    """A mailbox for every token that a page has listened for. Instants are in seconds since the epoch."""
 
     def __init__(self) -> None:
         self._boxes: OrderedDict[str, Mailbox] = OrderedDict()
         self._last_id = 0
 
     def put(self, message: Mapping[str, Any], *, now: float) -> None:
-        """Hands an accepted message to who listens, and keeps it for who will. Other devices' are no concern."""
+        """Sends an accepted message to the listeners of its token, and keeps it for later ones."""
         box = self._boxes.get(str(message.get("token")))
         if box is None:
-            return
-        # Also after a restart a later message has the larger id.
+            return  # of a phone, or of a page that has never listened
+        # Ids grow also over a restart, because they contain the time.
         self._last_id = max(self._last_id + 1, time.time_ns() // 1000)
-        kept = Kept(self._last_id, now + _ttl(message), _event(self._last_id, message))
+        webpush = message.get("webpush") or {}
+        headers = webpush.get("headers") or {}
+        ttl = next((value for name, value in headers.items() if name.lower() == "ttl"), "")
+        expires_at = now + (float(ttl) if ttl.isdecimal() else DEFAULT_TTL_SECONDS)
+        # The content that FCM sends to a page: a silent message has no notification.
+        content: dict[str, Any] = {"data": webpush.get("data") or message.get("data") or {}}
+        if notification := {**(message.get("notification") or {}), **(webpush.get("notification") or {})}:
+            content["notification"] = notification
+        event = f"id: {self._last_id}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
+        kept = KeptMessage(self._last_id, expires_at, event)
         box.kept = [*box.kept, kept][-MAX_KEPT:]
         for listener in list(box.listeners):
             listener(kept.event)
 
     def listen(self, token: str, listener: Listener, *, after: int, now: float) -> None:
-        """Everything later than the message `after`, which the browser had, and whatever comes from now on."""
+        """Sends the messages with ids larger than `after`, the last received one, and all future ones."""
         box = self._boxes.setdefault(token, Mailbox())
         self._boxes.move_to_end(token)
         box.kept = [kept for kept in box.kept if kept.id > after and kept.expires_at > now]
         box.listeners.add(listener)
         for kept in box.kept:
             listener(kept.event)
-        self._forget_oldest()
+        # Remove the mailboxes that were not used for longest, except those with listeners.
+        for unused in [key for key, each in self._boxes.items() if not each.listeners]:
+            if len(self._boxes) <= MAX_BROWSERS:
+                break
+            del self._boxes[unused]
 
     def stop_listening(self, token: str, listener: Listener) -> None:
         if box := self._boxes.get(token):
             box.listeners.discard(listener)
 
-    def _forget_oldest(self) -> None:
-        for token in [token for token, box in self._boxes.items() if not box.listeners]:
-            if len(self._boxes) <= MAX_BROWSERS:
-                return
-            del self._boxes[token]
 
-
-def _ttl(message: Mapping[str, Any]) -> float:
-    headers = (message.get("webpush") or {}).get("headers") or {}
-    ttl = next((value for name, value in headers.items() if name.lower() == "ttl"), "")
-    return float(ttl) if ttl.isdecimal() else DEFAULT_TTL_SECONDS
-
-
-def _event(id_: int, message: Mapping[str, Any]) -> bytes:
-    """What FCM hands to a page: a silent message has no notification."""
-    webpush = message.get("webpush") or {}
-    said: dict[str, Any] = {"data": webpush.get("data") or message.get("data") or {}}
-    if shown := {**(message.get("notification") or {}), **(webpush.get("notification") or {})}:
-        said["notification"] = shown
-    return f"id: {id_}\ndata: {json.dumps(said, ensure_ascii=False)}\n\n".encode()
-
-
-class BrowserListener:
+class BrowserServer:
     def __init__(self, listening: socket.socket, mailboxes: Mailboxes) -> None:
         self._socket = listening
         self._mailboxes = mailboxes
@@ -115,7 +109,7 @@ class BrowserListener:
 
 
 class _Connection(asyncio.Protocol):
-    """One request, whose answer does not end until the page goes."""
+    """One request. Its answer is a stream of events that ends when the page disconnects."""
 
     def __init__(self, mailboxes: Mailboxes, connections: set["_Connection"]) -> None:
         self._mailboxes = mailboxes
@@ -130,7 +124,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, _problem: Exception | None) -> None:
         self._connections.discard(self)
         if self._token is not None:
-            self._mailboxes.stop_listening(self._token, self._hear)
+            self._mailboxes.stop_listening(self._token, self._send_event)
 
     def close(self) -> None:
         self._transport.close()
@@ -143,9 +137,9 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         if isinstance(event, h11.Request):
-            self._answer(event)
+            self._respond(event)
 
-    def _answer(self, request: h11.Request) -> None:
+    def _respond(self, request: h11.Request) -> None:
         headers = {name: value.decode("latin-1") for name, value in request.headers}
         origin = headers.get(b"origin", "")
         url = urlsplit(request.target.decode("latin-1"))
@@ -155,16 +149,18 @@ class _Connection(asyncio.Protocol):
             self._refuse(HTTPStatus.NOT_FOUND)
         elif request.method != b"GET":
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
-        elif not _is_local(origin):
+        elif not _is_loopback(origin):
+            # A browser adds the origin to every cross-origin request, so a request without one is not from a
+            # page.
             self._refuse(HTTPStatus.FORBIDDEN)
         elif not token:
             self._refuse(HTTPStatus.BAD_REQUEST)
         else:
-            # A page that comes back by itself says so in the header; one that was loaded anew, in the address.
+            # A browser that reconnects sends the header; a page that was loaded again uses the query.
             after = headers.get(b"last-event-id") or query.get("after", [""])[0]
-            self._open(token, origin, int(after) if _ID.fullmatch(after) else 0)
+            self._start_stream(token, origin, int(after) if _ID.fullmatch(after) else 0)
 
-    def _open(self, token: str, origin: str, after: int) -> None:
+    def _start_stream(self, token: str, origin: str, after: int) -> None:
         headers = [
             ("content-type", "text/event-stream; charset=utf-8"),
             ("cache-control", "no-store"),
@@ -172,11 +168,11 @@ class _Connection(asyncio.Protocol):
             ("vary", "origin"),
         ]
         self._write(h11.Response(status_code=200, headers=headers, reason="OK"))
-        self._hear(_OPENING)
+        self._send_event(_OPENING)
         self._token = token
-        self._mailboxes.listen(token, self._hear, after=after, now=time.time())
+        self._mailboxes.listen(token, self._send_event, after=after, now=time.time())
 
-    def _hear(self, event: bytes) -> None:
+    def _send_event(self, event: bytes) -> None:
         if not self._transport.is_closing():
             self._write(h11.Data(data=event))
 
@@ -191,8 +187,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
 
 
-def _is_local(origin: str) -> bool:
-    """Without one it is no page of ours: a browser names the origin of every page that asks across origins."""
+def _is_loopback(origin: str) -> bool:
     try:
         return urlsplit(origin).hostname in _LOOPBACK
     except ValueError:

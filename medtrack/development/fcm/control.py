@@ -1,8 +1,6 @@
-"""What may be said to the control API: arming faults and setting the latency. Reads and checks; the
-application acts."""
+"""Reads and checks the requests of the control API, which arm faults and set the latency."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from medtrack.development.fcm.faults import KINDS, Ending, Fault
@@ -11,7 +9,7 @@ MAX_SECONDS = 3600
 
 
 class ControlError(Exception):
-    """Says in one sentence what is wrong with a control request."""
+    """A sentence that says what is wrong with a control request."""
 
 
 def read_fault(body: bytes) -> Fault:
@@ -20,12 +18,15 @@ def read_fault(body: bytes) -> Fault:
     if not isinstance(name, str) or name not in KINDS:
         raise ControlError(f"fault must be one of: {', '.join(KINDS)}.")
     fault = Fault(**{"times": 1, **content})
-    _check(fault.times, _is_count, "times must be a whole number from 1.")
-    _check(
-        fault.retry_after, _is_optional_seconds, f"retry_after must be 0 to {MAX_SECONDS} seconds or null."
-    )
-    _check(fault.seconds, _is_optional_seconds, f"seconds must be 0 to {MAX_SECONDS} or null.")
-    _check(fault.token, _is_optional_token, "token must be a device token or null.")
+    # In JSON true and false are no numbers, in Python they are.
+    if not isinstance(fault.times, int) or isinstance(fault.times, bool) or fault.times < 1:
+        raise ControlError("times must be a whole number from 1.")
+    if fault.retry_after is not None and not _is_seconds(fault.retry_after):
+        raise ControlError(f"retry_after must be 0 to {MAX_SECONDS} seconds or null.")
+    if fault.seconds is not None and not _is_seconds(fault.seconds):
+        raise ControlError(f"seconds must be 0 to {MAX_SECONDS} or null.")
+    if fault.token is not None and (not isinstance(fault.token, str) or fault.token == ""):
+        raise ControlError("token must be a device token or null.")
     if fault.retry_after is not None and fault.kind.ending is not Ending.ANSWER:
         raise ControlError(f"{name} answers nothing, so it cannot have retry_after.")
     if fault.seconds is not None and fault.kind.ending is not Ending.HANG:
@@ -44,8 +45,8 @@ def read_latency(body: bytes) -> float:
 def _read_object(body: bytes, *, allowed: set[str]) -> dict[str, Any]:
     try:
         content = json.loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise ControlError("The body must be JSON.") from problem
+    except (ValueError, RecursionError) as error:
+        raise ControlError("The body must be JSON.") from error
     if not isinstance(content, dict):
         raise ControlError("The body must be a JSON object.")
     if unknown := sorted(content.keys() - allowed):
@@ -53,22 +54,5 @@ def _read_object(body: bytes, *, allowed: set[str]) -> dict[str, Any]:
     return content
 
 
-def _check(value: object, is_good: Callable[[object], bool], sentence: str) -> None:
-    if not is_good(value):
-        raise ControlError(sentence)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
-
-
-def _is_optional_seconds(value: object) -> bool:
-    return value is None or _is_seconds(value)
-
-
-def _is_optional_token(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value != "")

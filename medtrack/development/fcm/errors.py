@@ -1,4 +1,4 @@
-"""The error bodies of FCM's HTTP v1 API (google.rpc.Status as JSON), word for word where they are public."""
+"""The error bodies of FCM's HTTP v1 API (google.rpc.Status as JSON), with its documented texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,13 +44,11 @@ def apns_error(reason: str) -> Detail:
 def bad_request(violations: Sequence[Violation]) -> Detail:
     return {
         "@type": "type.googleapis.com/google.rpc.BadRequest",
-        "fieldViolations": [_field_violation(violation) for violation in violations],
+        "fieldViolations": [
+            ({"field": violation.field} if violation.field else {}) | {"description": violation.description}
+            for violation in violations
+        ],
     }
-
-
-def _field_violation(violation: Violation) -> dict[str, str]:
-    named = {"field": violation.field} if violation.field else {}
-    return named | {"description": violation.description}
 
 
 def error_info(reason: str, domain: str, **metadata: str) -> Detail:
@@ -63,7 +61,7 @@ def error_info(reason: str, domain: str, **metadata: str) -> Detail:
 
 
 def unreadable(violations: Sequence[Violation]) -> Answer:
-    """The JSON does not fit the API's types. FCM itself has not seen it, hence no FcmError."""
+    """The JSON does not match the API's types. Google's front end refuses it, so there is no FcmError."""
     message = "\n".join(violation.description for violation in violations)
     return status(400, "INVALID_ARGUMENT", message, bad_request(violations))
 
@@ -80,7 +78,7 @@ def invalid_argument(violation: Violation, *details: Detail) -> Answer:
 
 
 def malformed_token() -> Answer:
-    """What FCM mostly says today: the token is not named in any field violation."""
+    """FCM's usual answer to a malformed token; it has no field violation."""
     return status(400, "INVALID_ARGUMENT", INVALID_TOKEN, fcm_error("INVALID_ARGUMENT"))
 
 
@@ -103,7 +101,7 @@ def quota_exceeded() -> Answer:
 
 
 def project_quota_exceeded() -> Answer:
-    """The quota per minute and project is guarded in front of FCM, so this one has no FcmError."""
+    """Google's front end checks the quota per minute and project, so there is no FcmError."""
     message = (
         "Quota exceeded for quota metric 'Send requests' and limit 'Send requests per minute' "
         "of service 'fcm.googleapis.com' for consumer 'project_number:000000000000'."

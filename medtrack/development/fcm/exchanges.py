@@ -1,5 +1,4 @@
-"""What passes between the HTTP protocols and the application: a request, its answer, and the exchange
-that is still open between the two."""
+"""What the HTTP protocols and the application share: a request, its answer, and the open exchange."""
 
 import json
 from abc import ABC, abstractmethod
@@ -27,13 +26,13 @@ class Answer:
 
 
 class Exchange(ABC):
-    """One request that has not been answered yet. Every method is harmless once the client is gone."""
+    """One request that has no answer yet. After the client has disconnected, the methods do nothing."""
 
     gone: bool
 
     @abstractmethod
     def answer(self, answer: Answer) -> bool:
-        """Hands the answer to the connection; False when there was nobody left to take it."""
+        """Sends the answer; returns False when the client has disconnected."""
 
     @abstractmethod
     def drop(self) -> None:
@@ -41,4 +40,4 @@ class Exchange(ABC):
 
     @abstractmethod
     def close_connection(self) -> None:
-        """Closes the whole connection without answering; answers given before still leave."""
+        """Closes the whole connection without an answer. Earlier answers on it are still sent."""

@@ -1,4 +1,4 @@
-"""The faults that can be armed for the next send requests, and the order in which they strike."""
+"""The faults that a test can arm for the next send requests, and the order in which they apply."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +16,7 @@ class Ending(Enum):
 
 @dataclass(slots=True, frozen=True)
 class Kind:
-    """`accepts`: FCM took the message, whatever the client gets to see of it."""
+    """`accepts`: FCM accepts the message, although the client receives an error or no answer."""
 
     accepts: bool
     ending: Ending
@@ -73,7 +73,7 @@ class FaultQueue:
         return [asdict(fault) for fault in self._armed]
 
     def take(self, device: str | None, *, acceptable: bool) -> Fault | None:
-        """The first armed fault that fits. One that accepts waits for a message FCM would accept."""
+        """Returns the first armed fault for the device. A fault that accepts needs an acceptable message."""
         for fault in self._armed:
             if fault.token in (None, device) and (acceptable or not fault.kind.accepts):
                 fault.times -= 1

@@ -1,5 +1,7 @@
-"""What FCM accepts: one messages:send body in, either a refusal in FCM's words or none out.
-Pure functions; who is asking and which faults are armed is decided elsewhere."""
+"""Checks the body of a messages:send request as FCM does, and refuses it with FCM's error messages.
+
+Pure. The caller's access token and the armed faults are not its concern.
+"""
 
 import json
 import re
@@ -35,7 +37,7 @@ _DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 @dataclass(slots=True, frozen=True)
 class Submission:
-    """A request body as FCM reads it. `text` is the message as JSON, or null when it cannot be read."""
+    """A request body as FCM reads it. `text` is the message as JSON, or `null` when it cannot be read."""
 
     message: Message
     text: bytes
@@ -52,7 +54,8 @@ def read(body: bytes) -> Submission:
     try:
         content = _DECODE(body.decode())
         message = content.get("message") if isinstance(content, dict) else None
-        # Encoding also refuses half a surrogate pair, which JSON can spell and UTF-8 cannot.
+        # JSON can contain half a surrogate pair, which UTF-8 cannot encode: encoding raises ValueError for
+        # it.
         text = _ENCODE(message if isinstance(message, dict) else None).encode()
     except (ValueError, RecursionError):
         refusal = errors.unreadable([Violation("", "Invalid JSON payload received. Unexpected token.")])
@@ -76,11 +79,11 @@ def _refusal(content: Message, body_bytes: int) -> Answer | None:
     for rule in _RULES:
         if refusal := rule(message):
             return refusal
-    # Keys and values cannot be larger than the body they came in.
-    return _oversized(message) if body_bytes > MAX_TOPIC_PAYLOAD_BYTES else None
+    # A small body needs no check: its keys and values cannot be larger than it.
+    return check_size(message) if body_bytes > MAX_TOPIC_PAYLOAD_BYTES else None
 
 
-def _target(message: Message) -> Answer | None:
+def check_target(message: Message) -> Answer | None:
     targets = [name for name in _TARGETS if message.get(name) is not None]
     if len(targets) == 1:
         return None
@@ -92,7 +95,7 @@ def _target(message: Message) -> Answer | None:
     return errors.unreadable([Violation("message", reason)])
 
 
-def _topic(message: Message) -> Answer | None:
+def check_topic(message: Message) -> Answer | None:
     topic, condition = message.get("topic"), message.get("condition")
     if topic is not None and not _TOPIC.fullmatch(topic):
         return errors.invalid_argument(Violation("message.topic", f"Invalid topic name: {topic}"))
@@ -103,7 +106,7 @@ def _topic(message: Message) -> Answer | None:
     return None
 
 
-def _data(message: Message) -> Answer | None:
+def check_data(message: Message) -> Answer | None:
     for path, holder in (("message", message), ("message.android", message.get("android") or {})):
         for key in holder.get("data") or ():
             if key in _RESERVED_KEYS or key.startswith(_RESERVED_PREFIXES):
@@ -111,7 +114,7 @@ def _data(message: Message) -> Answer | None:
     return None
 
 
-def _ttl(message: Message) -> Answer | None:
+def check_ttl(message: Message) -> Answer | None:
     ttl = (message.get("android") or {}).get("ttl")
     if ttl is None or 0 <= schema.duration_seconds(ttl) <= MAX_TTL_SECONDS:
         return None
@@ -119,7 +122,7 @@ def _ttl(message: Message) -> Answer | None:
     return errors.invalid_argument(Violation("message.android.ttl", reason))
 
 
-def _apns_headers(message: Message) -> Answer | None:
+def check_apns_headers(message: Message) -> Answer | None:
     headers = (message.get("apns") or {}).get("headers") or {}
     for name, (is_good, reason) in _APNS_HEADERS.items():
         if name in headers and not is_good(headers[name]):
@@ -135,51 +138,49 @@ _APNS_HEADERS: dict[str, tuple[Callable[[str], object], str]] = {
 }
 
 
-def _device(message: Message) -> Answer | None:
+def check_device(message: Message) -> Answer | None:
     field = "token" if message.get("token") is not None else "fid"
     device = message.get(field)
     if device is None:
         return None
     if not 0 < len(device) <= MAX_TOKEN_LENGTH or device.startswith("invalid-"):
         return errors.invalid_argument(Violation(f"message.{field}", errors.INVALID_TOKEN))
-    for prefix, refusal in _DEVICES.items():
+    for prefix, refusal in _REFUSED_DEVICES.items():
         if device.startswith(prefix):
             return refusal()
     return None
 
 
-_DEVICES = {
+# Tests choose FCM's answer by the start of the token.
+_REFUSED_DEVICES = {
     "unregistered-": errors.unregistered,
     "sender-mismatch-": errors.sender_mismatch,
     "malformed-": errors.malformed_token,
 }
 
-_RULES = (_target, _topic, _data, _ttl, _apns_headers, _device)
+_RULES = (check_target, check_topic, check_data, check_ttl, check_apns_headers, check_device)
 
 
-def _oversized(message: Message) -> Answer | None:
+def check_size(message: Message) -> Answer | None:
     is_topic = message.get("topic") is not None or message.get("condition") is not None
     limit = MAX_TOPIC_PAYLOAD_BYTES if is_topic else MAX_PAYLOAD_BYTES
-    for platform, size in _payload_sizes(message):
-        if size > limit:
+    data, notification = message.get("data") or {}, message.get("notification") or {}
+    android, apns = message.get("android") or {}, message.get("apns") or {}
+    webpush = message.get("webpush") or {}
+    # What each platform receives: its own data and notification replace the common ones, on Android by field.
+    payloads = {
+        "Android": (android.get("data") or data, {**notification, **(android.get("notification") or {})}),
+        "APNs": (data, apns.get("payload") or notification),
+        "Web push": (webpush.get("data") or data, webpush.get("notification") or notification),
+    }
+    for platform, parts in payloads.items():
+        if sum(map(_bytes, parts)) > limit:
             return errors.invalid_argument(Violation("message", f"{platform} message is too big"))
     return None
 
 
-def _payload_sizes(message: Message) -> list[tuple[str, int]]:
-    data, shown = message.get("data") or {}, message.get("notification") or {}
-    android, apns = message.get("android") or {}, message.get("apns") or {}
-    webpush = message.get("webpush") or {}
-    merged = {**shown, **(android.get("notification") or {})}
-    return [
-        ("Android", _bytes(android.get("data") or data) + _bytes(merged)),
-        ("APNs", _bytes(data) + _bytes(apns.get("payload") or shown)),
-        ("Web push", _bytes(webpush.get("data") or data) + _bytes(webpush.get("notification") or shown)),
-    ]
-
-
 def _bytes(value: object) -> int:
-    """Keys and values, without the JSON around them."""
+    """Returns the size of the keys and values in UTF-8, without the JSON around them."""
     if isinstance(value, Mapping):
         return sum(len(key.encode()) + _bytes(item) for key, item in value.items())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with keep-alive, one request at a time on a connection."""
+"""HTTP/1.1 with keep-alive: one request at a time on a connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,32 +22,35 @@ class Http1Session:
 
     def receive(self, data: bytes) -> None:
         self._connection.receive_data(data)
-        self._resume()
+        self._process_events()
 
-    def _resume(self) -> None:
+    def _process_events(self) -> None:
+        if self._transport.is_closing():
+            return
         try:
-            if not self._transport.is_closing():
-                self._advance()
-        except h11.RemoteProtocolError as problem:
-            self._refuse(problem)
-
-    def _advance(self) -> None:
-        while True:
-            event = self._connection.next_event()
-            if self._connection.they_are_waiting_for_100_continue:
-                self._write(h11.InformationalResponse(status_code=100, headers=[]))
-            match event:
-                case h11.Request():
-                    self._request, self._body = event, bytearray()
-                case h11.Data():
-                    self._body += event.data
-                case h11.EndOfMessage():
-                    self._dispatch()
-                case _:
-                    return
+            while True:
+                event = self._connection.next_event()
+                if self._connection.they_are_waiting_for_100_continue:
+                    self._write(h11.InformationalResponse(status_code=100, headers=[]))
+                match event:
+                    case h11.Request():
+                        self._request, self._body = event, bytearray()
+                    case h11.Data():
+                        self._body += event.data
+                    case h11.EndOfMessage():
+                        self._dispatch()
+                    case _:
+                        # More data is needed, or h11 waits for the answer to the current request.
+                        return
+        except h11.RemoteProtocolError as error:
+            if self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                headers = [("content-length", "0"), ("connection", "close")]
+                response = h11.Response(status_code=error.error_status_hint, headers=headers)
+                self._write(response, h11.EndOfMessage())
+            self.shut_down()
 
     def _dispatch(self) -> None:
-        assert self._request is not None  # noqa: S101 - h11 ends no message that it has not begun
+        assert self._request is not None  # noqa: S101 - h11 reports no end of a message without its start
         headers = dict(self._request.headers)
         request = Request(
             method=self._request.method.decode(),
@@ -72,8 +75,9 @@ class Http1Session:
             self._transport.close()
         else:
             self._connection.start_next_cycle()
-            # A client may have sent its next request already; not from inside this one's handling.
-            asyncio.get_running_loop().call_soon(self._resume)
+            # The client may have sent its next request already. Processed later, because this method is
+            # called while a request is processed.
+            asyncio.get_running_loop().call_soon(self._process_events)
 
     def lost(self) -> None:
         if self._exchange is not None:
@@ -85,13 +89,6 @@ class Http1Session:
 
     def _write(self, *events: h11.Event) -> None:
         self._transport.write(b"".join(self._connection.send(event) or b"" for event in events))
-
-    def _refuse(self, problem: h11.RemoteProtocolError) -> None:
-        if self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            headers = [("content-length", "0"), ("connection", "close")]
-            response = h11.Response(status_code=problem.error_status_hint, headers=headers)
-            self._write(response, h11.EndOfMessage())
-        self.shut_down()
 
 
 class _Http1Exchange(Exchange):

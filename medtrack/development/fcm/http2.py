@@ -1,4 +1,4 @@
-"""HTTP/2: many requests at a time on a connection, flow control in both directions."""
+"""HTTP/2: many requests at a time on a connection, with flow control in both directions."""
 
 import asyncio
 import functools
@@ -28,7 +28,7 @@ Handle = Callable[[Request, Exchange], None]
 
 MAX_CONCURRENT_STREAMS = 100
 _WINDOW_BYTES = 1 << 20
-# Header rules are for proxies; a client that breaks them here gets a 404 or a 401.
+# Not validated: that matters for proxies. Here a client with wrong headers receives a 404 or a 401.
 _CONFIGURATION = H2Configuration(
     client_side=False,
     header_encoding=None,
@@ -38,8 +38,8 @@ _CONFIGURATION = H2Configuration(
     normalize_outbound_headers=False,
 )
 
-# Most clients send the kilobyte of access token literally with every request, and decoding it in
-# Python takes longer than everything else together.
+# Most clients send the access token, about 1 kB, as a literal with every request. Decoding it in Python takes
+# longer than everything else together, so the results are cached.
 _decode_huffman = functools.lru_cache(256)(decode_huffman)
 vars(hpack)["decode_huffman"] = lambda data: _decode_huffman(bytes(data))
 
@@ -60,41 +60,34 @@ class Http2Session:
     def receive(self, data: bytes) -> None:
         try:
             for event in self._connection.receive_data(data):
-                self._react(event)
+                self._process(event)
         except ProtocolError:
             self.shut_down()
         self._flush()
 
-    def _react(self, event: Event) -> None:
+    def _process(self, event: Event) -> None:
         match event:
-            case RequestReceived():
-                self._open(event)
-            case DataReceived():
-                self._take_data(event)
-            case StreamEnded():
-                self._dispatch(event.stream_id)
-            case StreamReset():
-                self._forget(event.stream_id)
+            case RequestReceived(stream_id=stream_id):
+                if len(self._exchanges) < MAX_CONCURRENT_STREAMS:
+                    self._exchanges[stream_id] = _Http2Exchange(self, stream_id, dict(event.headers))
+                else:
+                    self._connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+            case DataReceived(stream_id=stream_id):
+                # Acknowledged also when the stream is gone: the data counts for the connection's window.
+                self._connection.acknowledge_received_data(event.flow_controlled_length, stream_id)
+                if (exchange := self._exchanges.get(stream_id)) and event.data:
+                    exchange.body.append(event.data)
+            case StreamEnded(stream_id=stream_id):
+                if exchange := self._exchanges.get(stream_id):
+                    self._handle(exchange.request(), exchange)
+            case StreamReset(stream_id=stream_id):
+                self._forget(stream_id)
             case WindowUpdated() | RemoteSettingsChanged():
-                self._send_unsent()
+                unsent, self._unsent = self._unsent, {}
+                for stream_id, body in unsent.items():
+                    self._send_body(stream_id, body)
             case ConnectionTerminated():
                 self.shut_down()
-
-    def _open(self, event: RequestReceived) -> None:
-        stream_id = event.stream_id
-        if len(self._exchanges) >= MAX_CONCURRENT_STREAMS:
-            self._connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
-            return
-        self._exchanges[stream_id] = _Http2Exchange(self, stream_id, dict(event.headers))
-
-    def _take_data(self, event: DataReceived) -> None:
-        self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        if (exchange := self._exchanges.get(event.stream_id)) and event.data:
-            exchange.body.append(event.data)
-
-    def _dispatch(self, stream_id: int) -> None:
-        if exchange := self._exchanges.get(stream_id):
-            self._handle(exchange.request(), exchange)
 
     def _forget(self, stream_id: int) -> None:
         self._unsent.pop(stream_id, None)
@@ -117,7 +110,7 @@ class Http2Session:
         return True
 
     def _send_body(self, stream_id: int, body: bytes) -> None:
-        """Sends as much as the client's window allows and keeps the rest until it opens further."""
+        """Sends as much as the client's window allows, and keeps the rest until the window grows."""
         while True:
             window = self._connection.local_flow_control_window(stream_id)
             size = min(len(body), window, self._connection.max_outbound_frame_size)
@@ -130,11 +123,6 @@ class Http2Session:
                 self._exchanges.pop(stream_id, None)
                 return
             body = body[size:]
-
-    def _send_unsent(self) -> None:
-        waiting, self._unsent = self._unsent, {}
-        for stream_id, body in waiting.items():
-            self._send_body(stream_id, body)
 
     def reset(self, stream_id: int) -> None:
         self._forget(stream_id)
@@ -153,7 +141,7 @@ class Http2Session:
             self._transport.close()
 
     def _schedule_flush(self) -> None:
-        """Answers given in one turn of the loop leave in one TLS record."""
+        """Sends all answers of one turn of the event loop in one TLS record."""
         if not self._flush_is_due:
             self._flush_is_due = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -168,8 +156,8 @@ class Http2Session:
 class _Connection(H2Connection):
     @property
     def open_inbound_streams(self) -> int:
-        """Zero, because h2 ends the whole connection when there are too many, where FCM refuses the
-        stream: the session does that. Counting is kept for what it does aside, dropping old streams."""
+        """Always 0: with too many streams h2 would close the connection, but FCM refuses the stream."""
+        # Counting the streams makes h2 remove the closed ones.
         if len(self.streams) > 4 * MAX_CONCURRENT_STREAMS:
             self._open_streams(1)
         return 0

@@ -1,5 +1,7 @@
-"""Everything that has to stay the same over restarts: the TLS certificate, the service account and the
-secret that access tokens are signed with. Made once in the stand-in's directory."""
+"""The files that stay the same over restarts: the TLS certificate and the service account.
+
+The secret that signs access tokens is derived from the service account's key.
+"""
 
 import datetime
 import hashlib
@@ -65,7 +67,10 @@ def ensure_certificate(directory: Path) -> None:
 
 
 def ensure_service_account(directory: Path, *, project: str, url: str) -> Identity:
-    """Keeps the keys of an existing service account and gives it the present project and address."""
+    """Creates the service account, or updates the project and the address of an existing one.
+
+    Raises ValueError or KeyError when the existing file cannot be read.
+    """
     path = directory / SERVICE_ACCOUNT
     account = json.loads(path.read_text()) if path.exists() else _new_service_account(project)
     account |= {"project_id": project, "token_uri": f"{url}/token"}

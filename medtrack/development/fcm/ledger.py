@@ -1,5 +1,7 @@
-"""The record of every send request, on disk before its answer leaves. Lines that arrive together, or
-while the disk is busy, share one write and one fsync."""
+"""Records every send request on disk before its answer is sent.
+
+Lines that arrive together, or while the disk is busy, share one write and one fsync.
+"""
 
 import asyncio
 import os
@@ -14,8 +16,10 @@ _BLOCK_BYTES = 65536
 
 
 class Ledger(Generic[Item]):
-    """Calls `on_durable` with the items of each batch that has reached the disk, in order, and
-    `on_failure` once if the disk refuses: nothing is called durable after that."""
+    """Calls `on_durable` with the items of each batch after its lines are on disk, in order.
+
+    After a write error it calls `on_failure` once and writes nothing more.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class Ledger(Generic[Item]):
                 self._on_durable(items)
         except OSError as problem:
             self._on_failure(problem)
-            return  # leaves the finished task in place, so that nothing is written any more
+            return  # `_flush` stays set, so that `append` starts no other flush
         self._flush = None
 
     def _write(self, data: bytes) -> None:
@@ -64,7 +68,8 @@ class Ledger(Generic[Item]):
         os.fsync(self._file)
 
     def _cut_torn_line(self) -> None:
-        """A line without its end was never answered: a kill struck between the two."""
+        """Removes an incomplete last line. The process was killed while writing it, before the answer."""
+        # Searches the last line break backwards, block by block.
         size = whole = os.fstat(self._file).st_size
         while whole > 0:
             start = max(0, whole - _BLOCK_BYTES)

@@ -1,5 +1,7 @@
-"""Google's OAuth 2 token endpoint for service accounts, and the access tokens that it gives out.
-Tokens are signed rather than stored, so they outlive a restart."""
+"""Google's OAuth 2 token endpoint for service accounts, and the access tokens that it issues.
+
+The tokens are signed and not stored, so they stay valid over a restart.
+"""
 
 import base64
 import hmac
@@ -14,7 +16,7 @@ from medtrack.development.fcm.identity import Identity
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_SECONDS = 3599
 
-# google-auth signs this audience whatever token_uri the service account names.
+# google-auth signs this audience, also when the service account names another token_uri.
 GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
 
 _PREFIX = "ya29.c."
@@ -91,7 +93,7 @@ def _description(problem: jwt.InvalidTokenError, audience: str) -> str:
 
 
 def issue(identity: Identity, *, now: float) -> str:
-    """Padded with dots to the kilobyte that Google's have, because it weighs on every request."""
+    """Returns a token as long as Google's, about 1 kB, because its length affects every request."""
     payload = f"{int(now) + LIFETIME_SECONDS}"
     token = f"{_PREFIX}{payload}.{_signature(payload, identity)}"
     return token.ljust(_TOKEN_LENGTH, ".")
@@ -99,8 +101,8 @@ def issue(identity: Identity, *, now: float) -> str:
 
 def is_valid(token: str, identity: Identity, *, now: float) -> bool:
     expires_at, _, signature = token.removeprefix(_PREFIX).rstrip(".").partition(".")
-    genuine = hmac.compare_digest(signature.encode(), _signature(expires_at, identity).encode())
-    return genuine and int(expires_at) > now
+    is_genuine = hmac.compare_digest(signature.encode(), _signature(expires_at, identity).encode())
+    return is_genuine and int(expires_at) > now
 
 
 def _signature(payload: str, identity: Identity) -> str:

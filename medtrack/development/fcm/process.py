@@ -1,4 +1,4 @@
-"""Starts the stand-in as a real process and speaks to its control API; for tests and benchmarks."""
+"""Starts the stand-in as a process and controls it; for tests and benches."""
 
 import ctypes
 import json
@@ -22,7 +22,7 @@ _PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 
 def die_with_parent() -> None:
-    """For a child before its program starts: a test run that is killed leaves no process behind."""
+    """For `preexec_fn`: the kernel kills the child when its parent ends, also by SIGKILL."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -38,7 +38,7 @@ class FcmStandin:
     def start(
         cls, directory: Path, *, project: str = "medtrack-local", port: int = 0, quiet: bool = True
     ) -> Self:
-        """Returns once it listens. Its output goes to `output.log` in the same directory."""
+        """Returns when it listens. Writes its output to `output.log` in the same directory."""
         directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
         endpoint = directory / "endpoint"
@@ -70,7 +70,7 @@ class FcmStandin:
         return (self.directory / "output.log").read_text()
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Every line that is complete; the last one may still be on its way to the disk."""
+        """Returns every complete line; the stand-in may be writing the last one."""
         *lines, _unfinished = (self.directory / "ledger.jsonl").read_text().split("\n")
         return [json.loads(line) for line in lines]
 
@@ -102,7 +102,7 @@ class FcmStandin:
         return self.control("GET", "/standin")
 
     def control(self, method: str, path: str, content: object = None) -> dict[str, Any]:
-        """Raises ValueError with the stand-in's own words when it refuses."""
+        """Raises ValueError with the stand-in's message when it refuses the request."""
         context = ssl.create_default_context(cafile=str(self.certificate_file))
         connection = HTTPSConnection("127.0.0.1", self.port, context=context, timeout=10)
         try:
@@ -116,7 +116,7 @@ class FcmStandin:
         return answer
 
     def stop(self) -> int:
-        """Asks it to stop and returns its exit status."""
+        """Sends SIGTERM and returns the exit status."""
         self.process.terminate()
         try:
             return self.process.wait(STOP_SECONDS)

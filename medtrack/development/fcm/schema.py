@@ -1,5 +1,7 @@
-"""The types of FCM's HTTP v1 request body: which names exist where and what kind of value each takes.
-What a value means is no concern of this module."""
+"""The types of FCM's HTTP v1 request body: the fields of each message and the type of each field.
+
+`fcm` checks what the values mean.
+"""
 
 import json
 import re
@@ -19,8 +21,7 @@ def duration_seconds(text: str) -> float:
 
 
 def _mistyped(path: str, kind: str, value: object) -> Violation:
-    shown = json.dumps(value, ensure_ascii=False)
-    return Violation(path, f"Invalid value at '{path}' ({kind}), {shown}")
+    return Violation(path, f"Invalid value at '{path}' ({kind}), {json.dumps(value, ensure_ascii=False)}")
 
 
 def _unknown(path: str, name: str, reason: str = "Cannot find field.") -> Violation:
@@ -77,11 +78,11 @@ def strings(value: object, path: str, problems: list[Violation]) -> None:
 
 
 def enumeration(kind: str, *names: str) -> Check:
-    """Google's JSON reader takes names of enumerations in any case; firebase-admin sends "high"."""
-    known = frozenset(names)
+    """Google's JSON parser accepts the names of enumerations in any case; firebase-admin sends "high"."""
+    allowed = frozenset(names)
 
     def check(value: object, path: str, problems: list[Violation]) -> None:
-        if not isinstance(value, str) or value.upper() not in known:
+        if not isinstance(value, str) or value.upper() not in allowed:
             problems.append(_mistyped(path, _FCM + kind, value))
 
     return check
@@ -96,26 +97,24 @@ def repeated(item: Check) -> Check:
 
 
 def record(kind: str, **fields: Check) -> Check:
-    """Each field may be written in snake_case or camelCase, and null means absent."""
-    known = fields | {_camel(name): check for name, check in fields.items()}
+    """The names may be in snake_case or camelCase. A field that is null counts as absent."""
+    all_fields = fields | {_camel(name): check for name, check in fields.items()}
 
     def check(value: object, path: str, problems: list[Violation]) -> None:
+        if isinstance(value, list) and path:
+            reason = "Proto field is not repeating, cannot start list."
+            problems.append(_unknown(*_parent_and_name(path), reason))
+            return
         if not isinstance(value, dict):
-            problems.append(_not_a_record(path, kind, value))
+            problems.append(_mistyped(path, _FCM + kind, value))
             return
         for name, item in value.items():
-            if (field := known.get(name)) is None:
+            if (field := all_fields.get(name)) is None:
                 problems.append(_unknown(path, name))
             elif item is not None:
                 field(item, f"{path}.{name}" if path else name, problems)
 
     return check
-
-
-def _not_a_record(path: str, kind: str, value: object) -> Violation:
-    if isinstance(value, list) and path:
-        return _unknown(*_parent_and_name(path), "Proto field is not repeating, cannot start list.")
-    return _mistyped(path, _FCM + kind, value)
 
 
 def _parent_and_name(path: str) -> tuple[str, str]:

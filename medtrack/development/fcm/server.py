@@ -1,4 +1,4 @@
-"""The listening socket: TLS, the choice between HTTP/1.1 and HTTP/2, and an orderly end."""
+"""The TLS server: speaks HTTP/1.1 or HTTP/2 on each connection, and closes them when it stops."""
 
 import asyncio
 import socket
@@ -51,7 +51,7 @@ class Server:
 
 def listen(port: int) -> socket.socket:
     listening = socket.create_server((HOST, port), backlog=512)
-    # asyncio leaves Nagle's algorithm on for sockets that it did not make: 40 ms a request.
+    # asyncio disables Nagle's algorithm only for sockets that it created. It delays a request by up to 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 

@@ -1,4 +1,5 @@
-"""PostgreSQL and Redis out of wheels, and the product's processes around them, for development and tests.
+"""Starts PostgreSQL and Redis from Python wheels, and the product's processes, for development and for tests.
 
-Nothing here is used in production, and nothing here imports Django.
+`python -m medtrack.development.services serve` runs the whole product, and `… run -- COMMAND` runs one
+command on a new PostgreSQL and Redis. Nothing here runs in production, and nothing here imports Django.
 """

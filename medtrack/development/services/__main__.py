@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-# Until somebody listens for it, Ctrl-C just ends us, also in the middle of the imports.
+# Until a handler is installed, Ctrl-C ends the process without a traceback, also during the imports below.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from medtrack.development.services.refusal import RefusalError  # noqa: E402
@@ -14,27 +14,23 @@ from medtrack.development.services.server import serve  # noqa: E402
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m medtrack.development.services", description=__doc__)
+    subcommands = parser.add_subparsers(dest="subcommand", required=True)
+    subcommands.add_parser("serve", help="the whole product, until Ctrl-C")
+    run_parser = subcommands.add_parser("run", help="a command with a PostgreSQL and a Redis of its own")
+    run_parser.add_argument("command", nargs="+", metavar="COMMAND")
+    options = parser.parse_args()
     try:
-        if options.what == "run":
+        if options.subcommand == "run":
             return run(options.command)
         serve(Path.cwd())
     except RefusalError as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    except OSError as problem:
-        print(f"{problem.filename or 'MedTrack'}: {problem.strerror}.", file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename or 'MedTrack'}: {error.strerror}.", file=sys.stderr)
         return 1
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medtrack.development.services", description=__doc__)
-    commands = parser.add_subparsers(dest="what", required=True)
-    commands.add_parser("serve", help="the whole product, until Ctrl-C")
-    command = commands.add_parser("run", help="a command with a PostgreSQL and a Redis of its own")
-    command.add_argument("command", nargs="+", metavar="COMMAND")
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whom PostgreSQL runs as: it refuses root, so root lends it an account without rights."""
+"""The Unix account that PostgreSQL runs as: it refuses root, so root uses an account without rights."""
 
 import os
 import pwd
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-# Lets that account pass folders that only root may enter, like /root itself, without opening them to all.
+# Options of setpriv. They let the account pass through folders that only root may enter, such as /root.
 PASS_CLOSED_FOLDERS = [
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
@@ -22,20 +22,20 @@ class Account:
 
     @classmethod
     def for_data(cls, data: Path) -> Self:
-        """Ourselves; for root the owner of the data, and `nobody` as long as there is none."""
+        """Returns the current account; for root the owner of `data`, or `nobody` before the data exists."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid())
         if data.exists() and data.stat().st_uid != 0:
             return cls(data.stat().st_uid, data.stat().st_gid)
-        nobody = pwd.getpwnam("nobody")
-        return cls(nobody.pw_uid, nobody.pw_gid)
+        entry = pwd.getpwnam("nobody")
+        return cls(entry.pw_uid, entry.pw_gid)
 
     def make_folder(self, folder: Path) -> None:
         folder.mkdir(mode=0o700)
         os.chown(folder, self.uid, self.gid)
 
     def command(self, program: Path, *arguments: str, data: Path) -> list[str]:
-        """The program as this account, which must be able to reach both the program and the data."""
+        """Returns the command that runs the program as this account, with access to the data."""
         if self.uid == os.geteuid():
             return [str(program), *arguments]
         change = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]

@@ -1,4 +1,4 @@
-"""What `serve` shows: its own sentences, and every line of its processes with their names before it."""
+"""The terminal output of `serve`: its own messages, and the lines of its processes with their names."""
 
 import itertools
 import sys
@@ -21,21 +21,22 @@ class Console:
         self._printer = Printer(sys.stdout, width=NAME_WIDTH)
         colours = itertools.cycle(get_colours())
         self._colours: dict[str, str] = defaultdict(lambda: next(colours))
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
         self._readers: list[Thread] = []
 
-    def say(self, text: str) -> None:
-        # A terminal that was closed must not keep us from stopping what we started.
-        with self._one_at_a_time, suppress(OSError):
+    def write(self, text: str) -> None:
+        # An error of a closed terminal must not prevent stopping the processes.
+        with self._lock, suppress(OSError):
             print(text, flush=True)
 
     def relay(self, child: Child) -> None:
+        """Prints what the child writes, from a thread of its own."""
         reader = Thread(target=self._relay, args=(child, self._colours[child.name]), daemon=True)
         reader.start()
         self._readers.append(reader)
 
     def finish(self) -> None:
-        """Lets the last lines of stopped processes out."""
+        """Waits until the last lines of stopped processes are printed."""
         for reader in self._readers:
             reader.join(FLUSH_SECONDS)
 
@@ -43,5 +44,5 @@ class Console:
         for line in child.process.stdout or ():
             now = datetime.now().astimezone()
             message = Message(type="line", data=line, time=now, name=child.name, colour=colour)
-            with self._one_at_a_time, suppress(OSError):
+            with self._lock, suppress(OSError):
                 self._printer.write(message)

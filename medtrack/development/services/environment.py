@@ -1,4 +1,4 @@
-"""The environment that the processes of one run are started with."""
+"""The environment variables that the processes of one run are started with."""
 
 import hashlib
 import os
@@ -16,19 +16,11 @@ FIREBASE = (
     "FIREBASE_PRIVATE_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS",
 )
+# Variables with these names, or names that start so, are settings of the product.
 SETTINGS = (
+    *("ALLOWED_HOSTS", "APPLE_", "APP_URL", "CELERY_", "CONSOLE_URL", "CSRF_", "DATABASE_", "DEBUG"),
     *(
-        "ALLOWED_HOSTS",
-        "APPLE_",
-        "APP_URL",
-        "CELERY_",
-        "CONSOLE_URL",
-        "CSRF_",
-        "DATABASE_",
-        "DEBUG",
         "DEFAULT_FROM_EMAIL",
-    ),
-    *(
         "DJANGO_",
         "EMAIL_URL",
         "ENCRYPTION_KEYS",
@@ -36,23 +28,9 @@ SETTINGS = (
         "FIREBASE_",
         "GOOGLE_",
         "KAKAO_",
-        "LIMITS",
-        "LOG_FORMAT",
     ),
-    *(
-        "MEDTRACK_",
-        "OUTSIDE_ISSUERS",
-        "PORT",
-        "PROXY_COUNT",
-        "REDIS_",
-        "SECRET_KEY",
-        "SECURE_",
-        "SENTRY_",
-        "STAFF_SECOND_FACTOR",
-        "THROTTLES",
-        "TRUSTED_PROXIES",
-        "WEB_",
-    ),
+    *("LIMITS", "LOG_FORMAT", "MEDTRACK_", "OUTSIDE_ISSUERS", "PORT", "PROXY_COUNT", "REDIS_", "SECRET_KEY"),
+    *("SECURE_", "SENTRY_", "STAFF_SECOND_FACTOR", "THROTTLES", "TRUSTED_PROXIES", "WEB_"),
 )
 LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
 SECRET_KEY_LENGTH = 50
@@ -69,15 +47,20 @@ def is_debug(environ: Mapping[str, str]) -> bool:
 
 
 def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, str]:
-    """What was given, and what every process of `serve` needs besides the services."""
-    # An empty value is one that was not given, as in a copied .env.example.
-    given = {name: value for name, value in environ.items() if value or not is_setting(name)}
+    """Returns the caller's variables, and those that every process needs apart from the services'."""
+    # An empty setting counts as missing, as in a copied .env.example.
+    variables = {name: value for name, value in environ.items() if value or not is_setting(name)}
+    socket_folder = var / "sockets"
+    if len(os.fsencode(socket_folder)) > LONGEST_SOCKET_FOLDER:
+        # A Unix socket's path has about 100 bytes. This folder is the same at each start.
+        digest = hashlib.sha256(os.fsencode(var)).hexdigest()[:16]
+        socket_folder = Path("/tmp", f"medtrack-web-{digest}")
     return {
         "ALLOWED_HOSTS": LOCAL_HOSTS,
-        # Celery warns root at length, and on a machine of one's own root is common.
+        # Celery prints a long warning when it runs as root, which is common on a developer's machine.
         "PYTHONWARNINGS": "ignore:::celery.platforms",
-        "SECRET_KEY": given.get("SECRET_KEY") or _secret_key(var / "secret-key"),
-        **given,
+        "SECRET_KEY": variables.get("SECRET_KEY") or _secret_key(var / "secret-key"),
+        **variables,
         "GRANIAN_HOST": HOST,
         "GRANIAN_PORT": str(port),
         "MEDTRACK_VAR": str(var),
@@ -85,12 +68,12 @@ def for_server(environ: Mapping[str, str], var: Path, port: int) -> dict[str, st
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
         "WEB_LISTEN": "tcp",
-        "WEB_SOCKETS": given.get("WEB_SOCKETS") or str(_socket_folder(var)),
+        "WEB_SOCKETS": variables.get("WEB_SOCKETS") or str(socket_folder),
     }
 
 
 def for_run(environ: Mapping[str, str], var: Path, *, database_url: str, redis_url: str) -> dict[str, str]:
-    """Nothing of what was given, so that a test never reaches a real database or a real phone."""
+    """Returns none of the caller's settings, so that a test never reaches a real database or a real phone."""
     return {
         **{name: value for name, value in environ.items() if not is_setting(name)},
         "ALLOWED_HOSTS": LOCAL_HOSTS,
@@ -99,25 +82,17 @@ def for_run(environ: Mapping[str, str], var: Path, *, database_url: str, redis_u
         "PATH": _path(environ),
         "REDIS_URL": redis_url,
         "SECRET_KEY": secrets.token_urlsafe(SECRET_KEY_LENGTH),
-        # Tests and benchmarks speak HTTP, with no proxy before them.
+        # Tests and benchmarks use HTTP, without a proxy.
         "SECURE_SSL_REDIRECT": "false",
     }
 
 
 def save(path: Path, environ: Mapping[str, str]) -> None:
-    """As KEY=value lines, for script/manage."""
+    """Writes the settings as KEY=value lines, for script/manage."""
     settings = {name: value for name, value in environ.items() if is_setting(name)}
-    # Only a private key has line ends, and the settings understand it in this form too.
+    # Only a private key contains line breaks, and the settings accept `\n` for them.
     one_line = {name: value.replace("\n", "\\n") for name, value in sorted(settings.items())}
     write_private(path, "".join(f"{name}={value}\n" for name, value in one_line.items()))
-
-
-def _socket_folder(var: Path) -> Path:
-    """In our folder; a temporary one, the same each time, when its path is too long for a socket."""
-    folder = var / "sockets"
-    if len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER:
-        return folder
-    return Path("/tmp", f"medtrack-web-{hashlib.sha256(os.fsencode(var)).hexdigest()[:16]}")
 
 
 def _secret_key(path: Path) -> str:

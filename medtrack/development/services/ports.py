@@ -1,4 +1,4 @@
-"""TCP ports on the loopback interface: which one is free, and whether the wanted one is."""
+"""TCP ports of the loopback interface: finds a free one, and checks the configured one."""
 
 import errno
 import socket
@@ -17,7 +17,7 @@ def free_port() -> int:
         return port
 
 
-def wanted_port(environ: Mapping[str, str]) -> int:
+def configured_port(environ: Mapping[str, str]) -> int:
     value = environ.get("PORT") or DEFAULT_PORT
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise RefusalError(f"PORT is {value!r}, which is not a port: choose one from 1 to 65535.")
@@ -25,17 +25,17 @@ def wanted_port(environ: Mapping[str, str]) -> int:
 
 
 def ensure_free(port: int) -> None:
+    """Raises RefusalError when this process cannot listen on the port."""
+    other_port = port + 1 if port < 65535 else 8000
+    remedy = f"choose another one with PORT={other_port} script/server."
     with socket.socket() as probe:
-        # As the web server binds: connections of a run that has just ended do not count.
+        # As the web server binds: without it, connections of a run that has just ended make the bind fail.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError as problem:
-            raise RefusalError(_why_not(port, problem)) from problem
-
-
-def _why_not(port: int, problem: OSError) -> str:
-    other = f"choose another one with PORT={port + 1 if port < 65535 else 8000} script/server."
-    if problem.errno == errno.EADDRINUSE:
-        return f"Port {port} is in use; stop the other program or {other}"
-    return f"Port {port} cannot be used ({problem.strerror}); {other}"
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                message = f"Port {port} is in use; stop the other program or {remedy}"
+            else:
+                message = f"Port {port} cannot be used ({error.strerror}); {remedy}"
+            raise RefusalError(message) from error

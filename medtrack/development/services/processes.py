@@ -1,4 +1,4 @@
-"""Child processes: started in sessions of their own, watched, and stopped in order."""
+"""Starts child processes in sessions of their own, watches them, and stops them in order."""
 
 import os
 import signal
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -21,7 +20,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequestedError(Exception):
-    """Somebody asked us to stop."""
+    """This process received SIGINT, SIGTERM or SIGHUP."""
 
 
 @dataclass
@@ -32,14 +31,14 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     log: Path | None = None
     is_restarted: bool = False
-    """Its end does not end the run."""
+    """The supervisor continues when this child ends."""
 
     @property
     def has_ended(self) -> bool:
         return self.process.poll() is not None
 
     @property
-    def epitaph(self) -> str:
+    def exit_message(self) -> str:
         status = self.process.returncode
         how = f"was ended by signal {-status}" if status < 0 else f"stopped with exit status {status}"
         where = f"; {self.log} ends with:{last_lines(self.log)}" if self.log else "; see its lines above."
@@ -63,15 +62,28 @@ class Group:
         log: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Child:
-        """Its output goes to the log, or without one to `child.process.stdout`."""
-        spawn = partial(_spawn, command, env, folder, log)
+        """Writes the child's output to `log`, or without one to `child.process.stdout`."""
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with ExitStack() as files:
+                return subprocess.Popen(
+                    command,
+                    env=env,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=files.enter_context(log.open("wb")) if log else subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    # In its own session Ctrl-C does not reach it: the supervisor stops all children in order.
+                    start_new_session=True,
+                )
+
         child = Child(name, spawn(), spawn, stop_signal, log)
         self.children.append(child)
         orphans.remember(self._record, child.process.pid, stop_signal)
         return child
 
     def restart(self, child: Child) -> None:
-        """One that has ended."""
+        """Starts a child that has ended again."""
         _kill_session(child.process)
         child.process = child.spawn()
         orphans.remember(self._record, child.process.pid, child.stop_signal)
@@ -83,25 +95,9 @@ class Group:
         for child in self.children:
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0, deadline - time.monotonic()))
-            # What is left of its session, or all of it when it did not listen.
+            # Ends what is left of its session, or all of it when the signal had no effect.
             _kill_session(child.process)
             child.process.wait()
-
-
-def _spawn(
-    command: Sequence[str], env: Mapping[str, str] | None, folder: Path | None, log: Path | None
-) -> subprocess.Popen[bytes]:
-    with ExitStack() as files:
-        return subprocess.Popen(
-            command,
-            env=env,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=files.enter_context(log.open("wb")) if log else subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal reaches the whole foreground group; only we are to act on it.
-            start_new_session=True,
-        )
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
@@ -110,7 +106,7 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
 
 
 class Supervisor:
-    """Owns every process of one run; on the way out, whichever it is, stops them last one first."""
+    """Owns all processes of one run. On exit, with or without an error, it stops them, last one first."""
 
     def __init__(self, record: Path) -> None:
         self._record = record
@@ -120,7 +116,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
-            self._cleanup.callback(signal.signal, number, signal.signal(number, self._note))
+            self._cleanup.callback(signal.signal, number, signal.signal(number, self._on_signal))
         orphans.stop(self._record)
         self._cleanup.callback(self._record.unlink, missing_ok=True)
         return self
@@ -130,7 +126,7 @@ class Supervisor:
     ) -> None:
         self._cleanup.close()
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.stop_signal = number
 
     def group(self) -> Group:
@@ -144,20 +140,21 @@ class Supervisor:
         return [child for group in self._groups for child in group.children]
 
     def when_done(self, cleanup: Callable[[], object]) -> None:
-        """Cleans up after everything that is started from now on has stopped."""
+        """Calls `cleanup` after the groups that are made from now on have stopped."""
         self._cleanup.callback(cleanup)
 
     def check(self) -> None:
-        """Raises StopRequestedError when asked to stop, RefusalError when a child has stopped by itself."""
+        """Raises StopRequestedError after a stop signal, RefusalError when a child has ended by itself."""
         if self.stop_signal is not None:
             raise StopRequestedError
         for child in self.children:
             if child.has_ended and not child.is_restarted:
-                raise RefusalError(child.epitaph)
+                raise RefusalError(child.exit_message)
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float, otherwise: str) -> None:
+    def wait_until(self, is_ready: Callable[[], bool], *, seconds: float, otherwise: str) -> None:
+        """Polls `is_ready`. Raises what `check` raises, and RefusalError when the time is over."""
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not is_ready():
             self.check()
             if time.monotonic() > deadline:
                 raise RefusalError(f"{otherwise} within {seconds:.0f} s.")

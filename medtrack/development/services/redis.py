@@ -1,4 +1,4 @@
-"""The embedded Redis. It keeps nothing: losing Redis loses nothing."""
+"""The embedded Redis, without persistence: MedTrack can lose its content at any time."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ START_SECONDS = 20
 
 
 def start(supervisor: Supervisor, folder: Path, *, port: int | None = None) -> str:
-    """Returns its URL; the port is a free one unless it is given."""
+    """Returns the URL. Takes any free port unless `port` is given."""
     port = port or free_port()
     settings = ["--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
     supervisor.group().start(
@@ -22,17 +22,17 @@ def start(supervisor: Supervisor, folder: Path, *, port: int | None = None) -> s
         log=folder / "redis.log",
     )
     url = f"redis://{HOST}:{port}/0"
+
+    def is_ready() -> bool:
+        try:
+            with redis.Redis.from_url(url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
     supervisor.wait_until(
-        lambda: _answers(url),
+        is_ready,
         seconds=START_SECONDS,
         otherwise=f"Redis did not answer (see {folder / 'redis.log'})",
     )
     return url
-
-
-def _answers(url: str) -> bool:
-    try:
-        with redis.Redis.from_url(url) as client:
-            return bool(client.ping())
-    except redis.ConnectionError:
-        return False

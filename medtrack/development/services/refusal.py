@@ -1,4 +1,4 @@
-"""The one error of this package that is meant for the person at the terminal."""
+"""The error of this package whose message is printed without a traceback."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ class RefusalError(Exception):
 
 
 def last_lines(log: Path) -> str:
-    """The end of a log, indented, to stand below a refusal."""
+    """Returns the last lines of a log file, each indented and after a line break."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "".join(f"\n    {line}" for line in lines[-SHOWN_LINES:])

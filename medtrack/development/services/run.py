@@ -1,4 +1,4 @@
-"""`run`: one command with a PostgreSQL and a Redis of its own, of which nothing is left afterwards."""
+"""`run`: runs one command on a PostgreSQL and a Redis of its own, and removes both afterwards."""
 
 import os
 import shutil
@@ -24,7 +24,17 @@ def run(command: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         with used_alone(folder), Supervisor(folder / "processes") as supervisor:
-            return _run_in(folder, supervisor, command)
+            environ = _start_services(folder, supervisor)
+            # In the same session: the command may read the terminal, and Ctrl-C reaches it directly.
+            process = subprocess.Popen(command, env=environ)
+            passed_on = None
+            while process.poll() is None:
+                if supervisor.stop_signal not in (None, signal.SIGINT, passed_on):
+                    passed_on = supervisor.stop_signal
+                    process.terminate()
+                time.sleep(POLL_SECONDS)
+            # A shell reports the end by a signal as 128 and its number; so does this.
+            return process.returncode if process.returncode >= 0 else 128 - process.returncode
     except StopRequestedError:
         return 128 + signal.SIGINT
     finally:
@@ -32,35 +42,20 @@ def run(command: Sequence[str]) -> int:
 
 
 def remove_leftovers() -> None:
-    """Of runs that were killed."""
+    """Stops the processes of killed runs and removes their folders."""
     for record in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/processes"):
         folder = record.parent
-        # A lock that cannot be had belongs to a run that is alive, or to somebody else's.
+        # The folder of a run that is alive is locked, and the folder of another user cannot be opened.
         with suppress(RefusalError, OSError), used_alone(folder):
             orphans.stop(record)
             shutil.rmtree(folder)
 
 
-def _run_in(folder: Path, supervisor: Supervisor, command: Sequence[str]) -> int:
+def _start_services(folder: Path, supervisor: Supervisor) -> dict[str, str]:
+    """Returns the environment of the command."""
     var = folder / "var"
     var.mkdir()
-    environ = environment.for_run(
-        os.environ,
-        var,
-        database_url=postgres.start(
-            supervisor,
-            folder,
-            version=postgres.wanted_version(os.environ),
-            settings=postgres.FAST_AND_FORGETFUL,
-        ),
-        redis_url=redis.start(supervisor, folder),
-    )
-    # In our own session: it may read the terminal, and Ctrl-C reaches it without our help.
-    process = subprocess.Popen(command, env=environ)
-    told = None
-    while process.poll() is None:
-        if supervisor.stop_signal not in (None, signal.SIGINT, told):
-            told = supervisor.stop_signal
-            process.terminate()
-        time.sleep(POLL_SECONDS)
-    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+    version = postgres.chosen_version(os.environ)
+    database_url = postgres.start(supervisor, folder, version=version, settings=postgres.FAST_SETTINGS)
+    redis_url = redis.start(supervisor, folder)
+    return environment.for_run(os.environ, var, database_url=database_url, redis_url=redis_url)

@@ -1,4 +1,4 @@
-"""`serve`: everything that the product needs on one machine, in one terminal, until Ctrl-C."""
+"""`serve`: runs everything that the product needs on one machine, in one terminal, until Ctrl-C."""
 
 import http.client
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 
-from medtrack.database.roles import role_of
+from medtrack.database.role_names import role_of
 from medtrack.development.services import environment, folders, ports, postgres, redis, standin
 from medtrack.development.services.console import Console
 from medtrack.development.services.processes import Group, StopRequestedError, Supervisor
@@ -21,7 +21,7 @@ STEP_SECONDS = 600
 
 
 def serve(project: Path) -> None:
-    """Runs the project whose manage.py and Procfile stand in this folder. Returns when asked to stop."""
+    """Runs the project whose manage.py and Procfile are in this folder. Returns after a stop signal."""
     var = folders.open_var(os.environ)
     console = Console()
     with folders.used_alone(var):
@@ -29,7 +29,7 @@ def serve(project: Path) -> None:
             with Supervisor(var / "processes") as supervisor:
                 Server(project, var, console, supervisor).run()
         except StopRequestedError:
-            console.say("Stopped.")
+            console.write("Stopped.")
         finally:
             console.finish()
 
@@ -40,79 +40,86 @@ class Server:
         self.var = var
         self.console = console
         self.supervisor = supervisor
-        self.port = ports.wanted_port(os.environ)
+        self.port = ports.configured_port(os.environ)
         ports.ensure_free(self.port)
         self.environ = environment.for_server(os.environ, var, self.port)
         self.has_roles = False
 
     def run(self) -> None:
-        self._start_services()
-        self._save_environment()
-        logins = self._prepare_database()
-        processes = self._start_processes()
-        self._announce(logins)
+        self.start_services()
+        # script/manage reads the settings from this file while the server runs.
+        environment_file = self.var / "environment"
+        environment.save(environment_file, self.environ)
+        self.supervisor.when_done(environment_file.unlink)
+        logins = self.prepare_database()
+        processes = self.start_processes()
+        self.print_addresses(logins)
         keep_running(processes, self.supervisor, self.console)
 
-    def _start_services(self) -> None:
-        given = set(self.environ)
-        if "DATABASE_URL" not in given:
-            version = postgres.wanted_version(os.environ)
-            self.console.say(f"Starting PostgreSQL {version}")
+    def start_services(self) -> None:
+        """Starts the services that the environment does not name, and adds their addresses to it."""
+        names = set(self.environ)
+        if "DATABASE_URL" not in names:
+            version = postgres.chosen_version(os.environ)
+            self.console.write(f"Starting PostgreSQL {version}")
             url = postgres.start(self.supervisor, self.var, version=version, settings={})
-            # The owner's, which script/manage uses too; each process gets its own role's instead.
+            # The URL of the database's owner, for script/manage. Each process gets the URL of its own role.
             self.environ["DATABASE_URL"] = url
             self.has_roles = True
-        if "REDIS_URL" not in given:
-            self.console.say("Starting Redis")
+        if "REDIS_URL" not in names:
+            self.console.write("Starting Redis")
             self.environ["REDIS_URL"] = redis.start(self.supervisor, self.var)
-        if given.isdisjoint(environment.FIREBASE):
-            self.console.say("Starting the FCM stand-in")
+        if names.isdisjoint(environment.FIREBASE):
+            self.console.write("Starting the FCM stand-in")
             self.environ |= standin.start(
                 self.supervisor, self.console, self.var / "fcm", project=self.project, environ=self.environ
             )
-        if given.isdisjoint({"DATABASE_URL", "REDIS_URL", *environment.FIREBASE}):
+        if names.isdisjoint({"DATABASE_URL", "REDIS_URL", *environment.FIREBASE}):
             self.environ.setdefault("DEBUG", "true")
 
-    def _save_environment(self) -> None:
-        path = self.var / "environment"
-        environment.save(path, self.environ)
-        self.supervisor.when_done(path.unlink)
-
-    def _prepare_database(self) -> str:
-        """Returns how to sign in to the demo."""
-        self.console.say("Applying the migrations")
-        self._manage("migrate", "--no-input")
+    def prepare_database(self) -> str:
+        """Migrates and, in development, creates the demo data. Returns the logins of the demo or nothing."""
+        self.console.write("Applying the migrations")
+        self.manage("migrate", "--no-input")
         if self.has_roles:
-            self._manage("database_roles")
+            self.manage("database_roles")
         if not environment.is_debug(self.environ):
-            self.console.say("Collecting the static files")
-            self._manage("collectstatic", "--no-input")
+            self.console.write("Collecting the static files")
+            self.manage("collectstatic", "--no-input")
             return ""
-        self.console.say("Looking after the demo data")
-        return self._manage("create_demo")
+        self.console.write("Creating the demo data")
+        return self.manage("create_demo")
 
-    def _start_processes(self) -> Group:
+    def start_processes(self) -> Group:
+        """Returns when the web process answers."""
         commands: dict[str, str] = parse_procfile((self.project / "Procfile").read_text()).processes
-        self.console.say(f"Starting {', '.join(commands)}")
+        self.console.write(f"Starting {', '.join(commands)}")
         group = self.supervisor.group()
         for name, command in commands.items():
-            # The shell gives way to the program, so that a signal reaches it.
-            words = ["/bin/sh", "-c", f"exec {command}"]
-            self.console.relay(group.start(name, words, env=self._environ_of(name), folder=self.project))
+            env = self.environ
+            # A database that the caller named has one role for all processes: that of its URL.
+            if self.has_roles:
+                env = env | {"DATABASE_URL": postgres.url_of_role(env["DATABASE_URL"], role_of(name))}
+            # `exec` replaces the shell by the program, so that signals reach the program.
+            shell = ["/bin/sh", "-c", f"exec {command}"]
+            self.console.relay(group.start(name, shell, env=env, folder=self.project))
+
+        def web_answers() -> bool:
+            connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=5)
+            try:
+                connection.request("GET", "/livez")
+                return connection.getresponse().status == http.HTTPStatus.OK
+            except (OSError, http.client.HTTPException):
+                return False
+            finally:
+                connection.close()
+
         self.supervisor.wait_until(
-            self._web_answers, seconds=WEB_SECONDS, otherwise="The web process did not answer on /livez"
+            web_answers, seconds=WEB_SECONDS, otherwise="The web process did not answer on /livez"
         )
         return group
 
-    def _environ_of(self, process: str) -> dict[str, str]:
-        """A database that was given has the one role of its URL for all processes."""
-        if not self.has_roles:
-            return self.environ
-        return self.environ | {
-            "DATABASE_URL": postgres.url_of_role(self.environ["DATABASE_URL"], role_of(process))
-        }
-
-    def _announce(self, logins: str) -> None:
+    def print_addresses(self, logins: str) -> None:
         address = f"http://localhost:{self.port}"
         lines = ["", "MedTrack is running; Ctrl-C stops it.", ""]
         lines += [f"  API docs   {address}/api/docs/", f"  Admin      {address}/admin/"]
@@ -120,13 +127,13 @@ class Server:
             lines += [f"  Pushes     below, and in {self.var / 'fcm' / 'ledger.jsonl'}"]
         if logins:
             lines += [f"  Phone      {address}/demo/phone/"]
-            next_dose = self._manage("demo_reminder")
+            next_dose = self.manage("demo_reminder")
             lines += ["", *(f"  {line}" for line in logins.splitlines()), ""]
             lines += [f"{next_dose}; watch for the push below."]
-        self.console.say("\n".join([*lines, ""]))
+        self.console.write("\n".join([*lines, ""]))
 
-    def _manage(self, *arguments: str) -> str:
-        """Runs manage.py and returns what it printed."""
+    def manage(self, *arguments: str) -> str:
+        """Runs manage.py and returns what it printed. Raises RefusalError with the log when it fails."""
         log = self.var / "manage.log"
         with tempfile.TemporaryFile() as output, log.open("wb") as errors:
             process = subprocess.Popen(
@@ -139,6 +146,7 @@ class Server:
                 start_new_session=True,
             )
             try:
+                # Not process.wait: a stop signal or the end of a service must interrupt this, too.
                 self.supervisor.wait_until(
                     lambda: process.poll() is not None,
                     seconds=STEP_SECONDS,
@@ -152,13 +160,3 @@ class Server:
         if process.returncode != 0:
             raise RefusalError(f"manage.py {arguments[0]} failed; {log} ends with:{last_lines(log)}")
         return printed.strip("\n")
-
-    def _web_answers(self) -> bool:
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=5)
-        try:
-            connection.request("GET", "/livez")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()

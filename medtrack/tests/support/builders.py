@@ -46,7 +46,9 @@ def medication_of(user: User, name: str = "Metformin", **fields: Any) -> Medicat
 
 def schedule_at(medication: Medication, at: time, *, now: datetime, **fields: Any) -> Schedule:
     fields.setdefault("start_date", now.astimezone(medication.user.zone).date())
-    return create_schedule(medication=medication, scheduled_time=at, now=now, **fields)[0]
+    return create_schedule(
+        medication_id=medication.id, by=medication.user, scheduled_time=at, now=now, **fields
+    ).object
 
 
 def device_of(user: User, token: str = "", **fields: Any) -> DeviceToken:

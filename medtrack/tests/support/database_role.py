@@ -12,7 +12,7 @@ from django.db import connection
 from psycopg.pq import TransactionStatus
 
 from medtrack.database.owner import connected_as
-from medtrack.database.roles import ENGINE, REPORT, WEB
+from medtrack.database.role_names import ENGINE, REPORT, WEB
 
 OWNER = urlsplit(os.environ["DATABASE_URL"]).username or ""
 TESTS, WEB_AND_ENGINE = "medtrack_tests", "medtrack_web_and_engine"

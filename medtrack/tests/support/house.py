@@ -21,7 +21,7 @@ import psycopg
 from django.conf import settings
 from psycopg.rows import dict_row
 
-from medtrack.database.roles import role_of
+from medtrack.database.role_names import role_of
 from medtrack.development.fcm.process import FcmStandin, die_with_parent
 from medtrack.development.services.ports import free_port
 from medtrack.development.services.postgres import url_of_role
@@ -152,7 +152,10 @@ class House:
 
     def _environment(self, redis_url: str) -> dict[str, str]:
         account = self.fcm.service_account
+        # With `script/test --any-hour` all processes have the same offset.
+        clock = {name: os.environ[name] for name in ("LD_PRELOAD", "CLOCK_OFFSET") if name in os.environ}
         return {
+            **clock,
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
             "SECRET_KEY": settings.SECRET_KEY,

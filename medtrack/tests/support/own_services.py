@@ -35,7 +35,7 @@ class OwnServices:
         self._stack.close()
 
     def start_postgres(self) -> None:
-        version = postgres.wanted_version(os.environ)
+        version = postgres.chosen_version(os.environ)
         supervisor, folder = self._postgres.begin()
         self.database_url = postgres.start(supervisor, folder, version=version, settings=SETTINGS)
 

@@ -3,7 +3,7 @@ from datetime import datetime, time, timedelta
 import pytest
 from django.utils import timezone
 
-from dosing.actions.accounts import deactivate_account, reactivate_account, replan_person
+from dosing.actions.accounts import deactivate_account, reactivate_account, replan_user
 from dosing.actions.doses import take_dose
 from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, plan_due
@@ -28,7 +28,7 @@ def coming(now: datetime) -> list[datetime]:
 
 
 def test_nobody_signs_in_to_a_deactivated_account_and_its_sessions_have_ended(ana: Credentials) -> None:
-    assert deactivate_account(user=ana.user, now=timezone.now())
+    assert deactivate_account(user_id=ana.user.id, now=timezone.now()).changed
     assert not Session.objects.filter(user=ana.user, revoked_at=None).exists()
     assert Client(ana).get("/api/v1/me").status_code == 401
     with pytest.raises(InvalidCredentials):
@@ -38,7 +38,7 @@ def test_nobody_signs_in_to_a_deactivated_account_and_its_sessions_have_ended(an
 def test_nothing_falls_due_while_an_account_is_not_active(ana: Credentials, schedule: Schedule) -> None:
     plan_due(now=NOON)
     assert coming(NOON)
-    deactivate_account(user=ana.user, now=NOON)
+    deactivate_account(user_id=ana.user.id, now=NOON)
     for days in range(4):
         plan_due(now=NOON + timedelta(days=days))
     assert coming(NOON) == []
@@ -48,19 +48,19 @@ def test_nothing_falls_due_while_an_account_is_not_active(ana: Credentials, sche
 def test_what_was_answered_stays_when_an_account_is_deactivated(ana: Credentials, schedule: Schedule) -> None:
     dose = DoseLog.objects.get(due_at=utc(2026, 3, 1, 8))
     take_dose(dose_id=dose.id, by=ana.user, now=NOON)
-    deactivate_account(user=ana.user, now=NOON)
+    deactivate_account(user_id=ana.user.id, now=NOON)
     dose.refresh_from_db()
     assert dose.status == DoseStatus.TAKEN
 
 
 def test_a_reactivated_account_has_its_doses_at_once(ana: Credentials, schedule: Schedule) -> None:
-    deactivate_account(user=ana.user, now=NOON)
+    deactivate_account(user_id=ana.user.id, now=NOON)
     later = NOON + timedelta(days=10)
     plan_due(now=later)
     schedule.refresh_from_db()
     assert schedule.next_due_at is not None
     assert schedule.next_due_at >= later + HORIZON, "the planner has moved on without making doses"
-    assert reactivate_account(user=ana.user, now=later)
+    assert reactivate_account(user_id=ana.user.id, now=later).changed
     assert coming(later) == [utc(2026, 3, 12, 8)]
     # Nothing is planned twice, and nothing of what passed meanwhile.
     plan_due(now=later)
@@ -74,7 +74,7 @@ def test_an_account_that_was_switched_off_by_hand_comes_back_the_same_way(
     User.objects.filter(id=ana.user.id).update(is_active=False)
     later = NOON + timedelta(days=10)
     plan_due(now=later)
-    assert reactivate_account(user=ana.user, now=later)
+    assert reactivate_account(user_id=ana.user.id, now=later).changed
     assert coming(later) == [utc(2026, 3, 12, 8)]
 
 
@@ -82,32 +82,32 @@ def test_a_dose_that_was_open_can_be_answered_again(ana: Credentials) -> None:
     now = utc(2026, 3, 1, 9)
     schedule_at(medication_of(ana.user), time(8), now=now - timedelta(hours=2))
     dose = DoseLog.objects.get(due_at=utc(2026, 3, 1, 8))
-    deactivate_account(user=ana.user, now=now)
+    deactivate_account(user_id=ana.user.id, now=now)
     dose.refresh_from_db()
     assert dose.answer_by is None, "nobody waits for it"
-    reactivate_account(user=ana.user, now=now + timedelta(minutes=5))
+    reactivate_account(user_id=ana.user.id, now=now + timedelta(minutes=5))
     dose.refresh_from_db()
     assert dose.answer_by == utc(2026, 3, 1, 12)
 
 
 def test_a_second_time_does_no_harm(ana: Credentials, schedule: Schedule) -> None:
-    assert not reactivate_account(user=ana.user, now=NOON)
-    assert deactivate_account(user=ana.user, now=NOON)
-    assert not deactivate_account(user=ana.user, now=NOON)
-    assert reactivate_account(user=ana.user, now=NOON)
+    assert not reactivate_account(user_id=ana.user.id, now=NOON).changed
+    assert deactivate_account(user_id=ana.user.id, now=NOON).changed
+    assert not deactivate_account(user_id=ana.user.id, now=NOON).changed
+    assert reactivate_account(user_id=ana.user.id, now=NOON).changed
     before = coming(NOON)
-    assert not reactivate_account(user=ana.user, now=NOON)
+    assert not reactivate_account(user_id=ana.user.id, now=NOON).changed
     assert coming(NOON) == before != []
 
 
 def test_a_person_is_planned_anew_also_what_was_set_aside(ana: Credentials, schedule: Schedule) -> None:
     Schedule.objects.filter(id=schedule.id).update(plan_error="DataError: out of range")
     DoseLog.objects.filter(due_at__gt=NOON).delete()
-    replan_person(user=ana.user, now=NOON)
+    replan_user(user_id=ana.user.id, now=NOON)
     schedule.refresh_from_db()
     assert schedule.plan_error == ""
     assert coming(NOON) == [utc(2026, 3, 2, 8)]
-    replan_person(user=ana.user, now=NOON)
+    replan_user(user_id=ana.user.id, now=NOON)
     assert coming(NOON) == [utc(2026, 3, 2, 8)]
 
 
@@ -115,6 +115,6 @@ def test_another_persons_doses_and_sessions_are_left_alone(
     ana: Credentials, cleo: Credentials, schedule: Schedule
 ) -> None:
     schedule_at(medication_of(cleo.user), time(9), now=NOON)
-    deactivate_account(user=ana.user, now=NOON)
+    deactivate_account(user_id=ana.user.id, now=NOON)
     assert session_of(cleo.user).revoked_at is None
     assert coming(NOON) == [utc(2026, 3, 2, 9)]

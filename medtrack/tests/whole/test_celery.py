@@ -8,7 +8,7 @@ from honcho.environ import parse_procfile
 
 from medtrack.celery import app
 from medtrack.console.dashboard.engine_cards import TASKS
-from notifications.standing import OVERDUE_AFTER
+from notifications.engine_state import OVERDUE_AFTER
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -11,7 +11,8 @@ from django.utils.module_loading import import_string
 from psycopg.errors import InsufficientPrivilege
 
 from medtrack.celery import app
-from medtrack.database.roles import ENGINE, REPORT, ROLES, SETTINGS, WEB, make_roles
+from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
+from medtrack.database.roles import SETTINGS, make_roles
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.belongings import Belongings, belongings_of
 from medtrack.tests.support.database_role import OWNER, acting_as, server_url

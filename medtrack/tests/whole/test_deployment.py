@@ -1,4 +1,4 @@
-"""The files that a machine is set up from agree with each other."""
+"""The files for deployment agree with each other and with the code."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
-from medtrack.database.roles import ROLES, role_of
+from medtrack.database.role_names import ROLES, role_of
 from medtrack.web.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,8 +22,8 @@ def read(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(read("docker-compose.yml"))["services"]
-    return found
+    compose: dict[str, Any] = yaml.safe_load(read("docker-compose.yml"))
+    return dict(compose["services"])
 
 
 def test_compose_starts_what_the_procfile_starts(services):
@@ -32,7 +32,7 @@ def test_compose_starts_what_the_procfile_starts(services):
     assert {name: services[name]["command"] for name in PROCESSES} == procfile
 
 
-def test_the_image_alone_is_the_web_process():
+def test_the_image_starts_the_web_process_by_default():
     command = re.search(r"^CMD (\[.*\])$", read("Dockerfile"), re.MULTILINE)
 
     assert command
@@ -48,7 +48,7 @@ def test_the_services_are_new_enough(services, service, oldest):
 
 
 @pytest.mark.parametrize("service", ["postgres", "redis"])
-def test_the_services_keep_their_data_and_say_when_they_are_ready(services, service):
+def test_the_services_keep_their_data_and_have_health_checks(services, service):
     volume = services[service]["volumes"][0].partition(":")[0]
 
     assert volume in yaml.safe_load(read("docker-compose.yml"))["volumes"]
@@ -97,7 +97,7 @@ def test_only_the_server_and_the_migrations_have_the_owners_password(services):
     assert len(passwords) == len(ROLES)
 
 
-def test_one_of_two_beats_may_die(services):
+def test_two_beats_run(services):
     assert services["beat"]["deploy"]["replicas"] == 2
 
 
@@ -123,7 +123,7 @@ def test_web_and_the_proxy_agree_on_the_sockets_between_them(services):
     assert services["proxy"]["depends_on"] == {"web": {"condition": "service_healthy"}}
 
 
-def test_the_proxy_gets_its_configuration_and_nothing_else_of_ours(services):
+def test_the_proxy_has_its_configuration_and_no_secret(services):
     files = [volume.split(":")[0] for volume in services["proxy"]["volumes"] if volume.startswith("./")]
 
     assert all((ROOT / name).is_file() for name in files)
@@ -132,18 +132,18 @@ def test_the_proxy_gets_its_configuration_and_nothing_else_of_ours(services):
     assert not any(name in services["proxy"]["environment"] for name in ("SECRET_KEY", "DATABASE_URL"))
 
 
-def test_the_proxy_gives_a_request_up_when_the_watchdog_ends_its_process():
-    given_up = re.search(r"proxy_read_timeout (\d+)s;", read("deploy/nginx/nginx.conf.template"))
+def test_the_proxy_waits_as_long_as_the_watchdog():
+    read_timeout = re.search(r"proxy_read_timeout (\d+)s;", read("deploy/nginx/nginx.conf.template"))
 
-    assert given_up
-    assert int(given_up[1]) == Configuration.read({}).hang_seconds
+    assert read_timeout
+    assert int(read_timeout[1]) == Configuration.read({}).hang_seconds
 
 
-def test_the_example_of_env_names_exactly_what_compose_asks_for():
-    asked = set(re.findall(r"\$\{(\w+)", read("docker-compose.yml")))
+def test_the_env_example_names_exactly_the_variables_of_compose():
+    used = set(re.findall(r"\$\{(\w+)", read("docker-compose.yml")))
     named = re.findall(r"^(\w+)=", read(".env.example"), re.MULTILINE)
 
-    assert sorted(asked) == sorted(named)
+    assert sorted(used) == sorted(named)
 
 
 def test_one_python_version_everywhere():
@@ -174,6 +174,6 @@ def test_no_secret_and_no_test_gets_into_the_image():
     assert {".*", "var", "tls", "**/tests", "medtrack/development"} <= set(ignored)
 
 
-def test_a_thread_of_web_is_free_while_one_hashes_a_password_and_others_wait(settings):
+def test_a_web_thread_is_free_while_one_hashes_a_password_and_others_wait(settings):
     least = min(Configuration.read({"WEB_PROCESSES": str(number)}).threads for number in range(1, 9))
     assert least > 1 + settings.PASSWORD_HASHES_WAITING

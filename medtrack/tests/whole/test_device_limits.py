@@ -23,7 +23,7 @@ from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, ph
 from notifications import actions as notifications_actions
 from notifications.actions import register_device, revoke_device, send_test_push
 from notifications.models import DeviceToken, PushDelivery
-from notifications.reached import last_reached
+from notifications.reached_sessions import last_reached
 from users.actions import Credentials
 from users.models import Session
 

@@ -16,6 +16,7 @@ from django.test import Client
 from dosing.models import Schedule
 from dosing.status import DoseStatus, EventAction
 from medtrack.api.documentation import SCHEMA_FILE
+from medtrack.celery import app
 from medtrack.http.problems import problem_types
 from medtrack.tests.support.calls import OPERATIONS
 from notifications.explanations import Reason
@@ -165,7 +166,7 @@ def test_a_path_and_a_link_that_lead_nowhere_are_noticed() -> None:
         NotificationLog.Kind.values,
         PushDelivery.Outcome.values,
         [reason.value for reason in Reason],
-        INVARIANTS,
+        list(INVARIANTS),
     ],
     ids=["status", "kind", "outcome", "reason", "invariant"],
 )
@@ -248,3 +249,8 @@ def test_a_decision_is_short() -> None:
         for decision in (DOCS / "decisions").glob("0*.md")
     }
     assert {name: count for name, count in words.items() if count > 300} == {}
+
+
+def test_the_engine_s_page_names_every_periodic_task() -> None:
+    ticked = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert set(re.findall(r"`([\w.]+\.tasks\.\w+)`", (DOCS / "engine.md").read_text())) == ticked

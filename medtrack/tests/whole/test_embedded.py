@@ -1,4 +1,4 @@
-"""The embedded services and `serve` as real processes, around a small project in place of the product."""
+"""The embedded services and `serve` as real processes, with a small project in place of the product."""
 
 import os
 import shutil
@@ -89,19 +89,19 @@ class Serving:
         return self.output.read_text()
 
     def refusal(self) -> str:
-        """What it says when it does not start."""
+        """Starts it, and returns its output when it refuses to run."""
         assert self.start().process.wait(WAIT_SECONDS) == 1
         assert "Traceback" not in self.shown
         return self.shown
 
     def roles(self) -> dict[str, str | None]:
-        """By process the user of its DATABASE_URL."""
-        found = {}
+        """Returns the user of the DATABASE_URL of each process."""
+        roles = {}
         for process in of_folder(self.project):
             name = "web" if "web.py" in process.cmdline() else process.name()
             if name in ("web", "sleep"):
-                found[name] = urlsplit(process.environ()["DATABASE_URL"]).username
-        return found
+                roles[name] = urlsplit(process.environ()["DATABASE_URL"]).username
+        return roles
 
     def connect(self) -> psycopg.Connection:
         saved = dict(line.split("=", 1) for line in (self.var / "environment").read_text().splitlines())
@@ -109,15 +109,15 @@ class Serving:
 
 
 def of_folder(folder: Path) -> list[psutil.Process]:
-    """The processes that work in this folder or below it."""
-    found = []
+    """Returns the processes whose working folder is this one or below it."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if Path(process.cwd()).is_relative_to(folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return processes
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ class TestServe:
         assert "Traceback" not in serving.shown
         assert of_folder(serving.project) == []
 
-    def test_says_where_to_look_once_the_web_answers_and_keeps_its_secrets_private(self, serving):
+    def test_prints_its_addresses_when_web_answers_and_keeps_its_secrets_private(self, serving):
         serving.start().until_ready()
 
         assert f"http://localhost:{serving.port}/api/docs/" in serving.shown
@@ -187,14 +187,14 @@ class TestServe:
         with serving.connect() as connection:  # script/manage migrates
             assert connection.info.user == "postgres"
 
-    def test_a_database_that_was_given_has_one_role_for_all(self, serving):
+    def test_a_configured_database_has_one_role_for_all_processes(self, serving):
         serving.environ |= {"DATABASE_URL": "postgresql://only@127.0.0.1:1/one", "DEBUG": "true"}
         serving.start().until_ready()
 
         assert serving.roles() == {"web": "only", "sleep": "only"}
         assert not (serving.var / "postgres").exists()
 
-    def test_starts_again_after_it_was_killed_and_has_its_data(self, serving):
+    def test_restarts_with_its_data_after_a_kill(self, serving):
         serving.start().until_ready()
         with serving.connect() as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
@@ -223,7 +223,7 @@ class TestServe:
                 one.execute("SHOW data_directory").fetchone() != two.execute("SHOW data_directory").fetchone()
             )
 
-    def test_starts_a_process_again_that_dies_and_names_it(self, serving):
+    def test_restarts_a_process_that_ends_and_names_it(self, serving):
         (serving.project / "Procfile").write_text("web: python web.py\nworker: sh -c 'sleep 2; exit 7'\n")
         serving.start().until_ready()
 
@@ -233,13 +233,13 @@ class TestServe:
         assert serving.stop() == 0
         assert of_folder(serving.project) == []
 
-    def test_stops_when_a_process_dies_before_everything_runs(self, serving):
+    def test_stops_when_a_process_ends_before_everything_runs(self, serving):
         (serving.project / "Procfile").write_text("web: sleep 600\nworker: sh -c 'exit 7'\n")
 
         assert "worker stopped with exit status 7" in serving.refusal()
         assert of_folder(serving.project) == []
 
-    def test_stops_when_a_service_dies(self, serving):
+    def test_stops_when_a_service_ends(self, serving):
         serving.start().until_ready()
         for process in of_folder(serving.var):
             if process.name() == "redis-server":
@@ -269,7 +269,7 @@ class TestRefusals:
                 f" with PORT={serving.port + 1} script/server.\n"
             )
 
-    def test_a_port_that_is_none(self, serving):
+    def test_an_invalid_port(self, serving):
         serving.environ["PORT"] = "http"
 
         assert "PORT is 'http', which is not a port" in serving.refusal()
@@ -280,7 +280,7 @@ class TestRefusals:
         assert f"{serving.var}, but there is a file in its place" in serving.refusal()
 
     @pytest.mark.parametrize("content", ["notes.txt", "PG_VERSION"])
-    def test_a_foreign_or_half_made_data_folder(self, serving, content):
+    def test_an_incomplete_data_folder(self, serving, content):
         (serving.var / "postgres").mkdir(parents=True)
         (serving.var / "postgres" / content).write_text("18\n")
 
@@ -293,7 +293,7 @@ class TestRefusals:
 
         assert "start with PGSERVER_POSTGRES_VERSION=16, remove it" in serving.refusal()
 
-    def test_a_postgresql_version_that_is_not_there(self, serving):
+    def test_an_unknown_postgresql_version(self, serving):
         serving.environ["PGSERVER_POSTGRES_VERSION"] = "12"
 
         assert "choose 15, 16 or 18" in serving.refusal()
@@ -366,7 +366,7 @@ class TestRun:
             "18",
         ],
     )
-    def test_django_and_psycopg_understand_the_urls_alike(self, temporary, version):
+    def test_django_and_psycopg_read_the_urls_alike(self, temporary, version):
         code = (
             "import environ, os, psycopg, redis\n"
             "django = environ.Env().db()\n"
@@ -382,7 +382,7 @@ class TestRun:
         assert output == f"medtrack ä {version}\nmedtrack ä {version}\nTrue\n"
         assert process.returncode == 0
 
-    def test_hides_the_real_services_and_returns_the_exit_status(self, temporary):
+    def test_hides_the_real_settings_and_returns_the_exit_status(self, temporary):
         code = "import os, sys; sys.exit(3 if 'FIREBASE_PROJECT_ID' in os.environ else 5)"
         real = {"DATABASE_URL": "postgresql://real", "FIREBASE_PROJECT_ID": "real"}
 
@@ -399,7 +399,7 @@ class TestRun:
 
             assert process.wait(WAIT_SECONDS) in (1, 128 + number)
 
-    def test_the_next_one_removes_what_a_killed_one_left(self, temporary):
+    def test_the_next_run_removes_what_a_killed_run_left(self, temporary):
         with self.waiting(temporary) as process:
             os.killpg(process.pid, signal.SIGKILL)
         assert of_folder(temporary)

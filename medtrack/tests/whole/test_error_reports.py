@@ -1,4 +1,4 @@
-"""Errors of a real process with Sentry on, which a sink on this machine stands in for."""
+"""The error reports of a real process, which a local server receives in place of Sentry."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from medtrack.tests.support.house import ROOT
 from medtrack.tests.support.sentry import SentrySink
 
-# A view that fails with what it was given, and a task that fails with what it holds.
+# A view and a task that fail with their arguments and local variables in the exception.
 FAIL = """
 import django
 django.setup()
@@ -17,9 +17,9 @@ from django.test import Client
 import medtrack.celery
 from notifications import tasks
 
-def fail(**said):
+def fail(**values):
     local = "canary-local"
-    raise ValueError(f"canary-message {said}")
+    raise ValueError(f"canary-message {values}")
 
 body = {"email": "canary-mail@example.com", "password": "canary-password", "name": "canary-name"}
 with mock.patch("users.actions.accounts.sign_up", fail):
@@ -34,7 +34,7 @@ sentry_sdk.flush(10)
 """
 
 
-def test_an_error_is_reported_with_its_place_and_without_what_was_said() -> None:
+def test_an_error_is_reported_with_its_place_and_without_data() -> None:
     with SentrySink() as sentry:
         environment = os.environ | {"DJANGO_SETTINGS_MODULE": "medtrack.settings", "SENTRY_DSN": sentry.dsn}
         environment |= {"DEBUG": "true", "ALLOWED_HOSTS": "testserver"}
@@ -49,6 +49,6 @@ def test_an_error_is_reported_with_its_place_and_without_what_was_said() -> None
         ]
         assert {("ValueError", "fail", "/api/v1/auth/signup")} & set(reported), reported
         assert {("ValueError", "fail", "notifications.tasks.enqueue_reminders")} & set(reported), reported
-        said = "".join(sentry.envelopes)
+        reported_text = "".join(sentry.envelopes)
         for canary in ("mail", "password", "name", "header", "cookie", "query", "message", "local"):
-            assert f"canary-{canary}" not in said
+            assert f"canary-{canary}" not in reported_text

@@ -11,25 +11,25 @@ def test_the_process_is_alive_without_a_database() -> None:
     assert Client().get("/livez").content == b"ok"
 
 
-def test_the_house_is_ready_when_the_database_is_migrated(db: None) -> None:
+def test_the_product_is_ready_when_the_database_is_migrated(db: None) -> None:
     response = Client().get("/readyz")
     assert (response.status_code, response.json()) == (200, {"database": "ok", "migrations": "ok"})
 
 
-def test_the_house_is_not_ready_while_the_database_is_away(db: None) -> None:
+def test_the_product_is_not_ready_without_the_database(db: None) -> None:
     with mock.patch("medtrack.probes.health.MigrationExecutor", side_effect=OperationalError):
         response = Client().get("/readyz")
     assert (response.status_code, response.json()) == (503, {"database": "unreachable"})
 
 
 @pytest.mark.django_db
-def test_the_house_is_not_ready_before_its_migrations_ran() -> None:
+def test_the_product_is_not_ready_before_its_migrations_ran() -> None:
     with mock.patch("medtrack.probes.health.MigrationExecutor.migration_plan", return_value=[("one", False)]):
         response = Client().get("/readyz")
     assert (response.status_code, response.json()) == (503, {"database": "ok", "migrations": "1 pending"})
 
 
-def test_the_docs_come_without_a_cdn(db: None) -> None:
+def test_the_api_docs_use_no_cdn(db: None) -> None:
     page = Client().get("/api/docs/").content.decode()
     assert "swagger-ui" in page
     assert "https://" not in page
@@ -38,7 +38,7 @@ def test_the_docs_come_without_a_cdn(db: None) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_probe_is_answered_whatever_host_and_scheme_it_names(
+def test_a_probe_is_answered_for_any_host_and_scheme(
     db: None, settings: Settings, path: str, method: str
 ) -> None:
     settings.SECURE_SSL_REDIRECT = settings.DEBUG = True
@@ -47,7 +47,7 @@ def test_a_probe_is_answered_whatever_host_and_scheme_it_names(
 
 
 @pytest.mark.parametrize("redirect", [False, True])
-def test_a_foreign_host_is_one_quiet_line(
+def test_an_unknown_host_is_one_log_line(
     db: None, settings: Settings, caplog: pytest.LogCaptureFixture, capsys: Any, redirect: bool
 ) -> None:
     settings.SECURE_SSL_REDIRECT = redirect

@@ -15,31 +15,31 @@ from notifications.models import Heartbeat
 @pytest.fixture(autouse=True)
 def _fresh_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeats, "_pulse", Pulse())
-    # The test's transaction lives in this one.
+    # The test's transaction needs this connection.
     monkeypatch.setattr(heartbeats, "close_old_connections", lambda: None)
 
 
-def heard() -> set[str]:
+def recorded_processes() -> set[str]:
     return set(Heartbeat.objects.values_list("process", flat=True))
 
 
-def test_the_newest_sign_of_life_replaces_the_one_before(db: None) -> None:
+def test_a_heartbeat_replaces_the_one_before(db: None) -> None:
     Pulse().beat(["worker", "mailer"])
     Heartbeat.objects.filter(process="worker").update(at=timezone.now() - timedelta(hours=1))
     Pulse().beat(["worker"])
-    assert heard() == {"worker", "mailer"}
+    assert recorded_processes() == {"worker", "mailer"}
     assert timezone.now() - Heartbeat.objects.get(process="worker").at < timedelta(minutes=1)
 
 
-def test_a_pulse_does_not_write_more_often_than_it_must(db: None) -> None:
+def test_a_pulse_writes_no_more_often_than_necessary(db: None) -> None:
     pulse = Pulse()
     pulse.beat(["worker"])
     Heartbeat.objects.all().delete()
     pulse.beat(["worker"])
-    assert heard() == set()
+    assert recorded_processes() == set()
 
 
-def test_neither_beat_nor_a_worker_stops_when_the_database_is_away(
+def test_beat_and_workers_continue_without_the_database(
     db: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away(process: str) -> None:
@@ -54,21 +54,23 @@ def test_neither_beat_nor_a_worker_stops_when_the_database_is_away(
     ("queues", "processes"),
     [(["celery"], {"worker"}), (["mail"], {"mailer"}), (["celery", "mail"], {"worker", "mailer"})],
 )
-def test_a_worker_is_known_by_its_queues(db: None, queues: list[str], processes: set[str]) -> None:
+def test_the_queues_of_a_worker_decide_which_process_it_is(
+    db: None, queues: list[str], processes: set[str]
+) -> None:
     app.amqp.queues.select(queues)
     try:
         heartbeat_sent.send(sender=None)
     finally:
         app.amqp.queues = app.amqp.Queues(app.conf.task_queues)
-    assert heard() == processes
+    assert recorded_processes() == processes
 
 
-def test_only_beat_says_that_beat_lives(db: None) -> None:
+def test_only_beat_writes_the_heartbeat_of_beat(db: None) -> None:
     after_task_publish.send(sender="a request that queues a mail", headers={}, body={}, routing_key="mail")
-    assert heard() == set()
+    assert recorded_processes() == set()
     beat_init.send(sender=Service(app))
     try:
         after_task_publish.send(sender="a tick", headers={}, body={}, routing_key="celery")
     finally:
         after_task_publish.disconnect(heartbeats.a_tick_was_taken)
-    assert heard() == {"beat"}
+    assert recorded_processes() == {"beat"}

@@ -10,8 +10,8 @@ from medtrack.tests.support.builders import claim_all, device_of, dose_due
 from medtrack.tests.support.ledger import Comparison, compare, django_rows
 from notifications import queue
 from notifications.models import NotificationLog
-from notifications.queue import Result
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.queue import PushResult
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 AGREED = Comparison(lost=[], unknown=[], repeats=0, changed_tags=[], late=[])
@@ -26,7 +26,13 @@ def reminders(ana: Credentials) -> list[NotificationLog]:
         dose_due(ana.user, due_at, medicine=medicine)
     queue.enqueue()
     (push,) = claim_all().pushes
-    queue.mark([Result(push, dict.fromkeys(push.devices, Outcome(Verdict.ACCEPTED, message_id="1")), None)])
+    queue.mark(
+        [
+            PushResult(
+                push, dict.fromkeys(push.devices, FcmResult(FcmResultKind.ACCEPTED, message_id="1")), None
+            )
+        ]
+    )
     return list(NotificationLog.objects.order_by("id"))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rest_framework import serializers
 
-from medtrack.http.requests import checked
+from medtrack.http.requests import validated_data
 from medtrack.tests.support.api import Client, resolved
 from medtrack.tests.support.belongings import Belongings, all_rows, belongings_of, undone
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, path_of, send
@@ -110,9 +110,9 @@ def test_no_entry_of_a_list_that_is_too_long_is_looked_at() -> None:
     class Numbers(serializers.Serializer[Any]):
         numbers = serializers.ListField(child=Entry(), max_length=3)
 
-    assert checked(Numbers, {"numbers": [1, 2, 3]}) == {"numbers": [1, 2, 3]}
+    assert validated_data(Numbers, {"numbers": [1, 2, 3]}) == {"numbers": [1, 2, 3]}
     with pytest.raises(serializers.ValidationError) as refused:
-        checked(Numbers, {"numbers": [1, 2, 3, 4]})
+        validated_data(Numbers, {"numbers": [1, 2, 3, 4]})
     assert refused.value.get_codes() == {"numbers": ["max_length"]}
     assert Entry.looked_at == 3
 
@@ -121,9 +121,9 @@ def test_blanks_around_a_text_do_not_count_where_they_are_trimmed() -> None:
     class Text(serializers.Serializer[Any]):
         text = serializers.CharField(max_length=3)
 
-    assert checked(Text, {"text": "  abc  "}) == {"text": "abc"}
+    assert validated_data(Text, {"text": "  abc  "}) == {"text": "abc"}
     with pytest.raises(serializers.ValidationError):
-        checked(Text, {"text": " abcd "})
+        validated_data(Text, {"text": " abcd "})
 
 
 def strings_and_arrays(name: str, node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""A process that fails in the same way again and again says so once a minute, with a count."""
+"""An error that a process repeats is logged once a minute, with a count."""
 
 import json
 import logging
@@ -26,29 +26,29 @@ def clock() -> Clock:
 
 @pytest.fixture
 def lines(clock: Clock) -> "list[logging.LogRecord]":
-    """What passes the filter, of all that the logger `engine` is told."""
-    passed: list[logging.LogRecord] = []
+    """The records of the logger `engine` that pass the filter."""
+    records: list[logging.LogRecord] = []
 
-    class Kept(logging.Handler):
+    class Recorder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            passed.append(record)
+            records.append(record)
 
-    handler = Kept()
+    handler = Recorder()
     handler.addFilter(RepeatedErrors(60, clock))
     logger = logging.getLogger("engine")
     logger.handlers, logger.propagate = [handler], False
-    return passed
+    return records
 
 
 def engine() -> logging.Logger:
     return logging.getLogger("engine")
 
 
-def fail(error: Exception, said: str = "it failed", *arguments: object) -> None:
+def fail(error: Exception, message: str = "it failed", *arguments: object) -> None:
     try:
         raise error
     except type(error):
-        engine().exception(said, *arguments)
+        engine().exception(message, *arguments)
 
 
 def messages(lines: list[logging.LogRecord]) -> list[str]:
@@ -69,7 +69,7 @@ def test_the_first_passes_at_once_and_the_next_after_a_minute_counts_the_others(
     assert all(line.exc_info for line in lines)
 
 
-def test_one_that_does_not_come_again_is_not_counted(clock: Clock, lines: list[logging.LogRecord]) -> None:
+def test_an_error_without_repeats_has_no_count(clock: Clock, lines: list[logging.LogRecord]) -> None:
     fail(OSError())
     clock.now = 61
     fail(OSError())
@@ -112,35 +112,35 @@ def test_another_error_passes_at_once(lines: list[logging.LogRecord], other) -> 
         ),
     ],
 )
-def test_events_differ_by_their_words(lines: list[logging.LogRecord], one, other) -> None:
+def test_events_with_other_words_are_other_errors(lines: list[logging.LogRecord], one, other) -> None:
     for event in (one, other, one, other):
         engine().error(dict(event))
     assert [line.msg for line in lines] == [one, other]
 
 
-def test_tasks_that_fail_alike_are_told_apart(lines: list[logging.LogRecord]) -> None:
+def test_the_same_error_of_two_tasks_is_two_errors(lines: list[logging.LogRecord]) -> None:
     for name in ("enqueue", "dispatch", "enqueue"):
         engine().error("Task %(name)s[%(id)s] failed", {"name": name, "id": "1"})
     assert messages(lines) == ["Task enqueue[1] failed", "Task dispatch[1] failed"]
 
 
-def test_what_is_no_warning_always_passes(lines: list[logging.LogRecord]) -> None:
+def test_lines_below_warning_always_pass(lines: list[logging.LogRecord]) -> None:
     engine().setLevel(logging.INFO)
     for _ in range(3):
         engine().info("reminders dispatched")
     assert len(lines) == 3
 
 
-def test_every_failed_request_has_its_line() -> None:
-    seen = RepeatedErrors()
+def test_every_failed_request_is_logged() -> None:
+    repeated_errors = RepeatedErrors()
     record = logging.makeLogRecord(
         {"name": "medtrack.observability.request_log", "levelno": logging.ERROR, "msg": "x"}
     )
-    assert seen.filter(record)
-    assert seen.filter(record)
+    assert repeated_errors.filter(record)
+    assert repeated_errors.filter(record)
 
 
-def test_no_more_errors_are_remembered_than_a_limit(lines: list[logging.LogRecord]) -> None:
+def test_the_number_of_remembered_errors_is_limited(lines: list[logging.LogRecord]) -> None:
     words = [f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(REMEMBERED + 1)]
     for word in [*words, words[0]]:
         engine().error(word)
@@ -148,13 +148,13 @@ def test_no_more_errors_are_remembered_than_a_limit(lines: list[logging.LogRecor
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_both_our_lines_and_others_are_limited_on_stdout(
+def test_lines_of_the_product_and_of_libraries_are_limited_on_stdout(
     log_format: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logging.config.dictConfig(logging_config(log_format))
     try:
         for _ in range(5):
-            structlog.get_logger("ours").error("nothing is sent", reason="Firebase is not configured")
+            structlog.get_logger("product").error("nothing is sent", reason="Firebase is not configured")
             logging.getLogger("kombu").error("Cannot connect to %s", "redis")
     finally:
         logging.config.dictConfig(settings.LOGGING)
@@ -162,7 +162,7 @@ def test_both_our_lines_and_others_are_limited_on_stdout(
     assert written.count("nothing is sent") == written.count("Cannot connect") == 1
 
 
-def test_a_repeat_says_how_often_it_came_as_a_value_of_the_event(
+def test_a_structlog_event_has_the_number_of_repeats_as_a_value(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logging.config.dictConfig(logging_config("json"))
@@ -171,7 +171,7 @@ def test_a_repeat_says_how_often_it_came_as_a_value_of_the_event(
     try:
         for second in (0, 10, 20, 70):
             clock.now = second
-            structlog.get_logger("ours").error("nothing is sent")
+            structlog.get_logger("product").error("nothing is sent")
     finally:
         logging.config.dictConfig(settings.LOGGING)
     written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

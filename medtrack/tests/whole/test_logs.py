@@ -25,8 +25,8 @@ def test_an_error_of_the_database_is_logged_without_the_row(
                     Medication.objects.update(color_tag="green")
             except IntegrityError as error:
                 log.exception("broken")
-                for said in (f"Task failed: {error!r}", f"Task failed: {error}"):
-                    log.error(said)
+                for message in (f"Task failed: {error!r}", f"Task failed: {error}"):
+                    log.error(message)
     finally:
         logging.config.dictConfig(settings.LOGGING)
     written = capsys.readouterr().out
@@ -34,7 +34,7 @@ def test_an_error_of_the_database_is_logged_without_the_row(
     assert "Canary" not in written
 
 
-def test_a_line_for_machines_is_json_with_its_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_has_its_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(logging_config("json"))
     try:
         structlog.get_logger("ours").info("doses planned", doses=3)

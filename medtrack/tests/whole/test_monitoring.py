@@ -1,4 +1,4 @@
-"""The alert rules and the Grafana dashboard speak of metrics and labels that /metrics really has."""
+"""The alert rules and the Grafana dashboard use only metrics and labels that /metrics returns."""
 
 import json
 import re
@@ -17,11 +17,11 @@ from pytest_django import Settings
 from medtrack.celery import app
 from medtrack.tests.support.builders import device_of, dose_due
 from notifications import queue
+from notifications.engine_state import OVERDUE_AFTER, record_heartbeat
 from notifications.models import EngineCheck, Heartbeat
-from notifications.queue import Result
-from notifications.standing import OVERDUE_AFTER, record_heartbeat
+from notifications.queue import PushResult
 from notifications.task_runs import record_success
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +30,7 @@ DASHBOARD = json.loads((ROOT / "deploy/grafana/medtrack.json").read_text())
 
 NAME = re.compile(r"\b((?:medtrack|process)_[a-z_]+)(\{[^}]*\})?")
 LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
-# Prometheus itself makes this one.
+# Prometheus itself adds this one.
 OF_PROMETHEUS = 'up{job="medtrack"} == 0'
 
 
@@ -42,15 +42,15 @@ def expressions() -> Iterator[str]:
 
 @pytest.fixture
 def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str, list[dict[str, str]]]:
-    """Each series of a house in which everything happened once, by its name."""
+    """Returns the samples by the name of their series, after everything has happened once."""
     settings.METRICS_TOKEN = "secret"
     device_of(ana.user)
     for person in (ana, cleo):
         dose_due(person.user, timezone.now() - timedelta(seconds=5))
     queue.enqueue()
     (push,) = queue.claim(limit=10, lease=timedelta(seconds=25)).pushes
-    accepted = Outcome(Verdict.ACCEPTED, message_id="projects/p/messages/1")
-    queue.mark([Result(push, dict.fromkeys(push.devices, accepted), None)])
+    accepted = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
+    queue.mark([PushResult(push, dict.fromkeys(push.devices, accepted), None)])
     for process in Heartbeat.Process.values:
         record_heartbeat(process)
     for task in OVERDUE_AFTER:
@@ -58,27 +58,27 @@ def samples(ana: Credentials, cleo: Credentials, settings: Settings) -> dict[str
     EngineCheck.objects.create(seconds=1, violations={})
     Client().get("/livez")
     page = Client().get("/metrics", headers={"Authorization": "Bearer secret"}).content.decode()
-    found: dict[str, list[dict[str, str]]] = {}
+    samples: dict[str, list[dict[str, str]]] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
-            found.setdefault(sample.name, []).append(sample.labels)
-    return found
+            samples.setdefault(sample.name, []).append(sample.labels)
+    return samples
 
 
-def test_every_metric_and_label_that_is_asked_for_is_there(samples: dict[str, Any]) -> None:
-    asked = 0
+def test_every_metric_and_label_that_is_queried_exists(samples: dict[str, Any]) -> None:
+    queried = 0
     for expression in expressions():
         names = NAME.findall(expression)
         assert names or expression == OF_PROMETHEUS
         for name, selector in names:
-            asked += 1
+            queried += 1
             assert name in samples, expression
             labels = {label for series in samples[name] for label in series}
             assert {label for label, _ in LABEL.findall(selector)} <= labels, expression
-    assert asked > 40
+    assert queried > 40
 
 
-def test_the_labels_by_which_is_summed_and_which_are_shown_are_there(samples: dict[str, Any]) -> None:
+def test_the_labels_in_sums_and_legends_exist(samples: dict[str, Any]) -> None:
     queries = [
         (target["expr"], target["legendFormat"])
         for panel in DASHBOARD["panels"]
@@ -90,12 +90,12 @@ def test_the_labels_by_which_is_summed_and_which_are_shown_are_there(samples: di
             label for name, _ in NAME.findall(expression) for series in samples[name] for label in series
         }
         grouped = re.findall(r"by \(([^)]*)\)", expression)
-        wanted = {label for group in grouped for label in group.replace(" ", "").split(",")}
-        wanted |= set(re.findall(r"\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}", words))
-        assert wanted <= labels, (expression, words)
+        used_labels = {label for group in grouped for label in group.replace(" ", "").split(",")}
+        used_labels |= set(re.findall(r"\{\{\s*(?:\$labels\.)?([a-z_]+)\s*\}\}", words))
+        assert used_labels <= labels, (expression, words)
 
 
-def test_a_process_and_a_task_of_a_rule_are_ours() -> None:
+def test_the_processes_and_tasks_of_the_rules_exist() -> None:
     values: dict[str, set[str]] = {}
     for rule in RULES:
         for label, value in LABEL.findall(rule["expr"]):
@@ -105,7 +105,7 @@ def test_a_process_and_a_task_of_a_rule_are_ours() -> None:
     assert values["task"] == ticked
 
 
-def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_on_the_dashboard() -> None:
+def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_in_the_console() -> None:
     (expression,) = (rule["expr"] for rule in RULES if rule["alert"] == "MedTrackTaskOverdue")
     limits = {
         task: float(seconds)
@@ -115,25 +115,24 @@ def test_tasks_are_overdue_after_the_same_time_in_the_rules_and_on_the_dashboard
     assert limits == {name.rpartition(".")[2]: after.total_seconds() for name, after in OVERDUE_AFTER.items()}
 
 
-def test_every_metric_of_ours_is_looked_at_somewhere(samples: dict[str, Any]) -> None:
-    """One that nobody looks at is not worth its scrape."""
-    asked = {
+def test_every_metric_is_used_by_a_rule_or_panel(samples: dict[str, Any]) -> None:
+    queried = {
         re.sub("_(bucket|sum|count)$", "", name) for text in expressions() for name, _ in NAME.findall(text)
     }
-    told = {
+    exported = {
         re.sub("_(bucket|sum|count|created)$", "", name) for name in samples if name.startswith("medtrack_")
     }
-    assert told - asked == set()
+    assert exported - queried == set()
 
 
-def test_every_alert_says_in_words_what_is_wrong() -> None:
+def test_every_alert_has_a_summary() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"].endswith((".", "?"))
 
 
-def test_the_panels_have_places_of_their_own() -> None:
+def test_the_panels_do_not_overlap() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     cells = [
         (x, y)

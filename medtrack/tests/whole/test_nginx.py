@@ -1,4 +1,4 @@
-"""The proxy as docker-compose.yml configures it, Debian's nginx before the real web process."""
+"""The proxy with the configuration of docker-compose.yml: Debian's nginx in front of real web processes."""
 
 import json
 import socket
@@ -35,7 +35,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
 
 @pytest.fixture(scope="module")
 def nginx(house: House) -> Iterator[Nginx]:
-    # Another proxy stands before this one.
+    # Another proxy in front of this one.
     trusted = {"TRUSTED_PROXIES": "127.0.0.2"}
     with Nginx(house.directory / "nginx", sockets=sockets(house), processes=2, **trusted) as nginx:
         eventually(nginx.is_ready)
@@ -83,7 +83,7 @@ def test_the_api_is_reached_over_tls(nginx: Nginx) -> None:
     assert "Content-Encoding" not in headers
 
 
-def test_clients_may_speak_http2(nginx: Nginx) -> None:
+def test_clients_can_use_http2(nginx: Nginx) -> None:
     context = nginx.context
     context.set_alpn_protocols(["h2"])
     plain = socket.create_connection(("127.0.0.1", nginx.https_port), timeout=20)
@@ -105,19 +105,19 @@ def test_clients_may_speak_http2(nginx: Nginx) -> None:
     assert dict(answers[0].headers)[b":status"] == b"401"
 
 
-def test_plain_http_is_redirected_but_for_the_api(nginx: Nginx) -> None:
+def test_plain_http_is_redirected_except_for_the_api(nginx: Nginx) -> None:
     status, _, headers = ask_plainly(nginx.http_port, "/admin/", Host="localhost")
     assert (status, headers["Location"]) == (301, "https://localhost/admin/")
     assert ask_plainly(nginx.http_port, "/api/v1/me", Host="localhost")[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
-def test_what_concerns_operators_is_seen_on_the_inside_alone(nginx: Nginx, path: str) -> None:
+def test_readiness_and_metrics_are_reachable_only_from_inside(nginx: Nginx, path: str) -> None:
     assert ask(nginx, "GET", path, **METRICS)[0] == 404
     assert ask_plainly(nginx.inside_port, path, **METRICS)[0] == 200
 
 
-def test_the_inside_leads_to_nothing_else(nginx: Nginx) -> None:
+def test_the_inner_port_serves_nothing_else(nginx: Nginx) -> None:
     assert ask_plainly(nginx.inside_port, "/activity")[0] == 404
     assert ask_plainly(nginx.inside_port, "/admin/")[0] == 404
     assert ask(nginx, "GET", "/livez")[:2] == (200, b"ok")
@@ -127,7 +127,7 @@ def guess(nginx: Nginx, *, source: str = "127.0.0.1", **headers: str) -> int:
     return ask(nginx, "POST", "/api/v1/auth/login", GUESS, source=source, **headers)[0]
 
 
-def test_a_stranger_cannot_choose_the_address_that_is_counted(nginx: Nginx) -> None:
+def test_a_client_cannot_choose_the_address_that_is_limited(nginx: Nginx) -> None:
     source = "127.0.0.9"
     invented = [
         *({"X-Forwarded-For": f"198.51.100.{number}"} for number in range(3)),
@@ -136,20 +136,20 @@ def test_a_stranger_cannot_choose_the_address_that_is_counted(nginx: Nginx) -> N
     assert [guess(nginx, source=source, **headers) for headers in invented] == [401, 401, 401, 429]
 
 
-def test_a_trusted_proxy_in_front_says_whose_request_it_is(nginx: Nginx) -> None:
+def test_a_trusted_proxy_in_front_names_the_client(nginx: Nginx) -> None:
     answers = [
         guess(nginx, source="127.0.0.2", **{"X-Forwarded-For": f"203.0.113.{number}"}) for number in range(5)
     ]
     assert answers == [401] * 5
 
 
-def test_what_is_too_large_is_the_same_problem_wherever_it_is_noticed(nginx: Nginx) -> None:
+def test_a_too_large_request_is_the_same_problem_from_nginx_and_from_web(nginx: Nginx) -> None:
     for megabytes in (2.5, 5):
         status, body, _ = ask(nginx, "POST", "/api/v1/auth/login", {"email": "x" * int(megabytes * 2**20)})
         assert (status, json.loads(body)["type"]) == (413, "RequestTooLarge")
 
 
-def test_the_log_says_nothing_that_was_searched_for(nginx: Nginx) -> None:
+def test_the_log_contains_no_queries(nginx: Nginx) -> None:
     ask(nginx, "GET", "/admin/console/patient/?q=Metformin")
     log = nginx.directory / "nginx.log"
     eventually(lambda: "/admin/console/patient/" in log.read_text())
@@ -157,7 +157,7 @@ def test_the_log_says_nothing_that_was_searched_for(nginx: Nginx) -> None:
 
 
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8", "10.0.0.0/8, ::1"])
-def test_the_configuration_is_understood(tmp_path: Path, trusted: str) -> None:
+def test_nginx_accepts_the_configuration(tmp_path: Path, trusted: str) -> None:
     nginx = Nginx(tmp_path, sockets=tmp_path, processes=3, TRUSTED_PROXIES=trusted)
     assert "test is successful" in nginx.check()
     assert nginx.configuration.read_text().count("server unix:") == 6

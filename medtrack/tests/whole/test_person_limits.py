@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone, translation
 from pytest_django import Settings
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.clones import clone_medication
-from dosing.actions.schedules import delete_medication, pause_medication, update_profile
+from dosing.actions.schedules import delete_medication, pause_medication
 from dosing.models import Schedule
 from medications.actions import create_medication, update_medication
 from medications.models import Medication
@@ -51,9 +52,11 @@ def test_a_hundred_at_once_do_not_pass(limits: Callable[..., None], limit: str) 
     jobs: dict[str, Callable[[int], object]] = {
         "medications": lambda number: create_medication(by=ana, name=str(number)),
         "schedules": lambda number: schedule_at(medication, time(number % 24), now=timezone.now()),
-        "edits": lambda number: update_medication(medication=medication, changes={"memo": str(number)}),
+        "edits": lambda number: update_medication(
+            medication_id=medication.id, by=ana, changes={"memo": str(number)}
+        ),
         "zone_changes": lambda number: update_profile(
-            user=ana, changes={"timezone": zones[number % 2]}, now=timezone.now()
+            by=ana, changes={"timezone": zones[number % 2]}, now=timezone.now()
         ),
         "test_pushes": lambda number: send_test_push(device=devices[number % 3], now=timezone.now()),
     }
@@ -95,7 +98,7 @@ def test_what_was_deleted_and_what_belongs_to_others_does_not_count(
     for _ in range(2):
         medication = medication_of(ana.user)
         schedule_at(medication, time(8), now=now)
-        delete_medication(medication=medication, now=now)
+        delete_medication(medication_id=medication.id, by=medication.user, now=now)
     schedule_at(medication_of(ana.user), time(8), now=now)
     schedule_at(medication_of(ben.user), time(8), now=now)
 
@@ -157,9 +160,9 @@ def test_a_window_ends_with_its_time(ana: Credentials, limits: Callable[..., Non
     limits(edits=Limit(1, 3600))
     medication = medication_of(ana.user)
     with pytest.raises(TooManyEdits), transaction.atomic():
-        pause_medication(medication=medication, now=timezone.now())
+        pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     RateCounter.objects.update(began_at=timezone.now() - HOUR)
-    pause_medication(medication=medication, now=timezone.now())
+    pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     assert RateCounter.objects.get().times == 1
 
 
@@ -230,4 +233,4 @@ def test_pausing_what_is_paused_is_no_edit(ana: Credentials, limits: Callable[..
     medication = medication_of(ana.user)
     limits(edits=Limit(2, 3600))
     for _ in range(3):
-        pause_medication(medication=medication, now=timezone.now())
+        pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())

@@ -14,6 +14,7 @@ from django.test import override_settings
 from django.urls import get_resolver
 from django.utils import timezone, translation
 
+from medtrack.api import erasure
 from medtrack.database.exclusive_lock import only_one
 from medtrack.development.services.ports import free_port
 from medtrack.http.limits import Limit
@@ -23,7 +24,7 @@ from medtrack.tests.support.belongings import Belongings, belongings_of, undone
 from medtrack.tests.support.builders import claim_all, device_of, dose_due, medication_of, schedule_at
 from medtrack.tests.support.calls import OPERATIONS, call
 from medtrack.tests.support.locks import table_locked
-from notifications import erasing, queue
+from notifications import queue
 from users.actions import Credentials
 from users.hashing import SLOT
 
@@ -84,7 +85,7 @@ def verify_twice(client: Client, anas: Belongings) -> Any:
 
 def erase_while_writing(client: Client, anas: Belongings) -> Any:
     """As if all attempts had been in vain; those who are in the way would need what this test did not commit."""
-    with patch.object(erasing, "PATIENCE", 0):
+    with patch.object(erasure, "PATIENCE", 0):
         return call(client, OPERATION["deleteMe"], anas)
 
 

@@ -1,4 +1,4 @@
-"""Whose request it is when proxies stand before web, and who may say that it came over HTTPS."""
+"""Which client a request belongs to behind proxies, and which peers can say that it came over HTTPS."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def asked_by(peer: str, forwarded: str | None = None) -> str:
     ("peer", "forwarded", "expected"),
     [
         (CLIENT, None, CLIENT),
-        # A stranger may write what they like.
+        # The header of an untrusted client is ignored.
         (CLIENT, OTHER, CLIENT),
         (CLIENT, PROXY, CLIENT),
         (PROXY, None, PROXY),
@@ -42,13 +42,13 @@ def asked_by(peer: str, forwarded: str | None = None) -> str:
         (PROXY, f"{CLIENT}, {BALANCER}", CLIENT),
         (PROXY, f"{OTHER}, {CLIENT}, {BALANCER}", CLIENT),
         (PROXY, f"{OTHER},{CLIENT}", CLIENT),
-        # A client within the trusted networks, such as a monitor.
+        # A client inside the trusted networks, such as a monitor.
         (PROXY, BALANCER, BALANCER),
         ("127.0.0.1", CLIENT, CLIENT),
         ("127.8.8.8", CLIENT, CLIENT),
         ("::1", CLIENT, CLIENT),
         ("::ffff:10.0.0.2", CLIENT, CLIENT),
-        # A Unix socket, whose folder decides who may connect.
+        # A Unix socket: its folder's permissions decide who can connect.
         ("", CLIENT, CLIENT),
         ("", None, ""),
         (PROXY, f"{CLIENT}:4321", CLIENT),
@@ -61,14 +61,14 @@ def asked_by(peer: str, forwarded: str | None = None) -> str:
         (PROXY, ",,", PROXY),
     ],
 )
-def test_the_client_is_the_nearest_address_that_is_no_trusted_proxy(
+def test_the_client_is_the_nearest_address_that_is_not_a_trusted_proxy(
     peer: str, forwarded: str | None, expected: str
 ) -> None:
     assert asked_by(peer, forwarded) == expected
 
 
 @given(st.text(), st.ip_addresses())
-def test_whatever_a_stranger_sends_it_is_their_address(forwarded: str, peer: Any) -> None:
+def test_the_header_of_an_untrusted_peer_never_changes_its_address(forwarded: str, peer: Any) -> None:
     if not any(peer in network for network in parse_networks(f"{LOOPBACK},10.0.0.0/8,::ffff:0:0/96")):
         request = RequestFactory(REMOTE_ADDR=str(peer)).get("/")
         request.META["HTTP_X_FORWARDED_FOR"] = forwarded
@@ -76,7 +76,7 @@ def test_whatever_a_stranger_sends_it_is_their_address(forwarded: str, peer: Any
 
 
 @pytest.mark.parametrize(("peer", "status"), [("127.0.0.1", 401), (PROXY, 401), ("", 401), (CLIENT, 301)])
-def test_only_a_trusted_proxy_says_that_a_request_came_over_https(
+def test_only_a_trusted_proxy_can_say_that_a_request_came_over_https(
     db: None, settings: Settings, peer: str, status: int
 ) -> None:
     settings.SECURE_SSL_REDIRECT = True
@@ -84,7 +84,7 @@ def test_only_a_trusted_proxy_says_that_a_request_came_over_https(
     assert client.get("/api/v1/me").status_code == status
 
 
-def test_proxies_are_written_as_addresses_and_networks() -> None:
+def test_proxies_are_given_as_addresses_and_networks() -> None:
     assert [str(network) for network in parse_networks("127.0.0.0/8, ::1,10.1.2.3")] == [
         *("127.0.0.0/8", "::1/128", "10.1.2.3/32")
     ]
@@ -103,9 +103,7 @@ def test_proxies_are_written_as_addresses_and_networks() -> None:
         ({"TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES cannot be used"),
     ],
 )
-def test_nothing_starts_with_a_setting_that_would_be_misunderstood(
-    setting: dict[str, str], remedy: str
-) -> None:
+def test_an_invalid_setting_prevents_the_start(setting: dict[str, str], remedy: str) -> None:
     started = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""What only a real web server sees: bytes on a socket. Nothing here names the server, which may be another one day."""
+"""Raw bytes sent to a real web process. No test depends on which web server it is."""
 
 import json
 import socket
@@ -31,9 +31,9 @@ def token(house: House) -> str:
 
 
 def answer_to(house: House, request: bytes) -> tuple[int, bytes]:
-    """The status and the body; 0 when the server just hangs up."""
+    """Returns the status and the body; the status is 0 when the server closes the connection."""
     with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
-        # A server may answer and close before it has read everything.
+        # The server may answer and close the connection before it has read the whole request.
         with suppress(ConnectionError):
             connection.sendall(request)
         response = HTTPResponse(connection)
@@ -66,12 +66,12 @@ def chunked(body: bytes, size: int = 65_536) -> bytes:
 
 
 def checked(status: int, body: bytes) -> Any:
-    said = json.loads(body)
-    assert_in_schema("POST", "/api/v1/medications", status, said)
-    return said
+    content = json.loads(body)
+    assert_in_schema("POST", "/api/v1/medications", status, content)
+    return content
 
 
-def test_a_body_in_chunks_is_read(house: House, token: str) -> None:
+def test_a_chunked_body_is_read(house: House, token: str) -> None:
     request = posted(token, "Transfer-Encoding: chunked", body=chunked(SMALL, size=5))
     status, body = answer_to(house, request)
     assert (status, checked(status, body)["name"]) == (201, "Metformin")
@@ -84,7 +84,7 @@ def test_a_body_that_is_too_large_is_refused(house: House, token: str, in_chunks
     else:
         request = posted(token, f"Content-Length: {len(LARGE)}", body=LARGE)
     status, body = answer_to(house, request)
-    # The rest of the body may push the answer off the line.
+    # A reset of the connection while the rest of the body arrives may discard the answer.
     assert status in (413, 0)
     assert not body or checked(status, body)["type"] == "RequestTooLarge"
     assert house.rows("SELECT 1 FROM medications WHERE length(name) > 200") == []
@@ -94,10 +94,10 @@ def test_a_body_that_is_too_large_is_refused(house: House, token: str, in_chunks
     "line",
     [
         *("GET /api/v1/%00", "GET /api/v1/me%00", "GET /api/v1/doses/%00/trace", "GET /api/v1/%ff%fe"),
-        *("GET /api/v1/../v1/nowhere", "GET //api/v1/me", "GET /api/v1/me/", "DELETE /api/v1/%2e%2e/me"),
+        *("GET /api/v1/../v1/unknown", "GET //api/v1/me", "GET /api/v1/me/", "DELETE /api/v1/%2e%2e/me"),
     ],
 )
-def test_a_path_that_leads_nowhere_is_a_problem_on_the_wire_too(house: House, line: str) -> None:
+def test_an_unknown_path_is_a_problem(house: House, line: str) -> None:
     status, body = answer_to(
         house, f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     )
@@ -107,7 +107,7 @@ def test_a_path_that_leads_nowhere_is_a_problem_on_the_wire_too(house: House, li
 
 
 @pytest.mark.parametrize("host", ["evil.example.org", "", "a b", "localhost:99999999999"])
-def test_a_host_that_is_not_ours_is_refused(house: House, host: str) -> None:
+def test_an_unknown_host_is_refused(house: House, host: str) -> None:
     request = f"GET /api/v1/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     assert answer_to(house, request.encode())[0] in (400, 401)
 
@@ -116,8 +116,8 @@ def test_head_has_no_body(house: House, token: str) -> None:
     request = f"HEAD /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
     with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
         connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
-        said = b"".join(iter(lambda: connection.recv(65_536), b""))
-    head, body = said.split(b"\r\n\r\n", 1)
+        response = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, body = response.split(b"\r\n\r\n", 1)
     assert head.startswith(b"HTTP/1.1 200")
     assert body == b""
 
@@ -152,14 +152,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_hardly_http_is_refused_and_the_server_lives_on(house: House, name: str) -> None:
+def test_malformed_requests_are_refused_and_the_server_continues(house: House, name: str) -> None:
     status, body = answer_to(house, BROKEN[name])
     assert status == 0 or 400 <= status < 500 or (status == 501 and "encoding" in name)
     assert b"Traceback" not in body
     assert house.answers("livez")
 
 
-def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_defect(house: House, token: str) -> None:
+def test_a_client_that_disconnects_within_its_body_causes_no_error(house: House, token: str) -> None:
     for headers, body in (
         (("Content-Length: 1000",), SMALL[:-5]),
         (("Transfer-Encoding: chunked",), chunked(SMALL)[:10]),
@@ -167,12 +167,12 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_defect(house: Ho
         with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
             connection.sendall(posted(token, *headers, body=body))
             connection.shutdown(socket.SHUT_WR)
-            said = b"".join(iter(lambda: connection.recv(65_536), b""))
-        assert not said or b" 4" in said.splitlines()[0]
+            response = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert not response or b" 4" in response.splitlines()[0]
     assert house.answers("livez")
 
 
-def test_nothing_of_all_this_was_a_defect(house: House) -> None:
+def test_no_error_was_logged(house: House) -> None:
     log = (Path(house.directory) / "web.log").read_text()
     assert "request_failed" not in log
     assert "Traceback" not in log

@@ -59,9 +59,9 @@ def test_outside_tokens_at_once_open_no_more_sessions_than_the_limit(
     outside: LocalIssuer, limits: Callable[..., None]
 ) -> None:
     tokens = [outside.token(session_id=f"session-{number}") for number in range(20)]
-    outside_session(tokens[0], now=timezone.now())
+    outside_session(token=tokens[0], now=timezone.now())
     limits(sessions=7)
-    outcomes(lambda number: outside_session(tokens[number], now=timezone.now()), times=20)
+    outcomes(lambda number: outside_session(token=tokens[number], now=timezone.now()), times=20)
     assert Session.objects.filter(revoked_at=None).count() == 7
 
 
@@ -69,7 +69,7 @@ def test_an_outside_token_for_which_there_is_no_room_is_a_conflict(
     outside: LocalIssuer, limits: Callable[..., None], db: None
 ) -> None:
     limits(sessions=1)
-    first = outside_session(outside.token(session_id="1"), now=timezone.now())
+    first = outside_session(token=outside.token(session_id="1"), now=timezone.now())
     phone(first.user)
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {outside.token(session_id='2')}")
@@ -189,9 +189,9 @@ def test_an_expired_outside_session_counts_as_a_new_one(
     def token(name: str) -> str:
         return outside.token(aud="our-app", session_id=name, sub="kim")
 
-    old = outside_session(token("old"), now=now)
+    old = outside_session(token=token("old"), now=now)
     long_ago = {"created_at": now - timedelta(days=90), "last_used_at": now - timedelta(days=61)}
     Session.objects.filter(id=old.id).update(expires_at=now - timedelta(days=1), **long_ago)
     for name in ("one", "two", "old"):
-        outside_session(token(name), now=timezone.now())
+        outside_session(token=token(name), now=timezone.now())
     assert Session.objects.visible_to(old.user, now=timezone.now()).count() == 2

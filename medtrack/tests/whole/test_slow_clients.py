@@ -1,4 +1,4 @@
-"""Clients that begin a request and never end it: against web alone, and with the proxy before it as deployed."""
+"""Clients that start a request and never finish it: against web alone, and behind the proxy as deployed."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from h2.exceptions import ProtocolError
 
 from medtrack.tests.support.house import House, eventually
 from medtrack.tests.support.nginx import Nginx
-from medtrack.web.asking import ask_json
+from medtrack.web.client import get_json
 
 # The kernel chooses which of several processes a connection reaches.
 CONNECTIONS = 20
@@ -55,8 +55,8 @@ def nginx(house: House) -> Iterator[Nginx]:
         yield nginx
 
 
-def begin_two_http2_requests_and_leave(port: int) -> None:
-    """In clear text, on one connection; both announce a body of which nothing comes."""
+def start_two_http2_requests_and_disconnect(port: int) -> None:
+    """Without TLS, on one connection. Both requests announce a body and send nothing of it."""
     client = H2Connection()
     client.initiate_connection()
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection, suppress(OSError):
@@ -70,14 +70,14 @@ def begin_two_http2_requests_and_leave(port: int) -> None:
 
 def test_unfinished_requests_over_http2_stop_no_process(house: House) -> None:
     for _ in range(CONNECTIONS):
-        begin_two_http2_requests_and_leave(house.port)
+        start_two_http2_requests_and_disconnect(house.port)
     for _ in range(CONNECTIONS):
         assert eventually(lambda: house.answers("livez"), within=20)
 
 
 @contextmanager
 def slow_clients(request: str, connect: Callable[[], socket.socket], *, count: int = 8) -> Iterator[None]:
-    """From one address; eight are more than web has threads."""
+    """`count` clients from one address. Eight are more than web has threads."""
     with ExitStack() as stack:
         for _ in range(count):
             stack.enter_context(connect()).sendall(request.encode())
@@ -90,13 +90,13 @@ def test_a_request_that_needs_no_body_does_not_wait_for_one(house: House, kind: 
         return socket.create_connection(("127.0.0.1", house.port))
 
     with slow_clients(WITHOUT_BODY[kind], connect):
-        # As many as there are threads, so that each of them is free.
+        # One for each thread, to show that all threads are free.
         for _ in range(4):
             assert house.answers("livez")
 
 
 def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
-    """The status and the type of the problem that a request without a token is."""
+    """Returns the status and the problem type of a request without a token."""
     connection = HTTPSConnection(
         "localhost", nginx.https_port, context=nginx.context, timeout=20, source_address=(source, 0)
     )
@@ -109,9 +109,9 @@ def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
 
 
 def running(house: House) -> int:
-    """How many requests web works on, in both processes."""
-    places = [house.directory / "sockets" / f"probes-{number}.sock" for number in (1, 2)]
-    return sum((asyncio.run(ask_json(place, "/activity")) or {})["running"] for place in places)
+    """Returns how many requests run in both web processes."""
+    sockets = [house.directory / "sockets" / f"probes-{number}.sock" for number in (1, 2)]
+    return sum((asyncio.run(get_json(socket_path, "/activity")) or {})["running"] for socket_path in sockets)
 
 
 def connect_over_tls(nginx: Nginx) -> ssl.SSLSocket:
@@ -120,9 +120,10 @@ def connect_over_tls(nginx: Nginx) -> ssl.SSLSocket:
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_behind_the_proxy_slow_clients_delay_no_one(house: House, nginx: Nginx, kind: str) -> None:
+def test_behind_the_proxy_slow_clients_delay_no_other_request(house: House, nginx: Nginx, kind: str) -> None:
     with slow_clients(SLOW[kind], partial(connect_over_tls, nginx)):
-        # By then nginx has read what they sent, and of that nothing reaches web; the watchdog's probes come and go.
+        # After these nginx has read the slow requests, and must not have passed them on. The watchdog's probes
+        # run for moments.
         assert all(nginx.is_ready() for _ in range(8))
         eventually(lambda: running(house) == 0, within=BODY_TIMEOUT / 2)
         for _ in range(8):

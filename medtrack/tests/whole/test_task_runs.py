@@ -22,23 +22,23 @@ def run(name: str, state: str, retval: Any = None) -> None:
 
 def test_a_task_that_succeeds_has_its_time_and_duration(db: None) -> None:
     run(ENQUEUE, "SUCCESS")
-    (found,) = TaskRun.objects.all()
-    assert found.task == ENQUEUE
-    assert found.finished_at is not None
-    assert timezone.now() - found.finished_at < timedelta(minutes=1)
-    assert found.seconds is not None
-    assert (found.error, found.is_failing) == ("", False)
+    (task_run,) = TaskRun.objects.all()
+    assert task_run.task == ENQUEUE
+    assert task_run.finished_at is not None
+    assert timezone.now() - task_run.finished_at < timedelta(minutes=1)
+    assert task_run.seconds is not None
+    assert (task_run.error, task_run.is_failing) == ("", False)
 
 
-def test_a_task_that_fails_keeps_its_last_success_and_tells_no_more_than_the_error_s_name(db: None) -> None:
+def test_a_failed_task_keeps_its_last_success_and_stores_only_the_name_of_the_error(db: None) -> None:
     record_success(ENQUEUE, seconds=1)
     run(ENQUEUE, "FAILURE", OperationalError("Key (email)=(ana@example.com)"))
-    found = TaskRun.objects.get()
-    assert found.finished_at is not None
-    assert (found.error, found.is_failing) == ("OperationalError", True)
+    task_run = TaskRun.objects.get()
+    assert task_run.finished_at is not None
+    assert (task_run.error, task_run.is_failing) == ("OperationalError", True)
     record_success(ENQUEUE, seconds=1)
-    found.refresh_from_db()
-    assert not found.is_failing
+    task_run.refresh_from_db()
+    assert not task_run.is_failing
 
 
 def test_a_task_that_never_succeeded_is_failing(db: None) -> None:
@@ -46,12 +46,12 @@ def test_a_task_that_never_succeeded_is_failing(db: None) -> None:
     assert TaskRun.objects.get().is_failing
 
 
-def test_what_requests_queue_is_no_periodic_task(db: None) -> None:
+def test_a_task_that_a_request_queued_is_not_recorded(db: None) -> None:
     run("users.tasks.send_email_link", "SUCCESS")
     assert not TaskRun.objects.exists()
 
 
-def test_a_run_began_before_it_was_over(db: None) -> None:
+def test_a_run_started_its_duration_before_its_end(db: None) -> None:
     assert last_enqueued_at() is None
     record_failure(ENQUEUE, error="OperationalError")
     assert last_enqueued_at() is None
@@ -61,7 +61,7 @@ def test_a_run_began_before_it_was_over(db: None) -> None:
     assert timedelta(seconds=30) <= timezone.now() - began < timedelta(seconds=90)
 
 
-def test_a_worker_goes_on_while_the_database_is_away(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_continues_without_the_database(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError
 

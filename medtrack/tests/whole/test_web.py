@@ -1,4 +1,4 @@
-"""The web process as deployed: its launcher, granian and the worker, looked at and hurt from outside."""
+"""The web processes as deployed: tests observe, pause and kill the launcher, granian and the worker."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ import pytest
 
 from medtrack.tests.support.house import ROOT, House, eventually
 from medtrack.tests.support.own_services import OwnServices
-from medtrack.web.asking import ask, ask_json
+from medtrack.web.client import get, get_json
 from medtrack.web.configuration import Configuration, ConfigurationError
 
 HANG_SECONDS = 3
@@ -47,9 +47,11 @@ def web(house: House, **environment: str) -> Iterator["subprocess.Popen[bytes]"]
 
 
 def workers(launcher: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    """The worker of each granian."""
-    found = [worker for granian in psutil.Process(launcher.pid).children() for worker in granian.children()]
-    return sorted(found, key=lambda worker: worker.pid)
+    """Returns the worker of each granian."""
+    processes = [
+        worker for granian in psutil.Process(launcher.pid).children() for worker in granian.children()
+    ]
+    return sorted(processes, key=lambda worker: worker.pid)
 
 
 def probes(house: House) -> Path:
@@ -57,14 +59,14 @@ def probes(house: House) -> Path:
 
 
 def status(house: House, path: str) -> int:
-    answer = asyncio.run(ask(probes(house), path))
+    answer = asyncio.run(get(probes(house), path))
     return answer[0] if answer else 0
 
 
 def until_watched(house: House) -> None:
-    """The watchdog has had an answer: beside its own requests there are only ours."""
-    before = doing(house)["finished"]
-    eventually(lambda: doing(house)["finished"] > before)
+    """Waits for a request of the watchdog: the test itself sends none meanwhile."""
+    before = activity(house)["finished"]
+    eventually(lambda: activity(house)["finished"] > before)
 
 
 def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
@@ -73,32 +75,32 @@ def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def ask_for_me(house: House, token: str) -> None:
+def get_me(house: House, token: str) -> None:
     house.api("GET", "me", token=token)
 
 
 def backends(house: House) -> int:
-    """Connections to the database, without the one that asks."""
+    """Returns the number of other connections to the database."""
     sql = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     return len(house.rows(sql))
 
 
 @contextmanager
 def all_threads_busy(house: House) -> Iterator[None]:
-    """With bodies that do not end, and no proxy before web."""
+    """All threads read request bodies that do not end; no proxy buffers them."""
     with ExitStack() as stack:
         for _ in range(8):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
             connection.sendall(CHUNKS.encode())
-        eventually(lambda: doing(house).get("running") == 4)
+        eventually(lambda: activity(house).get("running") == 4)
         yield
 
 
-def doing(house: House) -> dict[str, Any]:
-    return asyncio.run(ask_json(probes(house), "/activity")) or {}
+def activity(house: House) -> dict[str, Any]:
+    return asyncio.run(get_json(probes(house), "/activity")) or {}
 
 
-def test_a_worker_whose_threads_are_all_busy_is_still_seen_alive(house: House) -> None:
+def test_a_worker_whose_threads_are_all_busy_answers_probes(house: House) -> None:
     with web(house, WEB_HANG_SECONDS=FOREVER, METRICS_TOKEN="a-token-of-the-tests", DEBUG="true") as process:
         with all_threads_busy(house):
             assert not house.answers("livez")
@@ -111,7 +113,7 @@ def test_a_worker_whose_threads_are_all_busy_is_still_seen_alive(house: House) -
         assert len(workers(process)) == 1
 
 
-def test_a_worker_that_hangs_ends_and_is_started_anew(house: House) -> None:
+def test_a_worker_that_hangs_is_killed_and_restarted(house: House) -> None:
     with web(house, WEB_HANG_SECONDS=str(HANG_SECONDS)) as process:
         (before,) = workers(process)
         with all_threads_busy(house):
@@ -121,7 +123,7 @@ def test_a_worker_that_hangs_ends_and_is_started_anew(house: House) -> None:
 
 
 @pytest.mark.parametrize("victim", ["worker", "granian"])
-def test_a_process_that_is_killed_is_started_anew(house: House, victim: str) -> None:
+def test_a_killed_process_is_restarted(house: House, victim: str) -> None:
     with web(house) as process:
         (worker,) = workers(process)
         (worker if victim == "worker" else worker.parent()).kill()
@@ -129,7 +131,7 @@ def test_a_process_that_is_killed_is_started_anew(house: House, victim: str) -> 
         eventually(lambda: house.answers("livez"))
 
 
-def test_of_a_launcher_that_is_killed_nothing_is_left(house: House) -> None:
+def test_no_process_is_left_of_a_killed_launcher(house: House) -> None:
     process = house.start("web")
     eventually(lambda: house.answers("livez"))
     family = psutil.Process(process.pid).children(recursive=True)
@@ -138,33 +140,33 @@ def test_of_a_launcher_that_is_killed_nothing_is_left(house: House) -> None:
     eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in family))
 
 
-def test_a_paused_worker_is_not_ended(house: House) -> None:
+def test_a_paused_worker_is_not_killed(house: House) -> None:
     with web(house, WEB_HANG_SECONDS="1") as process:
         (worker,) = workers(process)
         until_watched(house)
         worker.suspend()
-        # Longer than two looks at it, of which one would be enough.
+        # Longer than two checks; one would be enough to end it.
         time.sleep(15)
         worker.resume()
         eventually(lambda: house.answers("livez"))
         assert workers(process) == [worker]
 
 
-def test_several_processes_listen_each_on_its_own(house: House) -> None:
+def test_each_of_several_processes_listens_on_its_own_port(house: House) -> None:
     with web(house, WEB_PROCESSES="2") as process:
         eventually(lambda: len(workers(process)) == 2)
         second = house.directory / "sockets" / f"probes-{house.port + 1}.sock"
-        eventually(lambda: asyncio.run(ask(second, "/livez")))
-        assert asyncio.run(ask(("127.0.0.1", house.port + 1), "/livez")) == (200, b"ok")
+        eventually(lambda: asyncio.run(get(second, "/livez")))
+        assert asyncio.run(get(("127.0.0.1", house.port + 1), "/livez")) == (200, b"ok")
 
 
-def test_what_never_starts_is_not_tried_for_ever(house: House) -> None:
+def test_a_process_that_never_loads_is_not_restarted(house: House) -> None:
     process = house.start("web", PROXY_COUNT="1")
     assert process.wait(60) == 1
     assert "it is no longer read" in (house.directory / "web.log").read_text()
 
 
-def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
+def test_a_database_that_hangs_ends_no_process(tmp_path: Path) -> None:
     services = OwnServices()
     with House(tmp_path, services) as house, web(house, WEB_HANG_SECONDS="1") as process:
         (worker,) = workers(process)
@@ -173,7 +175,7 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
         until_watched(house)
         with ThreadPoolExecutor(8) as pool:  # until every thread has its connection
             eventually(
-                lambda: list(pool.map(lambda _: ask_for_me(house, token), range(8))) and backends(house) >= 4
+                lambda: list(pool.map(lambda _: get_me(house, token), range(8))) and backends(house) >= 4
             )
         database = [services.postgres_process, *services.postgres_process.children(recursive=True)]
         signal_all(database, signal.SIGSTOP)
@@ -182,9 +184,9 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
             for _ in range(8):
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
                 connection.sendall(request.encode())
-            eventually(lambda: doing(house).get("running") == 4)
+            eventually(lambda: activity(house).get("running") == 4)
             assert status(house, "/livez") == 200
-            # Longer than three looks at it, of which two would be enough.
+            # Longer than three checks; two would be enough to end it.
             time.sleep(25)
             signal_all(database, signal.SIGCONT)
             eventually(lambda: house.answers("readyz"))
@@ -203,14 +205,12 @@ def test_a_database_that_hangs_costs_no_process(tmp_path: Path) -> None:
         ({"WEB_SOCKETS": f"/{'x' * 100}"}, "name a shorter folder with WEB_SOCKETS."),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_with_its_remedy(
-    environ: dict[str, str], remedy: str
-) -> None:
+def test_an_invalid_setting_is_refused_with_its_remedy(environ: dict[str, str], remedy: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Configuration.read(environ)
     assert remedy in str(refused.value)
 
 
-def test_there_are_always_four_threads_or_more() -> None:
-    made = [Configuration.read({"WEB_PROCESSES": str(number)}) for number in (1, 2, 3, 8)]
-    assert [each.threads for each in made] == [4, 3, 3, 3]
+def test_the_number_of_threads_by_the_number_of_processes() -> None:
+    configurations = [Configuration.read({"WEB_PROCESSES": str(number)}) for number in (1, 2, 3, 8)]
+    assert [each.threads for each in configurations] == [4, 3, 3, 3]

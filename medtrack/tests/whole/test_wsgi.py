@@ -18,7 +18,7 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("charset", ["zlib", "base64", "rot13", "utf-16", "nonsense"])
-def test_a_request_is_utf8_whatever_charset_it_claims(db: None, application: Any, charset: str) -> None:
+def test_a_request_is_utf8_whatever_charset_it_names(db: None, application: Any, charset: str) -> None:
     environ = RequestFactory().get("/livez?q=1").environ
     environ |= {"CONTENT_TYPE": f"application/json; Charset={charset}", "wsgi.input": BytesIO()}
     answers: list[str] = []
@@ -30,7 +30,7 @@ def test_a_request_is_utf8_whatever_charset_it_claims(db: None, application: Any
     ("path", "status"),
     [("doses?date=2026-11-01", "200 OK"), ("medications", "200 OK"), ("doses?date=x", "400 Bad Request")],
 )
-def test_nothing_of_a_request_waits_for_the_search_for_cycles(
+def test_a_request_leaves_no_garbage_cycles(
     transactional_db: None, ana: Credentials, application: Any, path: str, status: str
 ) -> None:
     headers = {"Authorization": f"Bearer {ana.access}"}

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from notifications import dispatcher, queue
 from notifications.transports.fcm import FcmTransport
-from notifications.transports.outcomes import FirebaseNotConfigured
+from notifications.transports.results import FirebaseNotConfigured
 
 log = structlog.get_logger(__name__)
 

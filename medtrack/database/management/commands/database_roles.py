@@ -5,7 +5,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
 from medtrack.database.owner import as_owner
-from medtrack.database.roles import ROLES, make_roles
+from medtrack.database.role_names import ROLES
+from medtrack.database.roles import make_roles
 
 
 class Command(BaseCommand):

@@ -29,7 +29,7 @@ from notifications.models import DeviceToken
 from users.actions import log_in, sign_up
 from users.models import Session, User
 
-# In the future, because a session that begins by the machine's clock may not have expired by then.
+# In the future: a session expires some time after this instant, which must be later than its real creation.
 NOW = datetime(2040, 3, 20, 15, 10, tzinfo=UTC)
 SATURDAY = 6
 
@@ -49,32 +49,32 @@ def share_taken(doses: QuerySet[DoseLog]) -> float:
 
 
 class TestHistory(TestCase):
-    told: list[str]
+    reported: list[str]
 
     @classmethod
     def setUpTestData(cls) -> None:
-        cls.told = []
-        create_demo(now=NOW, report=cls.told.append)
+        cls.reported = []
+        create_demo(now=NOW, report=cls.reported.append)
 
     def test_progress_names_every_patient(self):
         for patient in PATIENTS:
-            assert any(patient.login.name in line for line in self.told)
+            assert any(patient.login.name in line for line in self.reported)
 
-    def test_everybody_can_sign_in(self):
+    def test_all_people_can_sign_in(self):
         emails = [*(patient.login.email for patient in PATIENTS), CAREGIVER.email, ADMIN_EMAIL]
         for email in emails:
             assert log_in(email=email, password=PASSWORD, now=NOW).user.email == email
         assert User.objects.filter(is_superuser=True, is_staff=True).get().email == ADMIN_EMAIL
 
-    def test_patients_speak_three_languages_in_three_zones(self):
-        people = User.objects.filter(doses__isnull=False).distinct()
-        assert set(people.values_list("language", "timezone")) == {
+    def test_the_patients_have_three_languages_and_three_zones(self):
+        patients = User.objects.filter(doses__isnull=False).distinct()
+        assert set(patients.values_list("language", "timezone")) == {
             ("ko", "Asia/Seoul"),
             ("en", "America/New_York"),
             ("ja", "Europe/London"),
         }
 
-    def test_patients_take_several_medicines_and_the_caregiver_none(self):
+    def test_patients_take_several_medications_and_the_caregiver_none(self):
         for patient in PATIENTS:
             schedules = Schedule.objects.filter(medication__user__email=patient.login.email)
             assert 3 <= schedules.values("medication").distinct().count() <= 5
@@ -104,45 +104,45 @@ class TestHistory(TestCase):
             dates = doses_of(patient).filter(log_date__lte=today).values_list("log_date", flat=True)
             assert set(dates) == {today - timedelta(days=days) for days in range(DAYS + 1)}
 
-    def test_adherence_is_that_of_three_characters(self):
+    def test_adherence_follows_the_habits_of_the_three_patients(self):
         assert 0.92 <= share_taken(doses_of(SEOYEON)) <= 0.98
         assert 0.80 <= share_taken(doses_of(MAYA)) <= 0.90
         assert 0.58 <= share_taken(doses_of(AIKO)) <= 0.72
 
-    def test_the_average_patient_is_worse_at_week_ends_and_in_the_evening(self):
+    def test_the_average_patient_takes_fewer_doses_at_weekends_and_in_the_evening(self):
         doses = doses_of(MAYA)
         weekend, evening = {"log_date__iso_week_day__gte": SATURDAY}, {"scheduled_time__gte": time(18)}
         assert share_taken(doses.filter(**weekend)) < share_taken(doses.exclude(**weekend)) - 0.04
         assert share_taken(doses.filter(**evening)) < share_taken(doses.exclude(**evening)) - 0.04
 
-    def test_the_slipping_patient_declines(self):
+    def test_the_third_patient_takes_fewer_doses_over_time(self):
         doses, middle = doses_of(AIKO), NOW - timedelta(days=DAYS // 2)
         assert (
             share_taken(doses.filter(due_at__gt=middle)) < share_taken(doses.filter(due_at__lt=middle)) - 0.08
         )
 
-    def test_most_are_taken_within_minutes_and_a_few_after_they_were_missed(self):
+    def test_most_doses_are_taken_within_minutes_and_a_few_after_they_were_missed(self):
         taken = DoseLog.objects.filter(status=DoseStatus.TAKEN)
         prompt = taken.filter(taken_at__range=(F("due_at"), F("due_at") + timedelta(minutes=15)))
         assert 0.7 < prompt.count() / taken.count() < 0.95
         assert 5 < taken.filter(taken_at__gt=F("answer_by")).count() < 60
 
-    def test_a_few_are_skipped_for_a_reason_in_the_persons_language(self):
+    def test_a_few_doses_are_skipped_for_a_reason_in_the_patients_language(self):
         for patient in PATIENTS:
             skipped = doses_of(patient).filter(status=DoseStatus.SKIPPED)
             reasons = set(skipped.values_list("skip_reason", flat=True))
             assert reasons
-            assert reasons <= set(patient.character.reasons)
+            assert reasons <= set(patient.habits.reasons)
 
     def test_a_few_answers_are_undone(self):
         assert 1 < DoseEvent.objects.filter(action=EventAction.REOPENED).count() < 40
 
-    def test_what_nobody_answered_in_time_is_missed(self):
+    def test_doses_without_an_answer_in_time_are_missed(self):
         assert not DoseLog.objects.filter(status=DoseStatus.PENDING, answer_by__lte=NOW).exists()
         unanswered = DoseLog.objects.filter(status=DoseStatus.MISSED)
         assert unanswered.filter(answer_by__lte=NOW, events=None).count() == unanswered.count()
 
-    def test_nothing_is_answered_before_its_time_or_in_the_future(self):
+    def test_no_dose_is_answered_before_it_is_due_or_in_the_future(self):
         assert not DoseEvent.objects.filter(occurred_at__lt=F("dose__due_at")).exists()
         assert not DoseEvent.objects.filter(occurred_at__gt=NOW).exists()
         coming = DoseLog.objects.filter(due_at__gt=NOW).values_list("status", flat=True)
@@ -150,7 +150,7 @@ class TestHistory(TestCase):
 
 
 @pytest.mark.django_db
-def test_a_demo_that_is_interrupted_leaves_nothing():
+def test_an_interrupted_create_demo_leaves_no_rows():
     def interrupt_at_the_second(line: str) -> None:
         if MAYA.login.name in line:
             raise KeyboardInterrupt
@@ -163,7 +163,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing():
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("installed_demo")
-def test_create_demo_twice_is_one_demo_and_the_same_table():
+def test_the_second_create_demo_changes_nothing_and_prints_the_same_table():
     first, second, progress = StringIO(), StringIO(), StringIO()
     call_command("create_demo", stdout=first, stderr=StringIO())
     before = DoseLog.objects.order_by("id").values_list("id", "status", "taken_at")
@@ -184,7 +184,7 @@ def test_create_demo_twice_is_one_demo_and_the_same_table():
 
 @pytest.fixture
 def seoyeon(db: Any) -> User:
-    """The demo's patient in Seoul before anything is known of her medicines."""
+    """The demo's patient in Seoul, without medications."""
     login = SEOYEON.login
     return sign_up(
         email=login.email,
@@ -197,7 +197,7 @@ def seoyeon(db: Any) -> User:
 
 
 @pytest.mark.usefixtures("installed_demo")
-def test_demo_reminder_says_when_the_dose_falls_due_within_80_seconds(seoyeon):
+def test_demo_reminder_prints_when_the_dose_falls_due_within_80_seconds(seoyeon):
     printed = StringIO()
     before = database_now()
     call_command("demo_reminder", stdout=printed)
@@ -217,7 +217,7 @@ def test_the_dose_falls_due_at_the_next_full_minute_after_20_seconds(second, min
     assert soon.due_at == due_at_of(DoseLog.objects.get(user=seoyeon, status=DoseStatus.PENDING))
 
 
-def test_asking_twice_in_a_minute_is_one_dose_and_later_is_another(seoyeon):
+def test_two_calls_within_a_minute_make_one_dose(seoyeon):
     for seconds in (0, 15, 35, 90):
         make_dose_fall_due(now=NOW + timedelta(seconds=seconds))
     minutes = [due_at_of(dose).minute for dose in DoseLog.objects.order_by("due_at")]
@@ -251,9 +251,10 @@ def test_a_schedule_of_one_minute_is_deleted_when_its_answer_window_is_over_and_
     assert DoseLog.objects.count() == 3
 
 
-def test_a_deleted_or_paused_medicine_is_replaced(seoyeon):
+def test_a_deleted_or_paused_medication_is_replaced(seoyeon):
     make_dose_fall_due(now=NOW)
-    delete_medication(medication=Medication.objects.get(), now=NOW)
+    medication = Medication.objects.get()
+    delete_medication(medication_id=medication.id, by=medication.user, now=NOW)
     make_dose_fall_due(now=NOW + timedelta(minutes=1))
     Medication.objects.filter(deleted_at=None).update(paused_at=NOW)
     make_dose_fall_due(now=NOW + timedelta(minutes=2))
@@ -263,6 +264,6 @@ def test_a_deleted_or_paused_medicine_is_replaced(seoyeon):
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("installed_demo")
-def test_demo_reminder_without_the_demo_says_what_to_do():
+def test_demo_reminder_without_the_demo_refers_to_create_demo():
     with pytest.raises(CommandError, match="run create_demo first"):
         call_command("demo_reminder")

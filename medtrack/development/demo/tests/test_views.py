@@ -19,11 +19,11 @@ def _development(settings: Settings, installed_demo: None) -> None:
     settings.FCM_BROWSER_URL = "http://127.0.0.1:7000"
 
 
-def test_it_is_only_read(client: Client) -> None:
+def test_the_page_accepts_only_get(client: Client) -> None:
     assert client.post(PHONE).status_code == 405
 
 
-def test_its_login_form_is_filled_in_with_the_demo_patients(client: Client) -> None:
+def test_the_login_form_contains_the_demo_patients(client: Client) -> None:
     page = client.get(PHONE).content.decode()
     assert all(patient.login.email in page for patient in PATIENTS)
     assert f'value="{PASSWORD}"' in page
@@ -33,12 +33,12 @@ def test_its_login_form_is_filled_in_with_the_demo_patients(client: Client) -> N
     ("language", "words"),
     [("ko", "누구의 휴대폰인가요?"), ("en", "Whose phone"), ("ja", "どなたの"), ("fr", "Whose phone")],
 )
-def test_it_is_in_the_browsers_language_at_first(client: Client, language: str, words: str) -> None:
+def test_the_page_is_in_the_language_of_the_browser(client: Client, language: str, words: str) -> None:
     page = client.get(PHONE, headers={"accept-language": language}).content.decode()
     assert words in page
 
 
-def test_it_works_under_a_policy_without_inline_code(client: Client) -> None:
+def test_the_page_has_no_inline_code(client: Client) -> None:
     page = client.get(PHONE).content.decode()
     assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", page) == []
     assert [script for script in re.findall(r"<script[^>]*>", page) if "src=" not in script] == [
@@ -49,7 +49,7 @@ def test_it_works_under_a_policy_without_inline_code(client: Client) -> None:
 @pytest.mark.parametrize(
     ("push_service", "sources"), [("http://127.0.0.1:7000", "'self' http://127.0.0.1:7000"), ("", "'self'")]
 )
-def test_its_policy_lets_it_hear_the_stand_in_and_nobody_else(
+def test_the_policy_allows_connections_to_the_stand_in_only(
     client: Client, settings: Settings, push_service: str, sources: str
 ) -> None:
     settings.FCM_BROWSER_URL = push_service
@@ -58,7 +58,7 @@ def test_its_policy_lets_it_hear_the_stand_in_and_nobody_else(
     assert "unsafe" not in policy
 
 
-def test_the_script_is_told_where_pushes_are_and_every_text_in_every_language(client: Client) -> None:
+def test_the_script_gets_the_push_service_and_all_texts_in_all_languages(client: Client) -> None:
     page = client.get(PHONE).content.decode()
     match = re.search(r'<script id="config" type="application/json">(.*?)</script>', page)
     assert match
@@ -68,10 +68,10 @@ def test_the_script_is_told_where_pushes_are_and_every_text_in_every_language(cl
     assert config["texts"]["ko"]["take"] == "복용"
 
 
-def test_the_script_says_nothing_that_has_no_text_and_every_text_is_said() -> None:
+def test_the_script_uses_exactly_the_defined_texts() -> None:
     source = "".join(path.read_text() for path in STATIC.glob("*.js"))
     source += (STATIC.parents[1] / "templates" / "demo" / "phone.html").read_text()
     named = set(re.findall(r'text\("(\w+)"|data-text="(\w+)"|showLink\("(\w+)"\)', source))
-    said = {name for names in named for name in names if name}
+    used = {name for names in named for name in names if name}
     by_state = {"take", "skip", "snooze", "undo", "later", "due", "skipped", "missed"}
-    assert said | by_state == set(TEXTS)
+    assert used | by_state == set(TEXTS)

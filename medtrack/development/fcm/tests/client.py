@@ -1,4 +1,4 @@
-"""Clients that speak HTTP/1.1 and HTTP/2 to the FCM stand-in."""
+"""HTTP/1.1 and HTTP/2 clients for the FCM stand-in."""
 
 import json
 import socket
@@ -80,7 +80,7 @@ def tls(standin: FcmStandin) -> ssl.SSLContext:
 
 
 def message(device: str = DEVICE, **parts: Any) -> dict[str, Any]:
-    """A reminder as firebase-admin writes it."""
+    """Returns a reminder as firebase-admin encodes it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         reminder = messaging.Message(
@@ -166,7 +166,7 @@ def wait_until_hanging(standin: FcmStandin, count: int) -> None:
 
 
 class H2Client:
-    """A bare HTTP/2 client, for what httpx would hide: windows, resets, pings, GOAWAY."""
+    """A low-level HTTP/2 client, for what httpx hides: windows, resets, pings, GOAWAY."""
 
     def __init__(self, standin: FcmStandin, bearer: str) -> None:
         context = tls(standin)

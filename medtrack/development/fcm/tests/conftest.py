@@ -1,4 +1,4 @@
-"""One FCM stand-in, a real process over real TLS, for all tests of it; and one of its own for those that stop it."""
+"""One stand-in process for all tests, and a separate one for each test that stops it."""
 
 from collections.abc import Iterator
 

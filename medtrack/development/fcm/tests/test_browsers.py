@@ -1,4 +1,4 @@
-"""What the stand-in is to pages: a browser's push service, which keeps what comes while nobody listens."""
+"""The stand-in as a browser's push service: pages receive pushes, also those that arrived before."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def push(text: str, *, token: str = "web-ana", ttl: str = "600") -> dict[str, An
 
 
 class Page:
-    """Hears what a page would."""
+    """A listener that records its events."""
 
     def __init__(self) -> None:
         self.events: list[bytes] = []
@@ -44,8 +44,8 @@ class Page:
 
     @property
     def titles(self) -> list[str]:
-        said = [json.loads(event.split(b"\ndata: ")[1]) for event in self.events]
-        return [message["notification"]["title"] for message in said]
+        messages = [json.loads(event.split(b"\ndata: ")[1]) for event in self.events]
+        return [message["notification"]["title"] for message in messages]
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ def mailboxes() -> Mailboxes:
     return mailboxes
 
 
-def heard(mailboxes: Mailboxes, *, after: int = 0, now: float = NOW) -> Page:
+def page_of(mailboxes: Mailboxes, *, after: int = 0, now: float = NOW) -> Page:
     page = Page()
     mailboxes.listen("web-ana", page, after=after, now=now)
     mailboxes.stop_listening("web-ana", page)
     return page
 
 
-def test_a_page_hears_what_comes_while_it_listens_and_what_came_before(mailboxes):
+def test_a_page_receives_new_messages_and_those_kept_before(mailboxes):
     page = Page()
     mailboxes.put(push("before"), now=NOW)
     mailboxes.listen("web-ana", page, after=0, now=NOW)
@@ -73,53 +73,53 @@ def test_a_page_hears_what_comes_while_it_listens_and_what_came_before(mailboxes
     assert page.ids == sorted(set(page.ids))
 
 
-def test_what_a_page_had_is_not_kept(mailboxes):
+def test_received_messages_are_not_kept(mailboxes):
     mailboxes.put(push("first"), now=NOW)
     mailboxes.put(push("second"), now=NOW)
-    (first, _second) = heard(mailboxes).ids
-    assert heard(mailboxes, after=first).titles == ["second"]
-    assert heard(mailboxes).titles == ["second"]
+    (first, _second) = page_of(mailboxes).ids
+    assert page_of(mailboxes, after=first).titles == ["second"]
+    assert page_of(mailboxes).titles == ["second"]
 
 
-def test_what_is_out_of_date_is_not_kept(mailboxes):
+def test_expired_messages_are_not_kept(mailboxes):
     mailboxes.put(push("short", ttl="60"), now=NOW)
     mailboxes.put(push("at once or never", ttl="0"), now=NOW)
     mailboxes.put(push("long", ttl="600"), now=NOW)
-    assert heard(mailboxes, now=NOW + 61).titles == ["long"]
+    assert page_of(mailboxes, now=NOW + 61).titles == ["long"]
 
 
 def test_a_silent_push_has_no_notification(mailboxes):
     mailboxes.put({"token": "web-ana", "data": {"kind": "withdraw", "tag": "t1"}}, now=NOW)
-    (event,) = heard(mailboxes).events
+    (event,) = page_of(mailboxes).events
     assert json.loads(event.split(b"\ndata: ")[1]) == {"data": {"kind": "withdraw", "tag": "t1"}}
 
 
-def test_neither_messages_nor_browsers_pile_up(mailboxes, monkeypatch):
+def test_the_numbers_of_messages_and_browsers_are_limited(mailboxes, monkeypatch):
     monkeypatch.setattr(browsers, "MAX_KEPT", 3)
     monkeypatch.setattr(browsers, "MAX_BROWSERS", 2)
     for number in range(5):
         mailboxes.put(push(str(number)), now=NOW)
-    assert heard(mailboxes).titles == ["2", "3", "4"]
+    assert page_of(mailboxes).titles == ["2", "3", "4"]
     mailboxes.put(push("kept"), now=NOW)
     for number in range(2):
         mailboxes.listen(f"web-{number}", Page(), after=0, now=NOW)
-    assert heard(mailboxes).titles == []
+    assert page_of(mailboxes).titles == []
 
 
 @pytest.fixture
 def token() -> str:
-    """The stand-in is the whole session's, and so is what it keeps."""
+    """A token for this test only, because the stand-in keeps messages for the whole test session."""
     return f"web-{uuid4()}"
 
 
 @contextmanager
-def asking(
+def open_request(
     standin: FcmStandin, path: str, *, method: str = "GET", origin: str | None = ORIGIN, **headers: str
 ) -> Iterator[HTTPResponse]:
     connection = HTTPConnection(urlsplit(standin.browser_url).netloc, timeout=20)
     try:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=given | ({"Origin": origin} if origin else {}))
+        sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=sent_headers | ({"Origin": origin} if origin else {}))
         yield connection.getresponse()
     finally:
         connection.close()
@@ -130,7 +130,7 @@ def pushes_to(token: str, **query: str) -> str:
 
 
 def next_event(answer: HTTPResponse) -> dict[str, str]:
-    """The next event that carries data."""
+    """Returns the next event with data."""
     fields: dict[str, str] = {}
     while True:
         line = answer.readline().decode().rstrip("\n")
@@ -145,7 +145,7 @@ def send(standin: FcmStandin, message: dict[str, Any]) -> None:
 
 
 def test_a_push_that_fcm_accepts_reaches_the_page(fcm, token):
-    with asking(fcm, pushes_to(token)) as answer:
+    with open_request(fcm, pushes_to(token)) as answer:
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -165,12 +165,12 @@ def test_a_push_that_fcm_accepts_reaches_the_page(fcm, token):
         (pushes_to(token), {"Last_Event_ID": first["id"]}),
         (pushes_to(token, after=first["id"]), {}),
     ):
-        with asking(fcm, path, **headers) as answer:
+        with open_request(fcm, path, **headers) as answer:
             assert "While away" in next_event(answer)["data"]
 
 
-def test_the_page_hears_nothing_of_what_fcm_refuses(fcm, token):
-    with asking(fcm, pushes_to(token)) as answer:
+def test_a_page_does_not_receive_a_refused_message(fcm, token):
+    with open_request(fcm, pushes_to(token)) as answer:
         fcm.arm("503")
         assert send_message(fcm, "HTTP/1.1", access_token(fcm), push("refused", token=token)).status == 503
         send(fcm, push("accepted", token=token))
@@ -180,8 +180,8 @@ def test_the_page_hears_nothing_of_what_fcm_refuses(fcm, token):
 @pytest.mark.parametrize(
     "origin", [None, "null", "https://evil.example.org", "http://localhost.evil.example.org", "http://[", ""]
 )
-def test_no_page_from_elsewhere_may_listen(fcm, token, origin):
-    with asking(fcm, pushes_to(token), origin=origin) as answer:
+def test_pages_of_other_origins_are_refused(fcm, token, origin):
+    with open_request(fcm, pushes_to(token), origin=origin) as answer:
         assert answer.status == 403
         assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -197,14 +197,14 @@ def test_no_page_from_elsewhere_may_listen(fcm, token, origin):
         ("GET", "/pushes?token=", 400),
     ],
 )
-def test_there_is_nothing_else(fcm, method, path, status):
-    with asking(fcm, path, method=method) as answer:
+def test_other_paths_and_methods_are_refused(fcm, method, path, status):
+    with open_request(fcm, path, method=method) as answer:
         assert answer.status == status
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "9" * 5000, "²"])
-def test_a_strange_last_id_is_none(fcm, token, after):
-    with asking(fcm, pushes_to(token, after=after)) as answer:
+def test_an_invalid_last_id_is_ignored(fcm, token, after):
+    with open_request(fcm, pushes_to(token, after=after)) as answer:
         assert answer.status == 200
         send(fcm, push("still there", token=token))
         assert "still there" in next_event(answer)["data"]

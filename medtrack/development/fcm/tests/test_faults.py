@@ -1,4 +1,4 @@
-"""The faults that the FCM stand-in can be told to have."""
+"""The faults that tests can arm in the FCM stand-in."""
 
 import re
 
@@ -31,7 +31,7 @@ from medtrack.development.fcm.tests.client import (
     ],
 )
 @pytest.mark.parametrize("retry_after", [None, 7])
-def test_an_answering_fault_is_answered_and_not_accepted(
+def test_a_fault_with_an_answer_sends_it_and_accepts_nothing(
     standin, version, bearer, fault, status, code, retry_after
 ):
     standin.arm(fault, times=2, retry_after=retry_after)
@@ -49,7 +49,7 @@ def test_an_answering_fault_is_answered_and_not_accepted(
 
 
 @pytest.mark.parametrize(("fault", "status"), [("close", None), ("accept-then-close", 200)])
-def test_a_closing_fault_gives_no_answer(standin, version, bearer, fault, status):
+def test_a_fault_that_closes_the_connection_sends_no_answer(standin, version, bearer, fault, status):
     standin.arm(fault)
     before = standin.state()
 
@@ -86,7 +86,7 @@ def test_a_hanging_fault_ends_by_itself_after_its_seconds(standin, version, bear
         send(standin, version, bearer)
 
 
-def test_a_client_that_goes_away_no_longer_hangs(standin, bearer):
+def test_a_disconnected_client_no_longer_counts_as_hanging(standin, bearer):
     standin.arm("hang", times=2)
     client = H2Client(standin, bearer)
     first, _second = client.send({"message": message()}), client.send({"message": message()})
@@ -110,14 +110,14 @@ def test_accept_then_503_is_recorded_as_accepted_and_answered_503(standin, versi
     assert (line["status"], line["answer"]) == (200, 503)
 
 
-def test_faults_strike_in_the_order_armed(standin, version, bearer):
+def test_faults_apply_in_the_order_in_which_they_were_armed(standin, version, bearer):
     for fault in ("503", "429", "500"):
         standin.arm(fault)
 
     assert [send(standin, version, bearer).status for _ in range(4)] == [503, 429, 500, 200]
 
 
-def test_a_fault_for_one_device_leaves_the_others_alone(standin, version, bearer):
+def test_a_fault_for_one_device_does_not_affect_others(standin, version, bearer):
     standin.arm("404", token="demo-device-2")
 
     replies = [send(standin, version, bearer, message(device)) for device in (DEVICE, "demo-device-2")]
@@ -132,7 +132,7 @@ def test_an_accepting_fault_waits_for_a_message_that_fcm_would_accept(standin, v
     assert send(standin, version, bearer).status == 503
 
 
-def test_a_caller_without_a_token_uses_up_no_fault(standin, version, bearer):
+def test_a_request_without_a_token_consumes_no_fault(standin, version, bearer):
     standin.arm("503")
 
     assert send(standin, version, None).status == 401
@@ -141,7 +141,7 @@ def test_a_caller_without_a_token_uses_up_no_fault(standin, version, bearer):
     ]
 
 
-def test_the_state_counts(standin, version, bearer):
+def test_the_state_contains_the_counts(standin, version, bearer):
     before = standin.state()
 
     send(standin, version, bearer)
@@ -181,18 +181,18 @@ def test_latency_delays_the_answer_and_not_the_ledger(standin_of_its_own, versio
         ("PUT", "/standin/latency", {}, "seconds must be a number"),
     ],
 )
-def test_a_bad_control_request_is_told_what_is_wrong(standin, method, path, content, words):
+def test_the_answer_to_an_invalid_control_request_says_what_is_wrong(standin, method, path, content, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         standin.control(method, path, content)
     assert standin.state()["faults"] == []
 
 
-def test_a_control_request_that_is_no_json_is_told_so():
+def test_a_control_request_must_be_json():
     with pytest.raises(control.ControlError, match="must be JSON"):
         control.read_fault(b"fault=503")
 
 
-def test_every_fault_of_the_table_is_tried_above():
+def test_every_fault_of_the_table_has_a_test():
     assert list(KINDS) == [
         "429", "429-project", "500", "503", "404", "401", "close", "hang",
         "accept-then-503", "accept-then-close", "accept-then-hang",

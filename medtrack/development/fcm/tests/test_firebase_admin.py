@@ -1,4 +1,4 @@
-"""firebase-admin understands the answers of the FCM stand-in."""
+"""firebase-admin against the FCM stand-in."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def test_firebase_admin_sends(standin, firebase_app):
     assert standin.ledger()[-1]["name"] == name
 
 
-def test_firebase_admin_retries_behind_the_back_of_its_caller(standin, firebase_app):
+def test_firebase_admin_retries_by_itself(standin, firebase_app):
     standin.arm("503", times=2, retry_after=0)
     lines = len(standin.ledger())
 

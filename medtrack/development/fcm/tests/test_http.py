@@ -35,7 +35,7 @@ def test_http1_keeps_the_connection_for_the_next_request(standin, bearer):
     connection.close()
 
 
-def test_http1_answers_requests_that_were_sent_ahead_in_order(standin, bearer):
+def test_http1_answers_pipelined_requests_in_order(standin, bearer):
     request = f"POST {SEND} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {bearer}\r\nContent-Length: "
     bodies = [json.dumps({"message": message(device)}) for device in (DEVICE, "unregistered-1", DEVICE)]
     with tls(standin).wrap_socket(
@@ -48,7 +48,7 @@ def test_http1_answers_requests_that_were_sent_ahead_in_order(standin, bearer):
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
 
 
-def test_http1_that_is_not_http_is_refused(standin):
+def test_malformed_http1_is_refused(standin):
     with tls(standin).wrap_socket(
         socket.create_connection(("127.0.0.1", standin.port), timeout=20), server_hostname="127.0.0.1"
     ) as connection:
@@ -56,14 +56,14 @@ def test_http1_that_is_not_http_is_refused(standin):
         assert connection.recv(65536).startswith(b"HTTP/1.1 400")
 
 
-def test_a_large_body_is_read_whole(standin, version, bearer):
+def test_a_large_body_is_read_completely(standin, version, bearer):
     reply = send(standin, version, bearer, message(data={"k": "x" * 3_000_000}))
 
     assert (reply.status, reply.content["error"]["message"]) == (400, "Android message is too big")
     assert len(standin.ledger()[-1]["message"]["data"]["k"]) == 3_000_000
 
 
-def test_http2_announces_a_hundred_streams_like_fcm(h2_client):
+def test_http2_allows_a_hundred_streams_like_fcm(h2_client):
     h2_client.wait_for(h2.events.RemoteSettingsChanged)
 
     assert h2_client.http.remote_settings.max_concurrent_streams == 100
@@ -106,7 +106,7 @@ def test_http2_answers_a_ping(h2_client):
     assert h2_client.wait_for(h2.events.PingAckReceived).ping_data == b"12345678"
 
 
-def test_http2_survives_a_stream_that_the_client_resets_halfway(h2_client):
+def test_http2_continues_after_a_stream_that_the_client_reset(h2_client):
     stream_id = h2_client.http.get_next_available_stream_id()
     h2_client.http.send_headers(stream_id, h2_client.headers)
     h2_client.http.send_data(stream_id, b"{")
@@ -117,7 +117,7 @@ def test_http2_survives_a_stream_that_the_client_resets_halfway(h2_client):
     assert h2_client.wait_for(h2.events.ResponseReceived).stream_id == answered
 
 
-def test_http2_closes_a_connection_that_breaks_the_protocol(standin):
+def test_http2_closes_a_connection_with_a_protocol_error(standin):
     context = tls(standin)
     context.set_alpn_protocols(["h2"])
     with context.wrap_socket(
@@ -129,7 +129,7 @@ def test_http2_closes_a_connection_that_breaks_the_protocol(standin):
     assert standin.state()
 
 
-def test_accepted_pushes_whose_answer_a_closed_connection_took_along_are_counted(standin, h2_client):
+def test_accepted_pushes_without_an_answer_are_counted_after_a_close(standin, h2_client):
     standin.set_latency(0.05)
     standin.arm("close", token="demo-device-2")
     lost, lines = standin.state()["answers_lost"], len(standin.ledger())

@@ -13,7 +13,7 @@ from medtrack.development.fcm.tests.client import NoAnswerError, access_token, s
 
 
 class Recorder:
-    """A ledger on a disk that waits to be told, or that is full."""
+    """A ledger on a disk that blocks until it is released, or that is full."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class Recorder:
         self.disk_may_go_on.wait(20)
 
 
-def test_nothing_counts_as_recorded_before_the_disk_has_it(tmp_path, monkeypatch):
+def test_an_item_is_durable_only_after_the_sync(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / "ledger.jsonl", monkeypatch)
 
     async def record() -> None:
@@ -52,7 +52,7 @@ def test_nothing_counts_as_recorded_before_the_disk_has_it(tmp_path, monkeypatch
     assert recorder.durable == [["first"]]
 
 
-def test_what_arrives_while_the_disk_is_busy_shares_one_sync(tmp_path, monkeypatch):
+def test_lines_that_arrive_during_a_sync_share_the_next_one(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / "ledger.jsonl", monkeypatch)
 
     async def record() -> None:
@@ -73,19 +73,19 @@ def test_what_arrives_while_the_disk_is_busy_shares_one_sync(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("found", "kept"),
+    ("content", "kept"),
     [("", ""), ("a\nb\n", "a\nb\n"), ("a\nb", "a\n"), ("torn", ""), ("a\n" + "x" * 200_000, "a\n")],
 )
-def test_an_opened_ledger_keeps_whole_lines_only(tmp_path, found, kept):
+def test_opening_a_ledger_removes_an_incomplete_line(tmp_path, content, kept):
     path = tmp_path / "ledger.jsonl"
-    path.write_text(found)
+    path.write_text(content)
 
     asyncio.run(Ledger[str](path, print, print).close())
 
     assert path.read_text() == kept
 
 
-def test_a_full_disk_ends_it_with_one_sentence_and_without_an_answer(tmp_path):
+def test_a_full_disk_ends_the_process_with_one_sentence_and_without_an_answer(tmp_path):
     (tmp_path / "ledger.jsonl").symlink_to("/dev/full")
     with FcmStandin.start(tmp_path) as running:
         with pytest.raises(NoAnswerError):

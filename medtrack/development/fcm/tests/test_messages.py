@@ -26,7 +26,7 @@ def test_a_reminder_written_by_firebase_admin_is_accepted_and_recorded_as_receiv
     assert line == {"at": line["at"], "status": 200, "message": message(), "name": reply.content["name"]}
 
 
-def test_the_ledger_can_be_read_by_a_person(standin, version, bearer):
+def test_the_ledger_contains_readable_text(standin, version, bearer):
     send(standin, version, bearer)
 
     assert "약 드실 시간이에요" in (standin.directory / "ledger.jsonl").read_text().splitlines()[-1]
@@ -77,7 +77,7 @@ def test_a_message_is_accepted_with(standin, bearer, parts):
     assert (reply.status, standin.ledger()[-1]["message"]) == (200, sent)
 
 
-def test_every_field_that_firebase_admin_can_write_is_known(standin, bearer):
+def test_every_field_of_firebase_admin_is_accepted(standin, bearer):
     light = messaging.LightSettings(
         color="#aabbcc", light_on_duration_millis=200, light_off_duration_millis=1
     )
@@ -199,7 +199,9 @@ def test_a_body_without_a_readable_message_is_refused_and_recorded_as_null(stand
         ("malformed-1", 400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
     ],
 )
-def test_a_device_token_can_say_its_own_fate(standin, version, bearer, device, status, name, code):
+def test_the_start_of_a_device_token_chooses_the_refusal(
+    standin, version, bearer, device, status, name, code
+):
     reply = send(standin, version, bearer, message(device))
 
     assert (reply.status, reply.content["error"]["status"], reply.error_code) == (status, name, code)

@@ -1,4 +1,4 @@
-"""The FCM stand-in gives access tokens as Google's OAuth endpoint does."""
+"""The FCM stand-in issues access tokens like Google's OAuth endpoint."""
 
 import json
 import time
@@ -56,7 +56,7 @@ BAD_GRANTS: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("claims", "error", "words"), BAD_GRANTS.values(), ids=BAD_GRANTS.keys())
-def test_no_access_token_is_given_for(standin, claims, error, words):
+def test_no_access_token_is_issued_for(standin, claims, error, words):
     now = int(time.time())
     claims = {name: now + value if name in ("iat", "exp") else value for name, value in claims.items()}
 
@@ -76,5 +76,5 @@ def test_an_assertion_by_another_key_has_an_invalid_signature(standin, tmp_path)
 
 
 @pytest.mark.parametrize("form", [{}, {"grant_type": "password"}, {"grant_type": GRANT, "assertion": "x"}])
-def test_a_grant_that_is_no_assertion_is_refused(standin, version, form):
+def test_a_grant_without_an_assertion_is_refused(standin, version, form):
     assert grant(standin, form, version).status == 400

@@ -24,7 +24,7 @@ from medtrack.development.fcm.tests.client import (
 )
 
 
-def test_what_was_answered_is_in_the_ledger_after_a_kill(tmp_path, version):
+def test_every_answered_request_is_in_the_ledger_after_a_kill(tmp_path, version):
     running = FcmStandin.start(tmp_path)
     reply = send(running, version, access_token(running))
     running.kill()
@@ -46,7 +46,7 @@ def test_a_restart_keeps_keys_tokens_and_ledger(tmp_path, version):
         assert second.service_account == account | {"token_uri": f"{second.url}/token"}
 
 
-def test_a_line_torn_by_a_kill_does_not_spoil_the_next(tmp_path):
+def test_an_incomplete_line_after_a_kill_is_removed(tmp_path):
     with FcmStandin.start(tmp_path) as first:
         send(first, "HTTP/2", access_token(first))
         first.kill()
@@ -58,7 +58,7 @@ def test_a_line_torn_by_a_kill_does_not_spoil_the_next(tmp_path):
         assert [line["status"] for line in second.ledger()] == [200, 200]
 
 
-def test_the_keys_are_private_and_the_certificate_names_the_loopback(standin):
+def test_the_keys_are_private_and_the_certificate_is_for_the_loopback(standin):
     for name in ("private-key.pem", "service-account.json"):
         assert (standin.directory / name).stat().st_mode & 0o777 == 0o600
     plain = socket.create_connection(("127.0.0.1", standin.port), timeout=20)
@@ -66,7 +66,7 @@ def test_the_keys_are_private_and_the_certificate_names_the_loopback(standin):
         assert secured.version() == "TLSv1.3"
 
 
-def test_it_can_be_reached_on_the_loopback_only(standin):
+def test_the_stand_in_listens_on_the_loopback_only(standin):
     other = socket.gethostbyname_ex(socket.gethostname())[2]
     for address in {*other, "127.0.0.2"} - {"127.0.0.1"}:
         with pytest.raises(OSError, match="refused"):
@@ -74,7 +74,7 @@ def test_it_can_be_reached_on_the_loopback_only(standin):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_says_goaway_and_ends_it_with_status_zero(standin_of_its_own, number):
+def test_a_signal_sends_goaway_and_ends_the_process_with_status_zero(standin_of_its_own, number):
     standin = standin_of_its_own
     standin.arm("hang")
     client = H2Client(standin, access_token(standin))
@@ -113,7 +113,7 @@ def test_a_directory_that_cannot_be_written_is_one_sentence(tmp_path):
     assert "cannot write to" in refused_start(run("--directory", str(tmp_path / "file" / "inside")))
 
 
-def test_a_directory_in_use_is_one_sentence_and_leaves_the_first_alone(standin_of_its_own):
+def test_a_directory_in_use_is_one_sentence_and_does_not_affect_the_first(standin_of_its_own):
     result = run("--directory", str(standin_of_its_own.directory))
 
     assert "in use by another FCM stand-in" in refused_start(result)
@@ -130,7 +130,7 @@ def test_a_broken_service_account_is_one_sentence(tmp_path):
 # The terminal
 
 
-def test_each_accepted_push_is_a_line_on_the_terminal(tmp_path):
+def test_each_accepted_push_is_printed_as_a_line(tmp_path):
     with FcmStandin.start(tmp_path, quiet=False) as running:
         bearer = access_token(running)
         for device in (DEVICE, "unregistered-1"):

@@ -1,4 +1,4 @@
-// The demo phone: signs in, registers itself for pushes, and does with doses what its owner says.
+// The demo phone: signs in, registers for pushes, and answers doses.
 
 import { hangUp, listen, open, remove } from "./pushes.js";
 import { drawDay, drawPushes, forgetDay, pointAt, stateOf } from "./screen.js";
@@ -18,7 +18,7 @@ const form = byId("sign-in");
 
 let doses = [];
 
-// Telling the person
+// Messages
 
 let toastTimer = 0;
 
@@ -35,7 +35,7 @@ function explain(problem) {
   else say(text("failed"));
 }
 
-/** Runs what a touch asks for; whatever goes wrong is told in words. */
+/** Runs an action of the user and shows a message when it fails. */
 const asked = (work) => async (event) => {
   event?.preventDefault?.();
   try {
@@ -84,7 +84,7 @@ async function loadDay() {
   draw();
 }
 
-/** One event for each dose, in the order in which they happened; what cannot be sent now waits on the phone. */
+/** Queues one event per dose, in order. Events that cannot be sent now stay in the queue. */
 async function act(ids, action) {
   const minutes = action === "snooze" ? { minutes: SNOOZE_MINUTES } : {};
   const events = ids.map((dose_id) => ({
@@ -100,7 +100,7 @@ const isQuiet = (id) => doses.some((dose) => dose.id === id && !["due", "later"]
 
 let sending = Promise.resolve();
 
-/** One after the other, so that nothing is sent twice or out of order. */
+/** Sends one event at a time, so that none is sent twice or out of order. */
 function send() {
   sending = sending.catch(() => null).then(sendWaiting);
   return sending;
@@ -108,7 +108,7 @@ function send() {
 
 const MOST_EVENTS = 500;
 
-/** Whether the same may well be taken later. */
+/** Whether the same request may succeed later. */
 const isPassing = (problem) =>
   problem instanceof Unreachable || (problem instanceof Problem && (problem.status >= 500 || problem.status === 429));
 
@@ -145,7 +145,7 @@ function forgetSent(events) {
   memory.change({ unsent: unsent.filter((event) => !sent.has(event.event_id)) });
 }
 
-/** The dose as it will be when what waits on the phone has been sent. */
+/** The dose as it will be after the queued events have been sent. */
 function foreseen(dose, unsent) {
   const last = unsent.findLast((event) => event.dose_id === dose.id);
   if (!last) return dose;
@@ -159,7 +159,7 @@ function foreseen(dose, unsent) {
   return { ...dose, ...becomes[last.action], unsent: true };
 }
 
-/** A schedule of one day, at the next full minute of the patient's clock: an ordinary reminder, soon. */
+/** Creates a one-day schedule at the next full minute, so that an ordinary reminder follows. */
 async function makeDoseSoon() {
   const { timezone } = memory.read().user;
   const { results } = await api("GET", "medications");
@@ -202,7 +202,7 @@ function hear() {
   });
 }
 
-// Coming and going
+// Signing in and out
 
 async function enter() {
   showScreen();

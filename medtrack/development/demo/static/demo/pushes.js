@@ -1,4 +1,4 @@
-// The phone's notifications: hears the push service, keeps what is shown, and tells MedTrack how far each push came.
+// The phone's notifications: receives pushes, keeps those that are shown, and acknowledges each push.
 
 import { api, memory, Problem } from "./session.js";
 
@@ -7,7 +7,7 @@ const ACK_PAUSE_MS = 1000;
 
 let source = null;
 
-/** Listens until told otherwise. `changed(push)` is called for every push, `linked(isOpen)` for the connection. */
+/** Listens until `hangUp` is called. Calls `changed(push)` for pushes, `linked(isOpen)` for the connection. */
 export function listen(service, { changed, linked }) {
   hangUp();
   const { token, lastPush } = memory.read();
@@ -25,7 +25,7 @@ export function hangUp() {
   source = null;
 }
 
-/** A push with the tag of one that is shown takes its place; a withdrawal takes it away. */
+/** A push replaces the shown push with the same tag; a withdrawal removes it. */
 function receive({ data, notification }) {
   const push = {
     id: data.notification_id,
@@ -48,7 +48,7 @@ export function remove(isGone) {
   if (left.length < pushes.length) memory.change({ pushes: left });
 }
 
-/** The person touched it: it goes from the screen, and counts as opened and read. */
+/** Removes a push that the user touched, and acknowledges it as opened and read. */
 export function open(push) {
   remove((shown) => shown.id === push.id);
   acknowledge(push, "opened");
@@ -59,7 +59,7 @@ function acknowledge(push, state) {
   told(() => api("POST", `notifications/${push.id}/ack`, { state }));
 }
 
-/** A courtesy that the person need not hear of when it fails. A phone may be faster than MedTrack's own record. */
+/** Shows no message when it fails. The push may arrive before MedTrack has stored its record. */
 async function told(tell) {
   for (let tries = 1; tries <= ACK_TRIES; tries += 1) {
     try {

@@ -1,4 +1,4 @@
-// What is drawn: the doses of the day and the pushes on the lock screen. Draws what it is given, and decides nothing.
+// Draws the doses of the day and the pushes on the lock screen from the data that it is given.
 
 import { clock, text } from "./words.js";
 
@@ -35,7 +35,7 @@ function sentence(dose, state, zone) {
 
 let drawn = "";
 
-/** Draws the day when something about it changed; the finger, or the focus, stays at the dose where it was. */
+/** Draws the day when it changed. The focus stays at the same dose. */
 export function drawDay(doses, zone, act) {
   const states = doses.map((dose) => stateOf(dose));
   const now = JSON.stringify([document.documentElement.lang, states, doses]);
@@ -80,7 +80,7 @@ function button(action, medicine, time, onclick) {
   return make("button", { type: "button", className: action, textContent: text(action), ariaLabel, onclick });
 }
 
-/** Only what is new is added, so that a screen reader says it once. */
+/** Adds only new pushes, so that a screen reader reads each of them once. */
 export function drawPushes(pushes, zone, { act, open, dismiss }) {
   const list = byId("push-list");
   for (const item of [...list.children]) {
@@ -123,7 +123,7 @@ function card(push, zone, { act, open, dismiss }) {
   );
 }
 
-/** The dose that a push was about, in sight for a moment. */
+/** Scrolls to the dose of a push and highlights it for a moment. */
 export function pointAt(doseId) {
   const item = byId("doses").querySelector(`[data-dose="${doseId}"]`);
   if (!item) return;

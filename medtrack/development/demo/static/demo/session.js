@@ -1,9 +1,9 @@
-// Speaks to the API as the mobile client does. What the phone knows is the tab's: every tab is a phone of its own.
+// Sends requests to the API as the mobile client does. The state belongs to the tab: every tab is another phone.
 
 const STORED = "medtrack-phone";
 const SPARE_MS = 20_000;
 
-/** What the API refused, in its own words. */
+/** The API refused the request. The message is the problem's detail. */
 export class Problem extends Error {
   constructor(said) {
     super(said.errors?.[0]?.detail || said.detail);
@@ -12,16 +12,16 @@ export class Problem extends Error {
   }
 }
 
-/** No answer came: the phone is offline, or the server is away. */
+/** There was no answer: the phone is offline, or the server does not run. */
 export class Unreachable extends Error {}
 
-/** The session is over; only signing in again helps. */
+/** The session has ended; the user must sign in again. */
 export class SignedOut extends Error {}
 
 export const memory = {
   read: () => JSON.parse(sessionStorage.getItem(STORED) || "null"),
   write: (known) => sessionStorage.setItem(STORED, JSON.stringify(known)),
-  /** Nothing once the person has signed out: an answer may come later than that. */
+  /** Does nothing after the user has signed out: an answer may arrive later than that. */
   change: (changes) => { if (memory.read()) memory.write({ ...memory.read(), ...changes }); },
   forget: () => sessionStorage.removeItem(STORED),
 };
@@ -52,7 +52,7 @@ export async function signIn(email, password) {
   return said.user;
 }
 
-/** Outlives signing out: the phone is still known to the account then. */
+/** Is kept after signing out, because the account still knows the phone. */
 const secretOf = (email) => `medtrack-device-secret-${email.toLowerCase()}`;
 
 const kept = ({ user, access, refresh, expires_in }) => ({
@@ -61,7 +61,7 @@ const kept = ({ user, access, refresh, expires_in }) => ({
 
 let refreshing = null;
 
-/** A refresh token works once, so whoever needs a new pair waits for the same one. */
+/** A refresh token works once, so all requests that need a new pair wait for the same refresh. */
 function refreshed() {
   refreshing ??= refresh().finally(() => { refreshing = null; });
   return refreshing;
@@ -76,7 +76,7 @@ async function refresh() {
   }
 }
 
-/** A request of the person who is signed in; refreshes the access token before it ends, and when it is refused. */
+/** Sends a request of the signed-in user. Refreshes the access token before it expires, and when it is refused. */
 export async function api(method, path, body) {
   if (!memory.read()) throw new SignedOut();
   if (memory.read().expiresAt - SPARE_MS < Date.now()) await refreshed();

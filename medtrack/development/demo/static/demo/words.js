@@ -1,4 +1,4 @@
-// Texts in the patient's language, and times as the patient's own clock shows them.
+// Texts in the patient's language, and times in the patient's zone.
 
 const { texts } = JSON.parse(document.getElementById("config").textContent);
 
@@ -24,7 +24,7 @@ export const clock = (instant, zone) =>
 export const longDate = (instant, zone) =>
   shown(new Date(instant), zone, { weekday: "long", month: "long", day: "numeric" });
 
-/** The patient's local date and time as the API writes them. */
+/** The patient's local date and time in the format of the API. */
 export function written(instant, zone) {
   const date = new Intl.DateTimeFormat("en-CA", { timeZone: zone, dateStyle: "short" }).format(instant);
   const time = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeStyle: "short" }).format(instant);

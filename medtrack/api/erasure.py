@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from psycopg.errors import LockNotAvailable
 
 from dosing.actions.erasing import erase_doses
-from medications.actions import erase_medications
+from medications.actions.erasing import erase_medications
 from medtrack.http.problems import Conflict
+from notifications.actions.erasing import erase_reminders
 from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
@@ -17,32 +18,10 @@ from users.models import User
 PATIENCE = 5
 PAUSE = 0.05
 
-# Withdrawals and tests name a device only together with a delivery to it. A phone that was somebody else's before
-# stays as what their pushes went to, and says nothing any more.
 # The console's table, which nothing here may import: who was invited to the staff is forgotten with the account.
 _FORGET_INVITATION = """
     UPDATE staff_invitations SET withdrawn_at = %(now)s, email = NULL
     WHERE lower(email) = lower(%(email)s) AND accepted_at IS NULL AND withdrawn_at IS NULL
-"""
-_ERASE = """
-    SELECT count(*) FROM (
-        SELECT FROM notification_logs WHERE user_id = %(user)s FOR UPDATE NOWAIT
-    ) reminders;
-    SELECT count(*) FROM (SELECT FROM device_tokens WHERE user_id = %(user)s FOR UPDATE NOWAIT) devices;
-    SELECT count(*) FROM (
-        SELECT FROM push_deliveries
-        WHERE notification_id IN (SELECT id FROM notification_logs WHERE user_id = %(user)s)
-        FOR UPDATE NOWAIT
-    ) deliveries;
-    DELETE FROM push_deliveries
-    WHERE notification_id IN (SELECT id FROM notification_logs WHERE user_id = %(user)s);
-    DELETE FROM notification_logs WHERE user_id = %(user)s;
-    DELETE FROM device_tokens t
-    WHERE t.user_id = %(user)s AND NOT EXISTS (SELECT FROM push_deliveries p WHERE p.device_id = t.id);
-    UPDATE device_tokens
-    SET token = 'erased-' || id, session_id = NULL, device_id = '', app_version = '', language = '',
-        silent_since = NULL, revoked_at = coalesce(revoked_at, %(now)s), revoke_reason = 'erased'
-    WHERE user_id = %(user)s
 """
 
 
@@ -72,8 +51,8 @@ def erase_person(*, user: User, now: datetime) -> None:
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
     user = lock_user_for_erasure(user.id)
+    erase_reminders(user=user, now=now)
     with connection.cursor() as cursor:
-        cursor.execute(_ERASE, {"user": user.id, "now": now})
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})
     erase_doses(user=user)
     erase_medications(user=user)

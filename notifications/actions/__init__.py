@@ -10,15 +10,15 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Min, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
+from dosing.actions.accounts import update_profile
 from dosing.actions.doses import refuse_future
-from dosing.actions.schedules import update_profile
 from medtrack.database.ids import uuid7
 from medtrack.http.person_limits import REACHED_WITHIN, LimitReached
 from medtrack.http.problems import Conflict, TooMany
@@ -224,19 +224,6 @@ def read_all_notifications(*, by: User, now: datetime, until: datetime | None = 
     _read(unread.select_for_update(no_key=True, skip_locked=True), now)
 
 
-def delete_reminders_of_erased_users() -> int:
-    """Deletes reminders that were enqueued while their user was erased, once a claim has closed them; returns how many.
-
-    Enqueueing reads the doses first: it may write reminders of doses that are erased by then.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("""
-            DELETE FROM notification_logs n USING users u
-            WHERE u.deleted_at IS NOT NULL AND n.user_id = u.id AND n.status <> 'queued'
-        """)
-        return int(cursor.rowcount)
-
-
 def replace_settings(
     *, user: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any
 ) -> User:
@@ -245,7 +232,7 @@ def replace_settings(
         "quiet_hours_start_time": quiet_hours and quiet_hours["start_time"],
         "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
     }
-    return update_profile(user=user, changes=preferences | quiet, now=now)[0]
+    return update_profile(by=user, changes=preferences | quiet, now=now).object
 
 
 def _read(locked: QuerySet[NotificationLog], now: datetime) -> None:

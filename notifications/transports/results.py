@@ -7,7 +7,7 @@ from enum import StrEnum
 from django.core.exceptions import ImproperlyConfigured
 
 
-class Verdict(StrEnum):
+class FcmResultKind(StrEnum):
     ACCEPTED = "accepted"
     RETRY = "retry"  # not this time, or nobody knows: send it again
     DEAD = "dead"  # this message will never be taken
@@ -18,14 +18,14 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FcmResult:
     """`code` says why not, `message_id` is FCM's name of an accepted message.
 
     To be sent again: after `retry_after` if the other side said so, otherwise after `pause`, longer each time.
     """
 
-    verdict: Verdict
-    code: str = ""
+    kind: FcmResultKind
+    error_code: str = ""
     message_id: str = ""
     retry_after: timedelta | None = None
     pause: timedelta = timedelta(0)

@@ -14,13 +14,13 @@ from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import claim_all, device_of, dose_due
-from notifications import queue, silence
+from notifications import queue, silent_devices
 from notifications.actions import PushState, acknowledge, revoke_device
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.queue import Result
-from notifications.silence import PUSHES, clear_heard, mark_silent
+from notifications.queue import PushResult
+from notifications.silent_devices import PUSHES, clear_silent, mark_silent
 from notifications.tasks import clear_silent_devices, mark_silent_devices
-from notifications.transports.outcomes import Outcome, Verdict
+from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
 from users.actions.sessions import open_session
 from users.models import Session, User
@@ -41,10 +41,10 @@ def send() -> None:
     results = []
     for claimed in claim_all().pushes:
         accepted = {
-            device: Outcome(Verdict.ACCEPTED, message_id=f"projects/p/messages/{next(_numbers)}")
+            device: FcmResult(FcmResultKind.ACCEPTED, message_id=f"projects/p/messages/{next(_numbers)}")
             for device in claimed.devices
         }
-        results.append(Result(claimed, accepted, None))
+        results.append(PushResult(claimed, accepted, None))
     assert results
     queue.mark(results)
 
@@ -228,7 +228,7 @@ def test_clearing_does_not_touch_those_that_stay_silent(cleo: Credentials, silen
     found()
     device_of(cleo.user)
     DeviceToken.objects.filter(user=cleo.user).update(silent_since=timezone.now() - timedelta(days=1))
-    assert clear_heard(now=database_now()) == 1
+    assert clear_silent(now=database_now()) == 1
     assert DeviceToken.objects.silent().get().user == silent_phone.user
 
 
@@ -244,7 +244,7 @@ def test_a_phone_that_was_removed_is_not_called_silent(silent_phone: DeviceToken
 
 
 def test_only_phones_that_were_pushed_to_lately_are_looked_at(silent_phone: DeviceToken) -> None:
-    assert mark_silent(now=database_now() + silence.LATELY + timedelta(minutes=1)) == 0
+    assert mark_silent(now=database_now() + silent_devices.LATELY + timedelta(minutes=1)) == 0
     assert found() == 1
 
 
@@ -254,11 +254,11 @@ def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
         "lately": first_id(database_now()),
         "pushes": PUSHES,
         "deliveries": 200,
-        "days_back": silence.DAYS_BACK,
+        "days_back": silent_devices.DAYS_BACK,
     }
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {silence._MARK_SILENT}", params)
+        cursor.execute(f"EXPLAIN {silent_devices._MARK.sql}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "push_deliveries_pkey" in plan
     assert "Index Scan Backward using push_deliveries_of_device" in plan
@@ -268,7 +268,7 @@ def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
 def test_answers_are_found_by_time_and_silent_phones_by_their_index(silent_phone: DeviceToken) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {silence._CLEAR_HEARD}", {"lately": database_now()})
+        cursor.execute(f"EXPLAIN {silent_devices._CLEAR.sql}", {"lately": database_now()})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "dose_events_by_time" in plan
     assert "device_tokens_silent" in plan

@@ -1,0 +1,86 @@
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from dosing.actions import schedules
+from dosing.actions.clones import clone_medication
+from medications.models import Medication
+from medications.serializers import CloneInput, MedicationOutput
+from medtrack.database.clock import database_now
+from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.openapi import documented
+from medtrack.http.person_limits import LimitReached
+from medtrack.http.problems import IdConflict
+from medtrack.http.requests import validated_body
+from medtrack.http.responses import created, serialized
+from users.authentication import caller
+from users.rates import TooManyEdits
+
+
+class DeleteMedication(APIView):
+    @documented(
+        "deleteMedication", "Delete a medication; its history stays", TooManyEdits, responses={204: None}
+    )
+    def delete(self, request: Request, medication_id: UUID) -> Response:
+        schedules.delete_medication(medication_id=medication_id, by=caller(request), now=database_now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PauseMedication(APIView):
+    @documented(
+        "pauseMedication",
+        "Pause a medication: nothing of it falls due",
+        TooManyEdits,
+        request=None,
+        responses=MedicationOutput,
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        paused = schedules.pause_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(serialized(MedicationOutput, paused.object))
+
+
+class ResumeMedication(APIView):
+    @documented(
+        "resumeMedication", "Resume a medication", TooManyEdits, request=None, responses=MedicationOutput
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        resumed = schedules.resume_medication(
+            medication_id=medication_id, by=caller(request), now=database_now()
+        )
+        return Response(serialized(MedicationOutput, resumed.object))
+
+
+class CloneMedication(APIView):
+    @documented(
+        "cloneMedication",
+        "Begin a medication anew, with the schedules of this one",
+        IdConflict,
+        LimitReached,
+        TooManyEdits,
+        request=CloneInput,
+        responses={201: MedicationOutput, 200: MedicationOutput},
+        description="A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
+        "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
+        + CREATED_ONCE,
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        result = clone_medication(
+            medication_id=medication_id,
+            by=caller(request),
+            now=database_now(),
+            **validated_body(CloneInput, request),
+        )
+        return created(MedicationOutput, result.object, result.changed)
+
+
+def visible_medication(request: Request, medication_id: UUID) -> Medication:
+    medication: Medication = get_object_or_404(
+        Medication.objects.visible_to(caller(request)), id=medication_id
+    )
+    return medication

@@ -1,0 +1,154 @@
+"""`POST /doses/events`: each event is validated, recorded and answered by itself."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import InterfaceError, InternalError, OperationalError
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from dosing import examples
+from dosing.actions import doses, intakes
+from dosing.models import DoseLog
+from dosing.offline import INTAKE, EventsBusy, EventStatus, in_slices
+from dosing.serializers import (
+    AmendInput,
+    DoseEventHead,
+    EventAnswersOutput,
+    EventHead,
+    EventsInput,
+    IntakeInput,
+    SkipInput,
+    SnoozeInput,
+    TakeInput,
+    UndoInput,
+)
+from dosing.status import Change
+from medtrack.database.clock import database_now
+from medtrack.http.fields import IdField
+from medtrack.http.openapi import documented
+from medtrack.http.problems import Unavailable, body_of, internal_error
+from medtrack.http.requests import LooseJSONParser, validated_body, validated_data
+from medtrack.http.responses import serialized
+from users.authentication import caller, caller_session
+from users.models import Session, User
+
+log = structlog.get_logger(__name__)
+
+# The database server is away, overloaded or a standby. Errors of a single event have other classes.
+DATABASE_FAILED = (OperationalError, InterfaceError, InternalError)
+_ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., doses.DoseResult]]] = {
+    Change.TAKE: (TakeInput, doses.take_dose),
+    Change.SKIP: (SkipInput, doses.skip_dose),
+    Change.UNDO: (UndoInput, doses.undo_dose),
+    Change.SNOOZE: (SnoozeInput, doses.snooze_dose),
+    Change.AMEND: (AmendInput, doses.amend_dose),
+}
+
+
+class EventsUnavailable(Unavailable):
+    """The database failed meanwhile. Some events may have been recorded: sending them all again is harmless."""
+
+    default_detail = _("Your events could not be recorded. Send them again in a few seconds.")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The dose after an event, or the problem with it."""
+
+    event_id: UUID | None
+    status: EventStatus
+    dose: DoseLog | None = None
+    over_limit: bool = False
+    problem: dict[str, Any] | None = None
+
+
+class DoseEvents(APIView):
+    parser_classes = (LooseJSONParser,)
+
+    @documented(
+        "recordDoseEvents",
+        "Record what happened while the phone was offline",
+        EventsBusy,
+        EventsUnavailable,
+        request=EventsInput,
+        responses=EventAnswersOutput,
+        description=(
+            "What happened while a phone was offline, at most 500 events, each answered by itself. They count in the "
+            "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
+            "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
+            "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
+            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`. One request of a person is "
+            "recorded at a time: a second one meanwhile is 429 `EventsBusy`. After a 503 some events may have been recorded: "
+            "send them all again."
+        ),
+        request_example=examples.EVENTS,
+    )
+    def post(self, request: Request) -> Response:
+        events = validated_body(EventsInput, request)["events"]
+        answers = _record_events(events, caller(request), caller_session(request))
+        return Response(serialized(EventAnswersOutput, {"results": answers}))
+
+
+def _record_events(events: Sequence[Any], by: User, session: Session) -> list[Answer]:
+    try:
+        # Closed at once also after an error, because an open generator keeps the user's lock.
+        with closing(in_slices(events, user_id=by.id)) as slices:
+            return [_answer(event, by, session) for event in slices]
+    except DATABASE_FAILED as error:
+        raise EventsUnavailable from error
+
+
+def _answer(event: Any, by: User, session: Session) -> Answer:
+    try:
+        _refuse_unreadable(event)
+        result = _record(event, by, session)
+    except DATABASE_FAILED:  # no event is at fault, and the next one would fail too
+        raise
+    except Exception as error:
+        problem = body_of(error)
+        if problem is None:  # a defect of the server must not keep the phone from sending the other events
+            log.exception("event failed")
+            problem = internal_error()
+        return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
+    status = EventStatus.APPLIED if result.changed else EventStatus.REPEATED
+    return Answer(_id_of(event), status, result.object, over_limit=result.over_limit)
+
+
+def _refuse_unreadable(event: Any) -> None:
+    """Raises ParseError for half a surrogate pair, which the response could not contain either."""
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except (UnicodeError, RecursionError) as error:
+        raise ParseError from error
+
+
+def _record(event: Any, by: User, session: Session) -> doses.DoseResult:
+    action = validated_data(EventHead, event)["action"]
+    if action == INTAKE:
+        fields = validated_data(EventHead, event) | validated_data(IntakeInput, event)
+        # The event's own id and time are the default of the intake's.
+        defaults = {"id": fields["event_id"], "taken_at": fields.pop("occurred_at", None)}
+        del fields["action"]
+        return intakes.log_intake(by=by, session=session, now=database_now(), **defaults | fields)
+    serializer, record = _ACTIONS[Change(action)]
+    fields = validated_data(serializer, event) | validated_data(DoseEventHead, event)
+    del fields["action"]
+    return record(by=by, session=session, now=database_now(), **fields)
+
+
+def _id_of(event: Any) -> UUID | None:
+    try:
+        id: UUID = IdField().to_internal_value(event["event_id"])
+    except (ValidationError, LookupError, TypeError):
+        return None
+    return id

@@ -1,0 +1,138 @@
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from dosing import examples
+from dosing.actions import schedules
+from dosing.models import Schedule
+from dosing.planning import rule_of
+from dosing.previews import preview
+from dosing.querysets import ScheduleQuerySet
+from dosing.schedule_rules import check
+from dosing.serializers import (
+    NewScheduleInput,
+    PreviewOutput,
+    ScheduleInput,
+    ScheduleOutput,
+    SpanQuery,
+)
+from dosing.views.medications import visible_medication
+from dosing.views.spans import check_span
+from medtrack.database.clock import database_now
+from medtrack.database.unique_ids import CREATED_ONCE
+from medtrack.http.lists import ListView
+from medtrack.http.openapi import documented
+from medtrack.http.pagination import Pagination
+from medtrack.http.person_limits import LimitReached
+from medtrack.http.problems import IdConflict
+from medtrack.http.requests import validated_body, validated_query
+from medtrack.http.responses import created, serialized
+from users.authentication import caller
+from users.rates import TooManyEdits
+
+
+class MedicationSchedules(ListView[Schedule]):
+    queryset = Schedule.objects.none()
+    serializer_class = ScheduleOutput
+    pagination_class = Pagination
+
+    def get_queryset(self) -> ScheduleQuerySet:
+        return Schedule.objects.visible_to(caller(self.request)).filter(
+            medication=visible_medication(self.request, self.kwargs["medication_id"])
+        )
+
+    @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
+    def get(self, request: Request, medication_id: UUID) -> Response:
+        return self.list(request)
+
+    @documented(
+        "createSchedule",
+        "Add a schedule, planned at once",
+        IdConflict,
+        LimitReached,
+        TooManyEdits,
+        tags=["schedules"],
+        request=NewScheduleInput,
+        responses={201: ScheduleOutput, 200: ScheduleOutput},
+        description=CREATED_ONCE,
+        request_example=examples.NEW_SCHEDULE,
+        response_example=examples.SCHEDULE,
+    )
+    def post(self, request: Request, medication_id: UUID) -> Response:
+        now = database_now()
+        visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
+        fields = validated_body(NewScheduleInput, request)
+        result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
+        return created(ScheduleOutput, result.object, result.changed)
+
+
+class ScheduleDetail(APIView):
+    @documented(
+        "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
+    )
+    def get(self, request: Request, schedule_id: UUID) -> Response:
+        return Response(serialized(ScheduleOutput, _schedule(request, schedule_id)))
+
+    @documented(
+        "updateSchedule",
+        "Change a schedule and plan its future anew",
+        TooManyEdits,
+        request=ScheduleInput(partial=True),
+        responses=ScheduleOutput,
+    )
+    def patch(self, request: Request, schedule_id: UUID) -> Response:
+        _schedule(request, schedule_id)  # 404 comes before what is wrong with the body
+        changes = validated_body(ScheduleInput, request, partial=True)
+        updated = schedules.update_schedule(
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+        )
+        return Response(serialized(ScheduleOutput, updated.object))
+
+    @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
+    def delete(self, request: Request, schedule_id: UUID) -> Response:
+        schedules.delete_schedule(schedule_id=schedule_id, by=caller(request), now=database_now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SchedulePreview(APIView):
+    @documented(
+        "previewSchedule",
+        "Read when a schedule falls due as it stands",
+        tags=["schedules"],
+        parameters=[SpanQuery],
+        responses=PreviewOutput,
+        description="The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
+        "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
+        "not it is active. An as-needed schedule has none.",
+    )
+    def get(self, request: Request, schedule_id: UUID) -> Response:
+        user = caller(request)
+        mine = Schedule.objects.visible_to(user).select_related("medication")
+        schedule: Schedule = get_object_or_404(mine, id=schedule_id)
+        asked = validated_query(SpanQuery, request)
+        first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
+        last: date = asked.get("to") or first + timedelta(days=30)
+        check_span(first, last)
+        check(schedule)
+        found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
+        answer = {
+            "schedule_id": schedule.id,
+            "timezone": user.timezone,
+            "from": first,
+            "to": last,
+            "is_active": schedule.is_wanted,
+            "results": found.results,
+            "warnings": found.warnings,
+        }
+        return Response(serialized(PreviewOutput, answer))
+
+
+def _schedule(request: Request, schedule_id: UUID) -> Schedule:
+    schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(caller(request)), id=schedule_id)
+    return schedule

@@ -1,7 +1,0 @@
-from django.urls import path
-
-from medications import views
-
-urlpatterns = [
-    path("medications", views.Medications.as_view()),
-]

@@ -1,0 +1,74 @@
+"""`/me` concerns every app: changing the time zone moves doses, and erasing reaches into all tables."""
+
+from rest_framework import status
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from dosing.actions.accounts import update_profile
+from dosing.serializers import ChangedProfileOutput, MoveOutput
+from medtrack.api.erasure import ErasureBlocked, erase_person
+from medtrack.database.clock import database_now
+from medtrack.http.openapi import DeletionWithBody, documented
+from medtrack.http.requests import validated_body
+from medtrack.http.responses import serialized
+from users import examples
+from users.actions.erasing import FreshLogInRequired, require_presence
+from users.authentication import caller, caller_session
+from users.guesses import LoginUnavailable, count_own_guess
+from users.hashing import PasswordsBusy
+from users.rates import TooManyEdits
+from users.serializers import ErasureInput, ProfileInput, UserOutput
+
+
+class Me(APIView):
+    schema = DeletionWithBody()
+
+    @documented(
+        "getMe",
+        "Read my profile",
+        tags=["me"],
+        responses=UserOutput,
+        response_example=examples.USER,
+    )
+    def get(self, request: Request) -> Response:
+        return Response(serialized(UserOutput, caller(request)))
+
+    @documented(
+        "updateMe",
+        "Change my profile",
+        TooManyEdits,
+        tags=["me"],
+        request=ProfileInput,
+        responses=ChangedProfileOutput,
+    )
+    def patch(self, request: Request) -> Response:
+        changes = validated_body(ProfileInput, request, partial=True)
+        result = update_profile(by=caller(request), changes=changes, now=database_now())
+        moved_doses = [serialized(MoveOutput, move) for move in result.moves]
+        return Response(serialized(UserOutput, result.object) | {"moved_doses": moved_doses})
+
+    @documented(
+        "deleteMe",
+        "Erase everything about me",
+        FreshLogInRequired,
+        ErasureBlocked,
+        Throttled,
+        LoginUnavailable,
+        PasswordsBusy,
+        tags=["me"],
+        request=ErasureInput,
+        responses={204: None},
+        description=(
+            "Erases everything about the caller for good: medications, schedules, doses, reminders, devices and "
+            "sign-ins. Not what they recorded for others, where nothing but an empty person stays."
+        ),
+    )
+    def delete(self, request: Request) -> Response:
+        user, now = caller(request), database_now()
+        password = validated_body(ErasureInput, request).get("password")
+        count_own_guess(request)
+        require_presence(user=user, session=caller_session(request), password=password, now=now)
+        erase_person(user=user, now=now)
+        return Response(status=status.HTTP_204_NO_CONTENT)
