@@ -22,6 +22,7 @@ from medtrack.development.fcm.process import FcmStandin
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
 from medtrack.tests.support.database_role import OWNER, TESTS, as_web, create_tests_role, past_triggers
+from users import hashing
 from users.actions import Credentials
 
 # The same examples in every run, however slow the machine is. `--hypothesis-profile default` draws others.
@@ -78,6 +79,12 @@ def _throttles(settings: Settings) -> None:
 def _password_alone(settings: Settings) -> None:
     """Staff of a test sign in with the password alone, as in development; the tests of the second factor ask for it."""
     settings.STAFF_SECOND_FACTOR = False
+
+
+@pytest.fixture(autouse=True)
+def _password_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine needs long for several hashes; the test of the time limit sets its own."""
+    monkeypatch.setattr(hashing, "WAIT_SECONDS", 60)
 
 
 @pytest.fixture

@@ -117,7 +117,12 @@ def periods(group_by: GroupBy, first: date, last: date, *, week_start: int) -> I
     """
     start = first
     while start <= last:
-        end = min(_last_of(group_by, start, week_start), last)
+        end = start
+        if group_by == GroupBy.WEEK:
+            end = period_around(start, PeriodLength.WEEKLY, week_start=week_start).end
+        elif group_by == GroupBy.MONTH:
+            end = start.replace(day=monthrange(start.year, start.month)[1])
+        end = min(end, last)
         yield Period(start, end)
         start = end + _DAY
 
@@ -131,7 +136,12 @@ def total(rows: Iterable[Row]) -> Line:
 def by_period(rows: Iterable[Row], periods: Iterable[Period]) -> list[Line]:
     """One line for each period, also if no dose is due in it."""
     days = _by_day(rows)
-    return [Line(_sum(days[day] for day in _dates(period) if day in days), period) for period in periods]
+    lines = []
+    for period in periods:
+        length = (period.end - period.start).days + 1
+        dates = (period.start + timedelta(days=n) for n in range(length))
+        lines.append(Line(_sum(days[day] for day in dates if day in days), period))
+    return lines
 
 
 def by_medication(rows: Iterable[Row]) -> list[Line]:
@@ -179,18 +189,6 @@ def _by_day(rows: Iterable[Row]) -> dict[date, Figures]:
             row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"]
         )
     return days
-
-
-def _last_of(group_by: GroupBy, start: date, week_start: int) -> date:
-    if group_by == GroupBy.WEEK:
-        return period_around(start, PeriodLength.WEEKLY, week_start=week_start).end
-    if group_by == GroupBy.MONTH:
-        return start.replace(day=monthrange(start.year, start.month)[1])
-    return start
-
-
-def _dates(period: Period) -> Iterator[date]:
-    return (period.start + timedelta(days=n) for n in range((period.end - period.start).days + 1))
 
 
 def _sum(figures: Iterable[Figures]) -> Figures:

@@ -43,9 +43,9 @@ class IntakeTooSoon(Conflict):
 
 
 class DailyLimitReached(Conflict):
-    """The day's most of an as-needed schedule was taken: `next_allowed_at` says when the next is allowed."""
+    """The daily maximum of an as-needed schedule was taken: `next_allowed_at` says when the next is allowed."""
 
-    default_detail = _("The most for one day has been taken.")
+    default_detail = _("The maximum for one day has been taken.")
     default_code = "daily_limit_reached"
 
 
@@ -119,7 +119,11 @@ def check_limits(
     """
     # Two intakes at once wait for each other here, so that the second one is checked against the first.
     zone = lock_user(medication.user_id).zone
-    limits = _limits_of(schedule) if schedule else _strictest(medication)
+    if schedule:
+        cycle = parse_cycle(schedule.cycle_type, schedule.cycle_value)
+        limits = cycle if isinstance(cycle, AsNeeded) else AsNeeded(None, None)
+    else:
+        limits = _strictest(medication)
     intakes = Intakes(medication.id, limits, zone, exclude.id if exclude else None)
     if (exceeded := intakes.exceeded_limit(at)) is None:
         return ""
@@ -150,11 +154,6 @@ def as_needed_schedules(medication: Medication) -> ScheduleQuerySet:
     """The medication's active as-needed schedules, whose limits apply."""
     active = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
     return active.filter(cycle_type=Schedule.CycleType.AS_NEEDED)
-
-
-def _limits_of(schedule: Schedule) -> AsNeeded:
-    cycle = parse_cycle(schedule.cycle_type, schedule.cycle_value)
-    return cycle if isinstance(cycle, AsNeeded) else AsNeeded(None, None)
 
 
 def _strictest(medication: Medication) -> AsNeeded:

@@ -1,6 +1,6 @@
 """Parses a schedule's `cycle_type` and `cycle_value` (JSON). A cycle that can be parsed can be planned."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,17 +30,38 @@ class InvalidCycle(ValueError):
 
 def parse_cycle(cycle_type: str, value: Any) -> Cycle:
     """Returns the cycle of a `cycle_type` and its `cycle_value`. Raises InvalidCycle."""
-    try:
-        parse = _PARSERS[cycle_type]
-    except KeyError:
-        raise InvalidCycle("cycle_type", "not_supported") from None
-    return parse(value)
-
-
-def _daily(value: Any) -> Cycle:
-    if value is not None:
-        raise InvalidCycle("cycle_value", "must_be_null")
-    return Daily()
+    match cycle_type:
+        case "daily":
+            if value is not None:
+                raise InvalidCycle("cycle_value", "must_be_null")
+            return Daily()
+        case "weekly":
+            return _weekly(value)
+        case "interval":
+            value = _object(value, "every")
+            return Interval(_whole(value.get("every"), "every", 1, MAX_PERIOD_DAYS))
+        case "on_off":
+            value = _object(value, "on", "off")
+            return OnOff(*(_whole(value.get(key), key, 1, MAX_PERIOD_DAYS) for key in ("on", "off")))
+        case "monthly":
+            days = _entries(_object(value, "days"), "days", most=31)
+            numbers = (_whole(day, f"days.{index}", 1, 31) for index, day in enumerate(days))
+            return Monthly(tuple(sorted(numbers)))
+        case "dates":
+            texts = _entries(_object(value, "dates"), "dates", most=MAX_DATES)
+            dates = (_date(text, f"dates.{index}") for index, text in enumerate(texts))
+            return Dates(tuple(sorted(dates)))
+        case "taper":
+            return _taper(value)
+        case "as_needed":
+            # Without a value there are no limits.
+            value = _object({} if value is None else value, "min_gap_minutes", "max_per_day")
+            gap, most = value.get("min_gap_minutes"), value.get("max_per_day")
+            return AsNeeded(
+                None if gap is None else timedelta(minutes=_whole(gap, "min_gap_minutes", 1, 7 * 24 * 60)),
+                None if most is None else _whole(most, "max_per_day", 1, 100),
+            )
+    raise InvalidCycle("cycle_type", "not_supported")
 
 
 def _weekly(value: Any) -> Cycle:
@@ -53,48 +74,19 @@ def _weekly(value: Any) -> Cycle:
     return Weekly(frozenset(WEEKDAYS.index(day) for day in days), every)
 
 
-def _interval(value: Any) -> Cycle:
-    value = _object(value, "every")
-    return Interval(_whole(value.get("every"), "every", 1, MAX_PERIOD_DAYS))
-
-
-def _on_off(value: Any) -> Cycle:
-    value = _object(value, "on", "off")
-    return OnOff(*(_whole(value.get(key), key, 1, MAX_PERIOD_DAYS) for key in ("on", "off")))
-
-
-def _monthly(value: Any) -> Cycle:
-    days = _entries(_object(value, "days"), "days", most=31)
-    return Monthly(tuple(sorted(_whole(day, f"days.{index}", 1, 31) for index, day in enumerate(days))))
-
-
-def _dates(value: Any) -> Cycle:
-    dates = _entries(_object(value, "dates"), "dates", most=MAX_DATES)
-    return Dates(tuple(sorted(_date(text, f"dates.{index}") for index, text in enumerate(dates))))
-
-
 def _taper(value: Any) -> Cycle:
     steps = _object(value, "steps").get("steps")
     if not isinstance(steps, list) or not steps:
         raise InvalidCycle("cycle_value.steps", "required")
     if len(steps) > MAX_STEPS:
         raise InvalidCycle("cycle_value.steps", "too_many")
-    return Taper(tuple(_step(step, f"steps.{index}") for index, step in enumerate(steps)))
-
-
-def _step(step: Any, key: str) -> tuple[int, Decimal]:
-    step = _object(step, "days", "quantity", within=key)
-    days = _whole(step.get("days"), f"{key}.days", 1, MAX_PERIOD_DAYS)
-    return days, _quantity(step.get("quantity"), f"{key}.quantity")
-
-
-def _as_needed(value: Any) -> Cycle:
-    value = _object({} if value is None else value, "min_gap_minutes", "max_per_day")
-    gap, most = value.get("min_gap_minutes"), value.get("max_per_day")
-    return AsNeeded(
-        None if gap is None else timedelta(minutes=_whole(gap, "min_gap_minutes", 1, 7 * 24 * 60)),
-        None if most is None else _whole(most, "max_per_day", 1, 100),
-    )
+    parsed = []
+    for index, step in enumerate(steps):
+        key = f"steps.{index}"
+        step = _object(step, "days", "quantity", within=key)
+        days = _whole(step.get("days"), f"{key}.days", 1, MAX_PERIOD_DAYS)
+        parsed.append((days, _quantity(step.get("quantity"), f"{key}.quantity")))
+    return Taper(tuple(parsed))
 
 
 def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:
@@ -146,15 +138,3 @@ def _quantity(text: Any, key: str) -> Decimal:
     if not quantity:
         raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
     return quantity
-
-
-_PARSERS: dict[str, Callable[[Any], Cycle]] = {
-    "daily": _daily,
-    "weekly": _weekly,
-    "interval": _interval,
-    "on_off": _on_off,
-    "monthly": _monthly,
-    "dates": _dates,
-    "taper": _taper,
-    "as_needed": _as_needed,
-}

@@ -96,7 +96,9 @@ class Monthly(Cycle):
     days: tuple[int, ...]
 
     def dates(self, start: date, first: date) -> Iterator[date]:
-        for year, month in _months(first):
+        # Months are counted from the year 0, so that adding to the count moves to the next year.
+        months = range(first.year * 12 + first.month - 1, (date.max.year + 1) * 12)
+        for year, month in ((number // 12, number % 12 + 1) for number in months):
             length = monthrange(year, month)[1]
             for number in sorted({min(number, length) for number in self.days}):
                 if (day := date(year, month, number)) >= first:
@@ -236,8 +238,3 @@ def _least_gap(days: Sequence[int], *, around: int) -> timedelta:
 def _days(first: date, every: int = 1) -> Iterator[date]:
     # Python's dates end with the year 9999, and so do these.
     return map(date.fromordinal, range(first.toordinal(), date.max.toordinal() + 1, every))
-
-
-def _months(first: date) -> Iterator[tuple[int, int]]:
-    start = first.year * 12 + first.month - 1
-    return ((number // 12, number % 12 + 1) for number in range(start, (date.max.year + 1) * 12))

@@ -21,7 +21,8 @@ from users.authentication import SessionEnded
 from users.tokens import AccessClaims
 
 _SQL = Path(__file__).parent / "sql"
-# The fields of DoseOutput, and the columns that both statements read for them. The medication's own come last.
+# The fields of DoseOutput, and the columns that both statements read for them. The medication's own come
+# last.
 DOSE_COLUMNS = {
     "id": "d.id",
     "schedule_id": "d.schedule_id",

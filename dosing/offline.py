@@ -1,7 +1,7 @@
 """Events that a phone recorded while it was offline: the rules that hold for all events of one request.
 
-They are recorded in the order in which they are sent, each in a transaction of its own, so that one that fails does
-not undo another, and the locks of two doses are never held at once.
+They are recorded in the order in which they are sent, each in a transaction of its own, so that one that
+fails does not undo another, and the locks of two doses are never held at once.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,9 +35,12 @@ class EventStatus(StrEnum):
 
 
 class EventsBusy(TooMany):
-    """Another request with events of this person is being recorded; `Retry-After` says when to send this one again."""
+    """Another request with events of this user is being recorded.
 
-    default_detail = _("Other events of yours are just being recorded. Send these again in a few seconds.")
+    `Retry-After` says when to send these again.
+    """
+
+    default_detail = _("Other events of yours are being recorded. Send these again in a few seconds.")
 
 
 def in_slices(events: Sequence[T], *, user_id: UUID) -> Generator[T, None, None]:

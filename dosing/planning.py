@@ -126,7 +126,7 @@ def can_be_planned(schedule: Schedule) -> bool:
 
 
 def window_end(due_at: datetime, next_due_at: datetime | None) -> datetime:
-    """When the answer window of a dose ends: after `ANSWER_WINDOW`, or when the schedule's next dose is due."""
+    """The end of a dose's answer window: after `ANSWER_WINDOW`, or when the schedule's next dose is due."""
     end = due_at + ANSWER_WINDOW
     # On a date that a time zone skips, two doses of a schedule are due at the same instant.
     if next_due_at is None or next_due_at <= due_at:

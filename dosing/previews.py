@@ -78,7 +78,7 @@ class Preview:
 
 
 def preview(rule: Rule, *, zone: ZoneInfo, first: date, last: date) -> Preview:
-    """The occurrences of `rule` on the local dates from `first` to `last`, both inclusive, and the warnings."""
+    """The occurrences of `rule` on the local dates from `first` to `last`, both inclusive, with warnings."""
     usual = rule.cycle.usual_gap()
     # The first occurrence is compared with the one before it, which may lie before `first`; but what is due
     # before `since` is further away than usual.

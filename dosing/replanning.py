@@ -66,7 +66,12 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime) -> list[Move]:
     for schedule in schedules.values():
         # One that was set aside continues at the dose that could not be planned.
         since = min(now, schedule.next_due_at or now) if schedule.plan_error else now
-        schedule.next_due_at, schedule.plan_error = _first_due(schedule, since), ""
+        first = None
+        if schedule.is_wanted:
+            zone = schedule.medication.user.zone
+            first = next(occurrences(rule_of(schedule), zone=zone, since=since), None)
+        schedule.next_due_at = None if first is None else first.due_at
+        schedule.plan_error = ""
     Schedule.objects.bulk_update(schedules.values(), ["next_due_at", "plan_error"])
     plan_schedules(schedule_ids=schedules, now=now)
     _update_windows(schedules, now)
@@ -136,15 +141,8 @@ def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
     return planned.due_at < now or (planned.due_at, planned.quantity) == (dose.due_at, dose.quantity)
 
 
-def _first_due(schedule: Schedule, since: datetime) -> datetime | None:
-    if not schedule.is_wanted:
-        return None
-    first = next(occurrences(rule_of(schedule), zone=schedule.medication.user.zone, since=since), None)
-    return None if first is None else first.due_at
-
-
 def _update_windows(schedules: Mapping[UUID, Schedule], now: datetime) -> None:
-    """Ends the answer window of a dose that stayed where the schedule's next dose, which may be new, is due."""
+    """Ends the answer windows of doses that stayed where the schedule's next dose, maybe a new one, is due."""
     next_due = dict(Schedule.objects.filter(id__in=schedules).values_list("id", "next_due_at"))
     recent = DoseLog.objects.filter(schedule_id__in=schedules, due_at__gt=now - ANSWER_WINDOW)
     rows: Any = recent.order_by("schedule_id", "due_at").values_list(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from dosing import adherence
-from dosing.adherence import GroupBy, Line, Period, PeriodLength
+from dosing.adherence import GroupBy, Line, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of
 from users.models import User
@@ -53,23 +53,22 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
     for schedule in Schedule.objects.with_doses_of(user, *dates, now=now):
         due += schedule.due
         taken += schedule.taken
-        target += schedule.planned + _not_planned_yet(schedule, schedule.planned_on or [], user, dates)
+        target += schedule.planned
+        schedule.medication.user = user
+        # A schedule without `next_due_at` has no more doses, and one that was set aside gets none until it is
+        # changed.
+        if (
+            schedule.next_due_at is None
+            or schedule.plan_error
+            or not schedule.is_wanted
+            or not can_be_planned(schedule)
+        ):
+            continue
+        target += adherence.not_planned_yet(
+            rule_of(schedule),
+            zone=user.zone,
+            next_due_at=schedule.next_due_at,
+            period=dates,
+            planned_on=schedule.planned_on or [],
+        )
     return Progress(length, dates.start, dates.end, due, taken, target)
-
-
-def _not_planned_yet(schedule: Schedule, planned_on: list[date], user: User, period: Period) -> int:
-    schedule.medication.user = user
-    if (
-        schedule.next_due_at is None
-        or schedule.plan_error
-        or not schedule.is_wanted
-        or not can_be_planned(schedule)
-    ):
-        return 0
-    return adherence.not_planned_yet(
-        rule_of(schedule),
-        zone=user.zone,
-        next_due_at=schedule.next_due_at,
-        period=period,
-        planned_on=planned_on,
-    )

@@ -96,7 +96,10 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
 
 class IntakeOutput(DoseOutput):
     over_limit = serializers.BooleanField(
-        help_text="The local day had 300 intakes already, or the operator's other number; it is recorded all the same."
+        help_text=(
+            "The local day already had 300 intakes, or as many as the operator has set. The intake is "
+            "recorded all the same."
+        )
     )
 
     class Meta(DoseOutput.Meta):
@@ -112,7 +115,7 @@ class DayOutput(serializers.Serializer[Any]):
 
 class DayQuery(serializers.Serializer[Any]):
     date = CalendarDateField(
-        required=False, help_text="One local day, today by default; not with the others."
+        required=False, help_text="One local day, by default today. Not together with the other parameters."
     )
 
 
@@ -132,7 +135,7 @@ class TakeInput(UndoInput):
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
         required=False,
-        help_text="Takes an as-needed intake that was taken back again in spite of its limits.",
+        help_text="Lets an as-needed intake that was undone exceed its limits.",
     )
 
 
@@ -173,16 +176,18 @@ class DoseEventHead(EventHead):
 
 
 class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, IntakeInput):
-    """What an event can say: those fields that the action has as an operation of its own."""
+    """The fields of all events: each event has those of the operation that its action names."""
 
-    id = IdField(required=False, help_text="Of `intake`: the new dose's id, that of the event by default.")
-    dose_id = IdField(required=False, help_text="Required but for `intake`.")
+    id = IdField(
+        required=False, help_text="Of `intake`: the id of the new dose, by default that of the event."
+    )
+    dose_id = IdField(required=False, help_text="Required, except for `intake`.")
     medication_id = IdField(required=False, help_text="Required for `intake`.")
 
 
 @extend_schema_field(EventInput)
 class AnyEventField(serializers.JSONField):
-    """Whatever was sent as an event: one that cannot be read is not to spoil the others."""
+    """Any JSON value, because an event that is not valid must not make the others fail."""
 
 
 class EventsInput(serializers.Serializer[Any]):
@@ -191,19 +196,19 @@ class EventsInput(serializers.Serializer[Any]):
 
 @extend_schema_field({"allOf": [{"$ref": "#/components/schemas/Problem"}], "nullable": True})
 class ProblemField(serializers.DictField):
-    """An error as it would have been answered to the event alone."""
+    """The problem that the event would have had as a request of its own."""
 
 
 class EventAnswerOutput(serializers.Serializer[Any]):
-    event_id = serializers.UUIDField(allow_null=True, help_text="Null when it could not be read.")
+    event_id = serializers.UUIDField(allow_null=True, help_text="Null if it is not valid.")
     status = serializers.ChoiceField([status.value for status in EventStatus])
-    dose = DoseOutput(allow_null=True, help_text="After the event; null when it was refused.")
-    over_limit = serializers.BooleanField(help_text="Of an intake: as in logIntake.")
+    dose = DoseOutput(allow_null=True, help_text="The dose after the event, or null if it was refused.")
+    over_limit = serializers.BooleanField(help_text="For an intake, as in logIntake.")
     problem = ProblemField(allow_null=True)
 
 
 class EventAnswersOutput(serializers.Serializer[Any]):
-    results = EventAnswerOutput(many=True, help_text="One for each event, in the same order.")
+    results = EventAnswerOutput(many=True, help_text="A result for each event, in the same order.")
 
 
 class MoveOutput(serializers.Serializer[Any]):
@@ -215,7 +220,7 @@ class MoveOutput(serializers.Serializer[Any]):
 
 
 class ChangedProfileOutput(UserOutput):
-    """The person, and which planned doses another time zone moved."""
+    """The user, and the planned doses that a change of the time zone moved."""
 
     moved_doses = MoveOutput(many=True)
 
@@ -251,27 +256,27 @@ class ExpectedDoseOutput(serializers.Serializer[Any]):
     log_date = CalendarDateField()
     scheduled_time = WallTimeField()
     due_at = serializers.DateTimeField()
-    due_at_local = LocalInstantField(help_text="`due_at` with the offset of the patient's zone.")
+    due_at_local = LocalInstantField(help_text="`due_at` with the offset of the user's time zone.")
     quantity = QuantityField()
 
 
 class PreviewWarningOutput(serializers.Serializer[Any]):
     code = serializers.CharField(
         help_text=(
-            "`moved_by_dst`: the time does not exist on this date, so the dose is due when the gap ends. "
-            "`closer_than_usual`: less time has passed since the dose before than the cycle usually leaves. "
-            "More may be added."
+            "`moved_by_dst`: clocks skip the time on this date, so the dose is due at the end of the gap. "
+            "`closer_than_usual`: less time has passed since the previous dose than is usual for the cycle. "
+            "Others may be added."
         )
     )
     log_date = CalendarDateField()
     due_at = serializers.DateTimeField()
-    detail = serializers.CharField(help_text="One sentence in the caller's language.")
+    detail = serializers.CharField(help_text="A sentence in the caller's language.")
 
 
 class PreviewOutput(SpanOutput):
     schedule_id = serializers.UUIDField()
     is_active = serializers.BooleanField(
-        help_text="False while the schedule or its medication is inactive or paused: no dose is planned then."
+        help_text="False if the schedule or its medication is inactive or paused: no doses are planned then."
     )
     results = ExpectedDoseOutput(many=True)
     warnings = PreviewWarningOutput(many=True)
@@ -281,8 +286,8 @@ class FiguresOutput(serializers.Serializer[Any]):
     due = serializers.IntegerField(
         source="figures.due",
         help_text=(
-            "Planned doses that were answered or missed, or whose time has come. Not those still to come, those no "
-            "longer awaited because their medicine was paused or ended, and as-needed intakes."
+            "Planned doses that were answered or missed, or are due by now. Not future doses, doses that are "
+            "no longer awaited because their medication was paused or ended, or as-needed intakes."
         ),
     )
     taken = serializers.IntegerField(source="figures.taken")
@@ -296,40 +301,44 @@ class FiguresOutput(serializers.Serializer[Any]):
         allow_null=True,
         min_value=0,
         max_value=1,
-        help_text="on_time / taken, to four decimals; null when nothing was taken.",
+        help_text="on_time / taken, to four decimals. Null if no dose was taken.",
     )
     rate = serializers.FloatField(
         source="figures.rate",
         allow_null=True,
         min_value=0,
         max_value=1,
-        help_text="taken / due, to four decimals; null when nothing was due.",
+        help_text="taken / due, to four decimals. Null if no dose was due.",
     )
 
 
 class AdherenceTotalOutput(FiguresOutput):
     current_streak = serializers.IntegerField(
-        source="streaks.current", help_text="The streak that still runs at the end of the range, in days."
+        source="streaks.current",
+        help_text="The streak that has not ended by the last day of the range, in days.",
     )
     longest_streak = serializers.IntegerField(
         source="streaks.longest",
         help_text=(
-            "Complete days in a row within the range. A day is complete when doses were due and all were taken. A "
-            "skipped or missed dose ends a streak; a day without due doses, or with one still open, does not."
+            "The longest streak of complete days in the range. A day is complete if doses were due and all "
+            "were taken. A skipped or missed dose ends a streak; a day without due doses, or with an open "
+            "one, does not."
         ),
     )
 
 
 class AdherenceResultOutput(FiguresOutput):
     period_start = CalendarDateField(
-        source="period.start", allow_null=True, help_text="Null when grouped by medication, as is period_end."
+        source="period.start",
+        allow_null=True,
+        help_text="Null if grouped by medication, and so is period_end.",
     )
     period_end = CalendarDateField(source="period.end", allow_null=True)
     medication = DoseMedicationOutput(allow_null=True, help_text="Null unless grouped by medication.")
     current_streak = serializers.IntegerField(
         source="streaks.current",
         allow_null=True,
-        help_text="Of this medication alone; null unless grouped by medication, as is longest_streak.",
+        help_text="Of this medication only. Null unless grouped by medication, and so is longest_streak.",
     )
     longest_streak = serializers.IntegerField(source="streaks.longest", allow_null=True)
 
@@ -348,7 +357,7 @@ class CurrentAdherenceQuery(serializers.Serializer[Any]):
     period = serializers.ChoiceField(
         [length.value for length in PeriodLength],
         default=PeriodLength.DAILY.value,
-        help_text="Today, or the week of it that begins on the user's first day of the week.",
+        help_text="Today, or the week that contains today and begins on the user's first day of the week.",
     )
 
 
@@ -359,6 +368,6 @@ class CurrentAdherenceOutput(serializers.Serializer[Any]):
     due = serializers.IntegerField(help_text="As in getAdherence.")
     taken = serializers.IntegerField()
     target = serializers.IntegerField(
-        help_text="All doses of the whole period, also those still to come by the schedules as they stand."
+        help_text="All doses of the period, including future ones of the present schedules."
     )
-    goal_met = serializers.BooleanField(help_text="There is a target and as many doses were taken.")
+    goal_met = serializers.BooleanField(help_text="The target is not 0, and as many doses were taken.")

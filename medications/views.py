@@ -47,10 +47,8 @@ class Medications(ListView[Medication]):
         response_example=examples.MEDICATION,
     )
     def post(self, request: Request) -> Response:
-        medication, is_new = actions.create_medication(
-            by=caller(request), **validated_body(NewMedicationInput, request)
-        )
-        return created(MedicationOutput, medication, is_new)
+        result = actions.create_medication(by=caller(request), **validated_body(NewMedicationInput, request))
+        return created(MedicationOutput, result.object, result.changed)
 
 
 class MedicationDetail(APIView):
@@ -70,10 +68,8 @@ class MedicationDetail(APIView):
     def patch(self, request: Request, medication_id: UUID) -> Response:
         _medication(request, medication_id)  # 404 comes before what is wrong with the body
         changes = validated_body(MedicationInput, request, partial=True)
-        medication = actions.update_medication(
-            medication_id=medication_id, by=caller(request), changes=changes
-        )
-        return Response(serialized(MedicationOutput, medication))
+        result = actions.update_medication(medication_id=medication_id, by=caller(request), changes=changes)
+        return Response(serialized(MedicationOutput, result.object))
 
 
 def _medication(request: Request, medication_id: UUID) -> Medication:

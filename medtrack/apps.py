@@ -11,11 +11,11 @@ class MedTrackConfig(AppConfig):
     verbose_name = "MedTrack"
 
     def ready(self) -> None:
-        # Shared tasks belong to this Celery application in every process that starts Django. It is not loaded in
-        # medtrack/__init__.py because the web launcher, the embedded services and the FCM stand-in know no Django.
+        # Loads the Celery application for shared tasks in every process that starts Django. Celery's guide does it in
+        # medtrack/__init__.py, but the web launcher, the embedded services and the FCM stand-in run without Django.
         from medtrack import celery  # noqa: F401
 
-        # Released migrations, which are never edited, import `medtrack.common.ids`, the module's first place.
+        # Released migrations import `medtrack.common.ids`, where this module was first.
         sys.modules["medtrack.common"] = database
         sys.modules["medtrack.common.ids"] = ids
         self.module.common = database  # type: ignore[union-attr]

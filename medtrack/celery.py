@@ -1,4 +1,4 @@
-"""The Celery application and its beat schedule. Ticks carry no arguments: the rows are the queue."""
+"""The Celery application and its beat schedule. Periodic tasks have no arguments: the rows are the queue."""
 
 import logging.config
 from typing import Any
@@ -20,8 +20,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
-# Ticks that waited long are worthless, the next one does the same work. But a tick's age is told by two machines'
-# clocks, so a minute is allowed, lest a beat that is a little behind has all its ticks thrown away.
+# A task that waited longer than its period is dropped, because the next one does the same work. `expires` compares
+# the clocks of two machines, so it is a minute at least: with a clock that is slow beat's tasks would all be dropped.
 app.conf.beat_schedule = {
     name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 60.0)}}
     for name, task, seconds in (
@@ -45,8 +45,8 @@ app.conf.beat_schedule |= {
 
 
 @receiver(modify_context_before_task_publish)
-def tell_the_broker_no_more_than_the_request(context: dict[str, Any], **_: Any) -> None:
-    """Who asked, and from which address, stays with us."""
+def publish_only_the_request_id(context: dict[str, Any], **_: Any) -> None:
+    """Keeps the user and the address of the log context out of the broker."""
     for name in set(context) - {"request_id"}:
         del context[name]
 

@@ -1,4 +1,7 @@
-"""All settings, from the environment; docs/operating.md has the table. One that cannot be used stops the start."""
+"""All settings, from the environment; docs/operating.md has the table.
+
+A setting that cannot be used stops the start.
+"""
 
 import os
 from datetime import timedelta
@@ -6,38 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-import structlog
 from django.utils.translation import gettext_lazy as _
 
+from medtrack.configuration.checks import encryption_keys
 from medtrack.configuration.reader import Reader
-from medtrack.http.limits import Limit, PersonLimits, with_changes
+from medtrack.http.limits import DEFAULT_THROTTLES, PersonLimits, with_changes
 from medtrack.http.proxies import LOOPBACK, parse_networks
 from medtrack.observability import error_reports
-from medtrack.observability.logs import logging_config
-from users.issuers import Issuer, parse_issuers
+from medtrack.observability.logs import configure_structlog, logging_config
+from users.issuers import parse_issuers, social_issuers
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# Every problem is gathered, and all of them end the start below.
+# Collects the problem of each setting; `env.refuse()` below raises one error for all of them.
 env = Reader(os.environ)
-SHORTEST_KEY = 32
-
-
-def encryption_keys(text: str) -> list[str]:
-    """Raises ValueError for a key that could be guessed."""
-    keys = [key.strip() for key in text.split(",") if key.strip()]
-    if any(len(key) < SHORTEST_KEY for key in keys):
-        raise ValueError(f"a key is shorter than {SHORTEST_KEY} characters")
-    return keys
 
 
 def console_url() -> str:
-    """Where staff open the console: as it is set, or the first host that the other settings name."""
-    given: str = env.str("CONSOLE_URL", default="")
+    """Returns the address of the console: CONSOLE_URL, or the first host that the other settings name."""
+    url: str = env.str("CONSOLE_URL", default="")
     port: str = env.str("PORT", default="8000")
-    if given:
-        return given.rstrip("/")
+    if url:
+        return url.rstrip("/")
     if origins := [origin for origin in CSRF_TRUSTED_ORIGINS if "*" not in origin]:
         return origins[0].rstrip("/")
     if DEBUG:
@@ -48,10 +42,10 @@ def console_url() -> str:
 
 DEBUG: bool = env.bool("DEBUG", default=False)
 SECRET_KEY = env.required("SECRET_KEY", "give it 50 or more random characters, the same on every machine.")
-# The keys before it: what they signed still counts, and nothing new is signed with them.
+# Former keys: what they signed stays valid, and nothing new is signed with them.
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
-# Of secrets in the database. Without any, SECRET_KEY does it; what that encrypted stays readable.
-ENCRYPTION_KEYS = env.understood(
+# For secrets in the database. Without any, SECRET_KEY encrypts; that stays readable when keys are set later.
+ENCRYPTION_KEYS = env.parsed(
     "ENCRYPTION_KEYS", encryption_keys, "give each 50 or more random characters, separated by commas."
 )
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1"])
@@ -124,16 +118,16 @@ TEMPLATES = [
     }
 ]
 
-# Database. Every thread keeps its connection for a while; a pool would cost each request more than it saves.
+# Database. Every thread keeps its connection for a minute; a pool would cost each request more than it saves.
 env.required("DATABASE_URL", "point it at PostgreSQL 15-18, or run script/server, which brings its own.")
 _database: dict[str, Any] = env.db("DATABASE_URL", default="postgresql:///medtrack")
 _database["ENGINE"] = "medtrack.database.backend"
-# A database that restarted leaves dead connections behind; nobody's request is to find out.
+# Checks connections before use, so that no request fails after a database restart.
 _database["CONN_HEALTH_CHECKS"] = True
 _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
 _database["CONN_MAX_AGE"] = 60
 DATABASES = {"default": _database}
-# Who migrates and makes the other roles, where that is another role than the process has.
+# The role that runs `migrate` and `database_roles`, if the processes have another one.
 DATABASE_OWNER: dict[str, Any] = {}
 if env.str("DATABASE_OWNER_URL", default=""):
     _owner: dict[str, Any] = env.db("DATABASE_OWNER_URL")
@@ -146,18 +140,19 @@ DATABASE_ROLE_PASSWORDS = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# People and sign-in
+# Users and sign-in
 AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003",  # e-mail is unique by an index on lower(email), which the check overlooks
+    "auth.E003",  # e-mail is unique by an index on lower(email), which the check does not see
     "auth.W004",
-    "security.W002",  # these two middlewares are there, but for pages alone: medtrack.http.page_middleware
+    "security.W002",  # subclasses of these two middlewares run, for pages only: medtrack.http.page_middleware
     "security.W003",
-    "security.W005",  # HSTS for subdomains and preloading bind an operator's whole domain: opt in
+    "security.W005",  # HSTS for subdomains and preloading affect the operator's whole domain: opt in
     "security.W021",
 ]
 PASSWORD_HASHERS = ["users.hashing.SlottedArgon2Hasher"]
-# How many threads of a web process may wait while another hashes; the Procfile gives it one more for the rest.
+# How many threads of a web process may wait while another one hashes. The Procfile starts one thread more, which
+# serves the other requests.
 PASSWORD_HASHES_WAITING = 1
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -168,9 +163,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# The longest life of a link in a mail; each kind has its own.
+# Seconds. The upper bound for all links in mails; users.links has a shorter one for some.
 PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
-# Staff sign in to the admin by django-allauth, with a second factor; nobody signs up there or is sent a mail.
+# Staff sign in to the admin by django-allauth, with a second factor. It creates no accounts and sends no mails.
 AUTHENTICATION_BACKENDS = ["medtrack.console.sign_in.backends.StaffBackend"]
 STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
 LOGIN_URL = "account_login"
@@ -181,7 +176,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_RATE_LIMITS = False  # ours are exact and shared by all processes: medtrack.http.throttles
+ACCOUNT_RATE_LIMITS = False  # medtrack.http.throttles counts exactly, and for all processes together
 ACCOUNT_SESSION_REMEMBER = False
 MFA_ADAPTER = "medtrack.console.sign_in.adapters.SecondFactorAdapter"
 MFA_FORMS = {
@@ -193,62 +188,26 @@ MFA_FORMS = {
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "MedTrack"
-MFA_TOTP_TOLERANCE = 1  # clocks of phones are up to half a minute off
-MFA_ALLOW_UNVERIFIED_EMAIL = True  # allauth's table of addresses stays empty: people have theirs
-# A working day: staff sign in every morning.
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s that a phone's clock may be off
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # allauth's table of addresses is not used: users have theirs
+# Seconds: a working day, so that staff sign in every morning.
 SESSION_COOKIE_AGE = 12 * 3600
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 REFRESH_TOKEN_LIFETIME = timedelta(days=60)
-SOCIAL_ISSUERS = {
-    issuer.name: issuer
-    for issuer in (
-        Issuer(
-            name="google",
-            issuer="https://accounts.google.com",
-            aliases=("accounts.google.com",),
-            jwks_url="https://www.googleapis.com/oauth2/v3/certs",
-            audiences=tuple(env.list("GOOGLE_CLIENT_IDS", default=[])),
-        ),
-        Issuer(
-            name="apple",
-            issuer="https://appleid.apple.com",
-            jwks_url="https://appleid.apple.com/auth/keys",
-            audiences=tuple(env.list("APPLE_CLIENT_IDS", default=[])),
-        ),
-        Issuer(
-            name="kakao",
-            issuer="https://kauth.kakao.com",
-            jwks_url="https://kauth.kakao.com/.well-known/jwks.json",
-            audiences=tuple(env.list("KAKAO_CLIENT_IDS", default=[])),
-        ),
-    )
-}
-OUTSIDE_ISSUERS = env.understood("OUTSIDE_ISSUERS", parse_issuers, "docs/operating.md has an example.")
-# Generous by address: behind one of a mobile network are thousands of people.
-THROTTLES = env.understood(
+SOCIAL_ISSUERS = social_issuers(
+    google=env.list("GOOGLE_CLIENT_IDS", default=[]),
+    apple=env.list("APPLE_CLIENT_IDS", default=[]),
+    kakao=env.list("KAKAO_CLIENT_IDS", default=[]),
+)
+OUTSIDE_ISSUERS = env.parsed("OUTSIDE_ISSUERS", parse_issuers, "docs/operating.md has an example.")
+THROTTLES = env.parsed(
     "THROTTLES",
-    lambda text: with_changes(
-        {
-            "signup": Limit(60, 3600),
-            "login": Limit(200, 900),
-            "login_account": Limit(10, 900),
-            "login_everywhere": Limit(100, 900),
-            "login_device": Limit(10, 900),
-            "login_known": Limit(100, 900),
-            "code": Limit(10, 900),
-            "refresh": Limit(30, 60),
-            "refresh_failures": Limit(3000, 600),
-            "social": Limit(200, 900),
-            "forgot": Limit(60, 3600),
-            "mail": Limit(3, 3600, pause=300),
-        },
-        text,
-    ),
+    lambda text: with_changes(DEFAULT_THROTTLES, text),
     "write for example login_account=10/900, ten times in 15 minutes.",
 )
 THROTTLE_PREFIX = "throttles"
-LIMITS = env.understood("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
-# When the devices of sessions were last reached. Sessions know no devices, so what knows both is named here.
+LIMITS = env.parsed("LIMITS", PersonLimits.parse, "write for example devices=50,edits=600/3600.")
+# The function that says when the device of a session was last reached. `users` cannot import it.
 LAST_REACHED = "notifications.reached_sessions.last_reached"
 
 # Languages and time. Instants are UTC; wall clocks belong to a patient's zone.
@@ -306,14 +265,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayOperationId": True},
 }
 
-# Celery carries ticks, never truth: a lost or doubled message costs seconds, not doses.
+# Celery. Its messages only start work that the database describes: one lost or doubled costs seconds, not doses.
 REDIS_URL = env.required(
     "REDIS_URL", "point it at Redis 6.2 or newer, or run script/server, which brings its own."
 )
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
-# What may wait has a worker of its own: neither a mail server that hangs nor sums over everybody hold up reminders.
+# Tasks that may wait have workers of their own: a slow mail server or the summaries of all patients must not delay
+# reminders.
 CELERY_TASK_ROUTES = {
     "users.tasks.*": {"queue": "mail"},
     "medtrack.console.tasks.send_invitation": {"queue": "mail"},
@@ -325,7 +285,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
-# Mail. Without a server to send it by, or an app to lead to, the log says so for every mail.
+# Mail. Without EMAIL_URL or APP_URL no mail is sent, and each one is logged as an error.
 EMAIL_URL: str = env.str("EMAIL_URL", default="consolemail://" if DEBUG else "")
 _email: dict[str, Any] = env.email_url_config(EMAIL_URL or "dummymail://")
 EMAIL_BACKEND, EMAIL_FILE_PATH = _email["EMAIL_BACKEND"], _email["EMAIL_FILE_PATH"]
@@ -343,15 +303,15 @@ FIREBASE_PRIVATE_KEY: str = env.str("FIREBASE_PRIVATE_KEY", default="").replace(
 FIREBASE_TOKEN_URI: str = env.str("FIREBASE_TOKEN_URI", default="https://oauth2.googleapis.com/token")
 FCM_ENDPOINT: str = env.str("FCM_ENDPOINT", default="https://fcm.googleapis.com").rstrip("/")
 FCM_CA_FILE: str = env.str("FCM_CA_FILE", default="")
-# Where the stand-in hands pushes to the demo phone, as a browser's push service does.
+# Where the demo's phone gets its pushes from the stand-in, as a browser does from its push service.
 FCM_BROWSER_URL: str = env.str("FCM_BROWSER_URL", default="").rstrip("/")
-# FCM's quota is 600,000 messages a minute, and it asks senders to take a minute to get there.
+# FCM's quota is 600,000 messages a minute, and it asks senders to increase their rate over a minute.
 FCM_RATE: float = env.float("FCM_RATE", default=10_000.0)
 FCM_RAMP_SECONDS: float = env.float("FCM_RAMP_SECONDS", default=60.0)
 GOOGLE_APPLICATION_CREDENTIALS: str = env.str("GOOGLE_APPLICATION_CREDENTIALS", default="")
 FAIL_POINT: str = env.str("MEDTRACK_FAIL_POINT", default="")
 
-# Static files and safety
+# Static files and security
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
@@ -365,8 +325,8 @@ STORAGES = {
     },
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-env.str("PROXY_COUNT", default="")  # the former setting, refused with its remedy
-TRUSTED_PROXIES = env.understood(
+env.str("PROXY_COUNT", default="")  # no longer a setting: the check refuses it and names its successor
+TRUSTED_PROXIES = env.parsed(
     "TRUSTED_PROXIES",
     lambda text: parse_networks(text or LOOPBACK),
     "write addresses or networks, for example 127.0.0.0/8,10.1.2.3.",
@@ -379,7 +339,7 @@ SECURE_HSTS_PRELOAD: bool = env.bool("SECURE_HSTS_PRELOAD", default=False)
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 X_FRAME_OPTIONS = "DENY"
-# Of pages; one that needs more says so with django-csp's `csp_update`.
+# For all pages; a view that needs more uses django-csp's `csp_update`.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -403,16 +363,4 @@ LOGGING = logging_config(LOG_FORMAT)
 env.refuse()
 if SENTRY_DSN:
     error_reports.start(SENTRY_DSN)
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.filter_by_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
+configure_structlog()

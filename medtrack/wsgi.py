@@ -19,14 +19,14 @@ from medtrack.web.lifeline import die_with_parent
 
 load_settings()
 
-# The body of these means nothing, and reading it may take as long as its sender likes.
+# Requests whose body has no meaning; reading it would take as long as the client likes.
 _BODILESS = ("GET", "HEAD")
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 shared_metrics.share(settings.VAR_DIR / "metrics")
 _django = get_wsgi_application()
 
-# What the application is made of stays for good, and no request should pay for a search for cycles: none is left of
-# those that come by the thousand.
+# Excludes all objects that exist now from garbage collection, and runs it rarely: frequent requests leave no
+# reference cycles (see below), so a search in the middle of a request would find nothing.
 gc.freeze()
 gc.set_threshold(20_000, 20, 50)
 
@@ -40,37 +40,25 @@ if "MEDTRACK_PROBES" in os.environ:  # set by medtrack.web, whose child this is
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Any:
-    """Django, for which every request is UTF-8 and says its length.
-
-    Python knows charsets that are none, such as zlib, and Django fails on them before any middleware runs.
-    """
+    """Calls Django with every request as UTF-8 and with a Content-Length."""
+    # Python has codecs that are no charsets, such as zlib; Django would fail on them before any middleware runs.
     environ["CONTENT_TYPE"] = _CHARSET.sub("", environ.get("CONTENT_TYPE", ""))
     activity.begin()
     try:
-        if environ.get("HTTP_TRANSFER_ENCODING") and _has_body(environ):
-            _measure(environ)
+        has_body = environ["REQUEST_METHOD"] not in _BODILESS and environ["PATH_INFO"] not in PROBES
+        if environ.get("HTTP_TRANSFER_ENCODING") and has_body:
+            # Django takes a chunked body for empty. One byte over the limit is enough for Django to refuse it.
+            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         response = _django(environ, start_response)
     except BaseException:
         activity.end()
         raise
     if isinstance(response, Response):
-        _let_go_of(response)
+        # View, request and renderer context of DRF refer to each other. Without this the cycle would keep every row of
+        # the response until the next garbage collection.
+        context = response.renderer_context  # type: ignore[attr-defined]
+        vars(context["view"]).clear()
+        context["request"].parser_context.clear()
+        context.clear()
     return response
-
-
-def _let_go_of(response: Response) -> None:
-    """What DRF makes for a request holds itself, and with it every row of the answer, until cycles are searched for."""
-    context = response.renderer_context  # type: ignore[attr-defined]
-    vars(context["view"]).clear()
-    context["request"].parser_context.clear()
-    context.clear()
-
-
-def _has_body(environ: dict[str, Any]) -> bool:
-    return environ["REQUEST_METHOD"] not in _BODILESS and environ["PATH_INFO"] not in PROBES
-
-
-def _measure(environ: dict[str, Any]) -> None:
-    """A body in chunks, which for Django is none: read up to the first byte too many."""
-    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}

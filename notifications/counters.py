@@ -1,7 +1,7 @@
 """Counters that only grow, for Prometheus.
 
-They are rows, because any process counts, any process may be asked, and all of them may be restarted. Whoever counts
-does so in the last statement of a transaction, so that the rows are locked no longer than the commit takes.
+They are rows, because any process counts, any process may serve `/metrics`, and all of them may be restarted.
+Count in the last statement of a transaction, so that the rows are locked only until its commit.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from django.db import connection
 # Upper bounds of the histogram of lateness, in seconds; `mark.sql` has them as a parameter.
 BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
-# In one order for everybody, so that two transactions cannot wait for each other.
+# Always in the order of the names, so that two transactions cannot deadlock.
 _ADD = """
     INSERT INTO engine_counters (name, value)
     SELECT * FROM unnest(%(names)s::text[], %(values)s::float8[]) AS c (name, value) ORDER BY name
@@ -22,7 +22,7 @@ _ADD = """
 
 @dataclass(frozen=True)
 class Counters:
-    """`moot` by reason, `deliveries` by outcome and error code, `lateness` per bucket of BOUNDS and one above."""
+    """`moot` by reason, `deliveries` by outcome and error code, `lateness` by bucket of BOUNDS and one above."""
 
     moot: dict[str, float] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -38,8 +38,10 @@ def count_moot(reasons: Mapping[str, int]) -> None:
 def count_answers(
     deliveries: Mapping[tuple[str, str], int], lateness: Mapping[int, int], lateness_sum: float
 ) -> None:
-    """FCM's answers by outcome and error code; reminders just accepted by the number of their bucket, and the sum of
-    their seconds from due to accepted."""
+    """Counts FCM's answers by outcome and error code, and reminders just accepted by bucket of BOUNDS.
+
+    `lateness_sum` is the sum of the seconds from due to accepted.
+    """
     counts: dict[str, float] = {f"delivery/{outcome}/{code}": n for (outcome, code), n in deliveries.items()}
     counts |= {f"lateness/{bucket}": n for bucket, n in lateness.items()}
     if lateness:

@@ -1,6 +1,6 @@
-"""The engine's last mile: claim, send, mark, side by side, until the queue is empty or the time slice is over.
+"""Sends the reminders of the queue: claims, sends and marks concurrently.
 
-Any number of dispatchers may run at once and be killed anywhere. Nothing is sent inside a transaction.
+Any number of dispatchers may run at once and be killed at any point. Nothing is sent inside a transaction.
 """
 
 import gc
@@ -31,15 +31,15 @@ from notifications.transports.answers import is_over_quota
 from notifications.transports.fcm import TOO_LATE, FcmTransport
 from notifications.transports.results import FcmResult, FcmResultKind, FirebaseNotConfigured
 
-BATCH = 1_000  # pushes of one claim
-ENOUGH = 1_000  # messages ahead of FCM's answers; with fewer there is the next claim
-MARK = 500  # answered pushes of one mark
+BATCH = 1_000  # pushes per claim
+ENOUGH = 1_000  # unanswered messages; with fewer the next claim is made
+MARK = 500  # answered pushes per mark
 MARK_WITHIN = 0.2  # seconds from an answer to its mark
 LEASE = timedelta(seconds=25)
 MAX_BACKOFF = timedelta(minutes=10)
-ALARMING = {"THIRD_PARTY_AUTH_ERROR"}  # the APNs or web push key is wrong; other phones are not concerned
-TRICKLE_SECONDS = 60.0  # after FCM refused nearly everyone's pushes, unless it accepts some earlier
-FEW = 10  # pushes of one claim at a trickle, and test pushes of one claim
+ALARMING = {"THIRD_PARTY_AUTH_ERROR"}  # the APNs or web push key is wrong; other platforms are not affected
+TRICKLE_SECONDS = 60.0  # while the project is in doubt, unless FCM accepts pushes earlier
+FEW = 10  # pushes per claim at a trickle, and test pushes per claim
 STOPPED = FcmResult(FcmResultKind.UNSENT, "STOPPED", pause=timedelta(seconds=1))
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Tally:
-    """What a dispatcher did, in reminders; `lost` were taken over by another before they could be marked."""
+    """Counts of reminders; `lost` were taken over by another dispatcher before they were marked."""
 
     examined: int = 0
     moot: int = 0
@@ -58,12 +58,12 @@ class Tally:
 
 
 @dataclass(eq=False, slots=True)
-class _Flight:
-    """A push on its way: `missing` devices have no answer yet."""
+class _PendingPush:
+    """A claimed push of which `missing` devices have no answer yet. Times are `time.monotonic()`."""
 
     push: Push
     lease_end: float
-    latest: float  # when a message may begin for the last time
+    latest: float  # no message is started after this
     missing: int
     outcomes: dict[str, FcmResult] = field(default_factory=dict)
     orders: "_Orders" = field(init=False)
@@ -72,19 +72,22 @@ class _Flight:
         self.orders = self._write()
 
     def _write(self) -> "_Orders":
-        """Its messages, each written when it is its turn, so that many devices cost no memory."""
+        # Each message is written when it is sent, so that many devices cost no memory.
         for device_id, body in bodies(self.push, now=self.push.claimed_at):
             yield Order((self, device_id), body, self.latest)
 
 
-_Key = tuple[_Flight, str]
+_Key = tuple[_PendingPush, str]
 _Orders = Iterator[Order[_Key]]
 
 
 def dispatch(
     *, transport: FcmTransport, pace: Pace, time_slice: timedelta, stop: Event | None = None
 ) -> Tally:
-    """Works the queue off. `time_slice` and `stop` end the claims, not what is on its way by then."""
+    """Sends what is due until the queue is empty. `time_slice` and `stop` end claiming, not sending.
+
+    Raises RuntimeError inside a transaction, and what a claim raised once everything is marked that was sent.
+    """
     if connection.in_atomic_block:
         raise RuntimeError("a claim must be committed before anything is sent")
     with Sender[_Key](transport) as sender:
@@ -113,58 +116,61 @@ class _Dispatch:
         self._end = time.monotonic() + time_slice.total_seconds()
         self._stop = stop
         self._judge = Judge(sender.project)
-        self._is_dry = False
+        self._is_queue_empty = False
         self._failure: Exception | None = None
-        self._ready: deque[_Flight] = deque()
-        self._waiting = 0  # messages of these that wait for the pace
-        self._flying = 0
-        self._landed: list[_Flight] = []
+        self._ready: deque[_PendingPush] = deque()
+        self._waiting = 0  # messages of `_ready` that are not submitted yet
+        self._unanswered = 0
+        self._answered: list[_PendingPush] = []
         self._mark_at = 0.0
         self._tally = Tally()
 
     def run(self) -> Tally:
         self._work_off((Turn.DOSES, Turn.TESTS), limit=BATCH, ahead=ENOUGH)
-        # With nothing else on its way, so that nothing else suffers from what made it outrun its lease.
+        # Pushes that outran their lease go alone, so that others do not suffer from the cause.
         self._work_off((Turn.ALONE,), limit=1, ahead=0)
         return self._tally
 
     def _work_off(self, turns: Sequence[Turn], *, limit: int, ahead: int) -> None:
-        self._is_dry = False
+        self._is_queue_empty = False
         while self._may_claim() or self._is_busy():
-            if self._may_claim() and self._waiting + self._flying <= (0 if self._judge.in_doubt else ahead):
+            if self._may_claim() and self._waiting + self._unanswered <= (
+                0 if self._judge.in_doubt else ahead
+            ):
                 self._try_to_claim(turns, limit)
-            self._feed()
-            self._collect()
-            if self._landed and (
-                len(self._landed) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
+            self._submit()
+            self._receive()
+            if self._answered and (
+                len(self._answered) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
             ):
                 self._mark()
         if self._failure:
             raise self._failure
 
     def _may_claim(self) -> bool:
-        return not (self._is_dry or self._stop.is_set() or time.monotonic() >= self._end)
+        return not (self._is_queue_empty or self._stop.is_set() or time.monotonic() >= self._end)
 
     def _is_busy(self) -> bool:
-        return self._waiting + self._flying > 0
+        return self._waiting + self._unanswered > 0
 
     def _try_to_claim(self, turns: Sequence[Turn], limit: int) -> None:
-        """What is on its way is marked first, or it would be sent again; then the failure is told."""
+        # Answers that are not marked mean that pushes are sent twice. So an exception waits until they are.
         try:
             self._claim(turns, limit)
         except Exception as error:
-            if not self._is_busy() and not self._landed:
+            if not self._is_busy() and not self._answered:
                 raise
-            log.warning("claim failed", error=type(error).__name__, on_their_way=self._flying)
+            log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
             self._failure = error
-            self._is_dry = True
+            self._is_queue_empty = True
 
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         fail_point("before_claim")
         started = time.monotonic()
         claim = self._first_claim(turns, limit)
         fail_point("after_claim")
-        self._is_dry = not claim.examined
+        self._is_queue_empty = not claim.examined
+        # Follow-ups in quiet hours go back to the queue until these end.
         held = [push for push in claim.pushes if push.held_until]
         if held:
             queue.hold(held)
@@ -172,11 +178,16 @@ class _Dispatch:
         self._tally.moot += claim.examined - sum(len(push.notification_ids) for push in claim.pushes)
         self._tally.held += sum(len(push.notification_ids) for push in held)
         for push in claim.pushes:
-            if not push.held_until:
-                self._prepare(push, started)
+            if push.held_until:
+                continue
+            # The answer to a message that is sent last can still be marked while the lease holds.
+            lease_end = started + LEASE.total_seconds() - self._timeout
+            latest = min(lease_end, started + push.expires_at - push.claimed_at)
+            self._ready.append(_PendingPush(push, lease_end, latest, missing=len(push.devices)))
+            self._waiting += len(push.devices)
 
     def _first_claim(self, turns: Sequence[Turn], limit: int) -> Claim:
-        """Of the first turn in which there is something. At a trickle most pushes are left in the queue."""
+        """The claim of the first turn that has pushes. At a trickle it leaves most pushes in the queue."""
         self._judge.in_doubt = self._pace.is_trickling()
         claim = Claim(0, [])
         for turn in turns:
@@ -186,14 +197,9 @@ class _Dispatch:
                 break
         return claim
 
-    def _prepare(self, push: Push, started: float) -> None:
-        lease_end = started + LEASE.total_seconds() - self._timeout
-        latest = min(lease_end, started + push.expires_at - push.claimed_at)
-        self._ready.append(_Flight(push, lease_end, latest, missing=len(push.devices)))
-        self._waiting += len(push.devices)
-
-    def _feed(self) -> None:
-        """As many messages as the pace allows. What would wait too long goes back while its lease still holds."""
+    def _submit(self) -> None:
+        """Submits as many messages as the pace allows, and gives back those that would wait too long."""
+        # They go back while their lease holds, so that the next claim can have them at once.
         while self._ready and self._ready[0].latest <= time.monotonic():
             self._give_back(self._ready.popleft(), TOO_LATE)
         while self._judge.in_doubt and len(self._ready) > FEW:
@@ -203,89 +209,91 @@ class _Dispatch:
             fail_point("before_send")
             orders = list(islice(self._next_orders(), granted))
             self._waiting -= len(orders)
-            self._flying += len(orders)
+            self._unanswered += len(orders)
             self._sender.submit(orders)
 
     def _next_orders(self) -> _Orders:
         while self._ready:
-            # Not `yield from`, which would end the push's orders together with this generator.
+            # `yield from` would close the push's generator together with this one, and lose the rest of it.
             for order in self._orders_of(self._ready[0]):  # noqa: UP028
                 yield order
             self._ready.popleft()
 
-    def _orders_of(self, flight: _Flight) -> _Orders:
-        """The push's messages that were not sent yet."""
+    def _orders_of(self, pending_push: _PendingPush) -> _Orders:
+        """The push's messages that are not sent yet. A push that cannot be written is dead."""
         try:
-            for order in flight.orders:  # noqa: UP028
+            for order in pending_push.orders:  # noqa: UP028
                 yield order
-        except Exception:  # one push that cannot be written must not hold up the others
-            log.exception("push cannot be written", tag=flight.push.tag)
-            flight.outcomes = dict.fromkeys(flight.push.devices, FcmResult(FcmResultKind.DEAD, "UNSENDABLE"))
-            self._waiting -= flight.missing
-            self._land([flight])
+        except Exception:  # an error in one push must not stop the others
+            log.exception("push cannot be written", tag=pending_push.push.tag)
+            pending_push.outcomes = dict.fromkeys(
+                pending_push.push.devices, FcmResult(FcmResultKind.DEAD, "UNSENDABLE")
+            )
+            self._waiting -= pending_push.missing
+            self._add_answered([pending_push])
 
-    def _give_back(self, flight: _Flight, outcome: FcmResult) -> None:
-        left = [(order.key, outcome) for order in self._orders_of(flight)]
+    def _give_back(self, pending_push: _PendingPush, outcome: FcmResult) -> None:
+        left = [(order.key, outcome) for order in self._orders_of(pending_push)]
         self._waiting -= len(left)
         self._settle(left)
 
-    def _collect(self) -> None:
+    def _receive(self) -> None:
         if self._is_busy():
             answers = self._sender.answers(wait=0.02)
             if answers:
                 fail_point("after_send")
-            self._flying -= len(answers)
+            self._unanswered -= len(answers)
             self._settle(answers)
 
     def _settle(self, answers: Iterable[tuple[_Key, FcmResult]]) -> None:
         whole = []
-        for (flight, device_id), outcome in answers:
-            flight.outcomes[device_id] = outcome
-            flight.missing -= 1
-            if not flight.missing:
-                whole.append(flight)
-        self._land(whole)
+        for (pending_push, device_id), outcome in answers:
+            pending_push.outcomes[device_id] = outcome
+            pending_push.missing -= 1
+            if not pending_push.missing:
+                whole.append(pending_push)
+        self._add_answered(whole)
 
-    def _land(self, flights: list[_Flight]) -> None:
-        if flights and not self._landed:
+    def _add_answered(self, pending: list[_PendingPush]) -> None:
+        if pending and not self._answered:
             self._mark_at = time.monotonic() + MARK_WITHIN
-        self._landed += flights
+        self._answered += pending
 
     def _mark(self) -> None:
-        flights, self._landed = self._landed, []
-        lease_end = min(flight.lease_end for flight in flights) + self._timeout
+        pending, self._answered = self._answered, []
+        lease_end = min(pending_push.lease_end for pending_push in pending) + self._timeout
         was_in_doubt = self._judge.in_doubt
         fail_point("before_mark")
-        results, marked = self._mark_through_restarts(flights, lease_end)
-        self._listen(results, was_in_doubt=was_in_doubt)
+        results, marked = self._mark_through_restarts(pending, lease_end)
+        self._react(results, was_in_doubt=was_in_doubt)
         self._tally.lost += marked.lost
         self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
         fail_point("after_mark")
         self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _mark_through_restarts(
-        self, flights: Sequence[_Flight], lease_end: float
+        self, pending: Sequence[_PendingPush], lease_end: float
     ) -> tuple[Sequence[PushResult], Marked]:
-        """FCM's answers are worth waiting for a database that restarts, as long as the leases hold."""
+        # The database may be restarting. While the leases hold, trying again avoids sending pushes twice.
         marked: Marked | None = None
         while True:
             try:
                 if marked is None:
-                    self._judge.judge(flights)
-                    results = [_result(flight) for flight in flights]
+                    self._judge.judge(pending)
+                    results = [_result(pending_push) for pending_push in pending]
                     marked = queue.mark(results)
                 self._judge.settle(results)
             except (OperationalError, InterfaceError):
                 if time.monotonic() > lease_end:
                     raise
-                log.warning("answers wait for the database", pushes=len(flights))
+                log.warning("answers wait for the database", pushes=len(pending))
                 connection.close()
                 time.sleep(0.5)
             else:
                 return results, marked
 
-    def _listen(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
-        """What the answers mean for the pace and for a person watching; counts only."""
+    def _react(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
+        """Adjusts the pace to the answers, and logs what an operator must know, in counts."""
         outcomes = [outcome for result in results for outcome in result.outcomes.values()]
         if any(is_over_quota(outcome) for outcome in outcomes):
             self._pace.slow_down()
@@ -306,20 +314,25 @@ class _Dispatch:
             self._pace.trickle(0)
 
 
-def _result(flight: _Flight) -> PushResult:
-    outcomes = flight.outcomes.values()
+def _result(pending_push: _PendingPush) -> PushResult:
+    outcomes = pending_push.outcomes.values()
     waits = [
-        _wait(outcome, flight.push.attempts)
+        _wait(outcome, pending_push.push.attempts)
         for outcome in outcomes
         if outcome.kind in (FcmResultKind.RETRY, FcmResultKind.REFUSED, FcmResultKind.UNSENT)
     ]
-    # A suspect token waits longer, but not the person's other devices with it.
-    waits = waits or [_wait(o, flight.push.attempts) for o in outcomes if o.kind is FcmResultKind.SUSPECT]
-    return PushResult(flight.push, flight.outcomes, max(waits) if waits else None)
+    # A suspect token waits longer, but it does not delay the user's other devices.
+    waits = waits or [
+        _wait(o, pending_push.push.attempts) for o in outcomes if o.kind is FcmResultKind.SUSPECT
+    ]
+    return PushResult(pending_push.push, pending_push.outcomes, max(waits) if waits else None)
 
 
 def _wait(outcome: FcmResult, attempts: int) -> timedelta:
-    """What FCM asked for, or our own pause doubled with every attempt; with jitter, so that no crowd comes back."""
+    """FCM's Retry-After, or a pause that doubles with every attempt.
+
+    Jitter spreads pushes that failed together.
+    """
     if outcome.retry_after is not None:
         wait = outcome.retry_after
     elif outcome.kind is FcmResultKind.UNSENT:
@@ -331,7 +344,10 @@ def _wait(outcome: FcmResult, attempts: int) -> timedelta:
 
 @lru_cache(maxsize=1)
 def transport() -> FcmTransport:
-    """This process's connection to FCM, made at first use and so after any fork. Raises FirebaseNotConfigured."""
+    """The connection of this process to FCM, created at first use, after any fork.
+
+    Raises FirebaseNotConfigured.
+    """
     try:
         credential = _credential()
         made = FcmTransport(
@@ -345,13 +361,14 @@ def transport() -> FcmTransport:
             f"Firebase's settings cannot be used ({type(error).__name__}): "
             "`manage.py check_settings` says which. Reminders stay queued until then."
         ) from error
-    gc.freeze()  # what is loaded by now stays: the collector need not look at it again for every thousand pushes
+    # The objects that exist now stay, so the garbage collector need not visit them again.
+    gc.freeze()
     return made
 
 
 @lru_cache(maxsize=1)
 def pace() -> Pace:
-    """This process's share in the project's rate."""
+    """The rate limiter that this process shares with the project's other dispatchers."""
     return Pace(
         settings.REDIS_URL,
         project_id=settings.FIREBASE_PROJECT_ID,

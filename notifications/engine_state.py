@@ -1,4 +1,4 @@
-"""How the engine stands at this moment, in few cheap figures: what `/metrics` and the console say. No health data."""
+"""The state of the engine in a few cheap figures, for `/metrics` and the console. No health data."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,11 +10,12 @@ from notifications.models import DeviceToken, EngineCheck, Heartbeat, TaskRun
 
 # Only queued rows are read, through the index that holds no others.
 QUEUE = """
-    SELECT count(*), count(*) FILTER (WHERE send_at <= statement_timestamp()), count(*) FILTER (WHERE retry_at IS NOT NULL),
+    SELECT count(*), count(*) FILTER (WHERE send_at <= statement_timestamp()),
+           count(*) FILTER (WHERE retry_at IS NOT NULL),
            coalesce(extract(epoch FROM statement_timestamp() - least(min(send_at), statement_timestamp())), 0)::float8
     FROM notification_logs WHERE status = 'queued'
 """
-# How long after its last success a periodic task is overdue: some of its periods.
+# How long after its last success a periodic task counts as overdue: a few of its periods.
 OVERDUE_AFTER = {
     "dosing.tasks.plan_doses": timedelta(minutes=15),
     "dosing.tasks.settle_doses": timedelta(minutes=5),
@@ -30,8 +31,10 @@ OVERDUE_AFTER = {
 
 
 class QueueState(NamedTuple):
-    """Reminders: all that wait, those whose time has come, those that wait for another try; and how long the oldest
-    whose time has come has waited."""
+    """Queued reminders: all, those whose time has come, and those that are tried again.
+
+    `oldest_seconds` is for how long the oldest one whose time has come has waited.
+    """
 
     queued: int
     overdue: int
@@ -58,12 +61,12 @@ def last_check() -> EngineCheck | None:
 
 
 def heartbeats() -> dict[str, datetime]:
-    """When each kind of process was last heard; one that never was is missing."""
+    """The last heartbeat of each kind of process that has ever sent one."""
     return dict(Heartbeat.objects.values_list("process", "at"))
 
 
 def task_runs() -> list[TaskRun]:
-    """Of the periodic tasks that ran at least once."""
+    """The periodic tasks that ran at least once."""
     return list(TaskRun.objects.filter(task__in=OVERDUE_AFTER).order_by("task"))
 
 

@@ -1,4 +1,4 @@
-"""The words of a trace: its codes, which stay as they are, and what they mean in the reader's language."""
+"""The codes of a trace, which are part of the API, and their texts in the reader's language."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -56,7 +56,7 @@ class VerdictCode(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the engine lets a reminder be. What else is a reason is FCM's or the transport's own code."""
+    """Why the engine closes a reminder. Other reasons are error codes of FCM or of the transport."""
 
     EXPIRED = "expired"
     ANSWERED = "answered"
@@ -82,7 +82,7 @@ _CODES: dict[TraceCode, Promise] = {
     TraceCode.SNOOZED: _("The dose was put off by %(minutes)s minutes."),
     TraceCode.ANSWERED: _("The dose was answered."),
     TraceCode.REOPENED: _("The answer was taken back: the dose is open again."),
-    TraceCode.MISSED: _("Nobody answered in time: the dose counts as missed."),
+    TraceCode.MISSED: _("There was no answer in time: the dose counts as missed."),
     TraceCode.ENQUEUED: _("A reminder was put into the queue."),
     TraceCode.GROUPED_WITH: _("It is one push together with %(count)s other doses."),
     TraceCode.HELD: _("It waits for the end of the quiet hours at %(time)s."),
@@ -103,11 +103,11 @@ _CODES: dict[TraceCode, Promise] = {
 }
 
 _VERDICTS: dict[VerdictCode, Promise] = {
-    VerdictCode.AS_NEEDED: _("This was taken as needed, and nobody is reminded of that."),
+    VerdictCode.AS_NEEDED: _("This was taken as needed, so there is no reminder."),
     VerdictCode.PLANNED_TOO_LATE: _("When the dose was planned, its time had passed long ago."),
     VerdictCode.REMINDERS_DISABLED: _("Reminders are turned off for this schedule."),
     VerdictCode.ANSWERED_BEFORE_DUE: _("The dose was answered before it was due."),
-    VerdictCode.NO_LONGER_WANTED: _("Nobody waits for this dose any more."),
+    VerdictCode.NO_LONGER_WANTED: _("An answer to this dose is no longer expected."),
     VerdictCode.NOT_DUE_YET: _("The reminder's time has not come yet: %(time)s."),
     VerdictCode.SNOOZED: _("The dose was put off: the reminder comes at %(time)s."),
     VerdictCode.WAITING_TO_BE_ENQUEUED: _("The dose is due, and its reminder is about to be made."),

@@ -1,4 +1,4 @@
-"""Named places at which a test may kill the dispatcher, or stop it for a while, exactly there and for real."""
+"""Named points at which a test lets the dispatcher be killed or stopped by a signal."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from django.conf import settings
 
 
 def fail_point(name: str) -> None:
-    """SIGKILL, or what follows the name and a colon, as in `before_mark:SIGSTOP`."""
+    """Sends this process a signal if FAIL_POINT names this point: SIGKILL, or as in `before_mark:SIGSTOP`."""
     place, _colon, kind = settings.FAIL_POINT.partition(":")
     if name == place:
         os.kill(os.getpid(), signal.Signals[kind or "SIGKILL"])

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pulse:
-    """Says it at most every `SECONDS`; that the database is away must stop neither beat nor a worker."""
+    """Records heartbeats at most every `SECONDS`. A database error stops neither beat nor a worker."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -52,7 +52,7 @@ def a_worker_lives(**_: Any) -> None:
 
 @beat_init.connect
 def beat_begins(**_: Any) -> None:
-    """Only in beat: everybody else publishes, too."""
+    """Connected only in beat, because other processes publish tasks too."""
     after_task_publish.connect(a_tick_was_taken)
 
 

@@ -1,4 +1,4 @@
-"""The inbox: every push that FCM accepted once, however many doses it stands for and phones it went to."""
+"""The inbox: each push that FCM accepted, once for all its doses and devices."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _Push = tuple[UUID, str, int]
 
 @dataclass(frozen=True)
 class InboxEntry:
-    """One push as its person may read it again."""
+    """One push as the user may read it again."""
 
     id: UUID
     kind: str
@@ -29,7 +29,7 @@ class InboxEntry:
 
 
 def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> list[InboxEntry]:
-    """What to show of these pushes of the person, each given by one of its rows."""
+    """The entries of these pushes of the user, each given by one of its rows."""
     rows = _rows(pushes, user)
     return [_entry(push, rows[_push(push)], user, language) for push in pushes]
 

@@ -1,17 +1,19 @@
 """What FCM's refusals mean: that a token is dead, or that we send for the wrong Firebase project.
 
-FCM answers SENDER_ID_MISMATCH and UNREGISTERED for a token of another project. It refuses every message when our key or
-our rights are wrong. One account can have any number of such tokens, so users are counted and not messages. Test pushes
-are not counted at all.
+FCM answers SENDER_ID_MISMATCH and UNREGISTERED for a token of another project. It refuses every message when
+our key or our rights are wrong. One account can have any number of such tokens, so users are counted and not
+messages. Test pushes are not counted at all.
 
-- The project is **in doubt** while FCM's last answer was a refusal for at least `SHARE` of the users reminded lately,
-  and for at least `USERS` of them. Meanwhile dispatchers send at a trickle (`pacing.TRICKLE`) and revoke no token.
-- A **mismatch** makes a token suspect. A suspect token gets one push an hour, or one as soon as another user's push was
-  accepted. While nothing was accepted since, it gets one a minute, so that a corrected key is noticed. When such a
-  push is refused after another user's push was accepted, the token is revoked. So a project that never had an accepted
-  push revokes nothing.
-- **UNREGISTERED** revokes the token at once, unless the project is in doubt or `RECENT_SHARE` of the `RECENT_USERS`
-  reminded last were refused, as when a working project has just become the wrong one. Then the token becomes suspect.
+- The project is **in doubt** while FCM's last answer was a refusal for at least `SHARE` of the users reminded
+  lately, and for at least `USERS` of them. Meanwhile dispatchers send at a trickle (`pacing.TRICKLE`) and
+  revoke no token.
+- A **mismatch** makes a token suspect. A suspect token gets one push an hour, or one as soon as another
+  user's push was accepted. While nothing was accepted since, it gets one a minute, so that a corrected key is
+  noticed. When such a push is refused after another user's push was accepted, the token is revoked. So a
+  project that never had an accepted push revokes nothing.
+- **UNREGISTERED** revokes the token at once, unless the project is in doubt or `RECENT_SHARE` of the
+  `RECENT_USERS` reminded last were refused, as when a working project has just become the wrong one. Then the
+  token becomes suspect.
 
 An accepted push, or registering again, makes a suspect token good.
 """
@@ -93,7 +95,8 @@ class Judge:
         self.in_doubt = False
 
     def judge(self, answered: Sequence[Answered]) -> None:
-        """Replaces results by those to act on. Reads the database only if FCM refused something or is in doubt."""
+        """Replaces results by those to act on."""
+        # The usual case reads nothing from the database.
         refused = [
             (one, device_id, outcome)
             for one in answered
@@ -105,7 +108,8 @@ class Judge:
         users = last_answers(answered)
         self.in_doubt = is_in_doubt(users)
         is_unsure = self.in_doubt or is_turning(users)
-        # Only pushes to tokens that were suspect prove something. Others may have been sent before the acceptance.
+        # Only pushes to tokens that were suspect prove something. Others may have been sent before the
+        # acceptance.
         probed = [device_id for one, device_id, _ in refused if device_id in one.push.probed]
         rows = _PROVEN_WRONG.rows(project=self._project, ids=probed) if probed else []
         wrong = {device_id for (device_id,) in rows}
@@ -147,7 +151,7 @@ def _token_status(push: Push, device_id: str, outcome: FcmResult) -> str | None:
 
 
 def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:
-    """Whether FCM's last answer was a refusal, by id of each user reminded in the time LATELY, the last answered last.
+    """Whether FCM's last answer was a refusal, by user id, for users reminded lately; the latest comes last.
 
     `answered` are pushes whose answers are not written yet.
     """

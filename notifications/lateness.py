@@ -1,4 +1,7 @@
-"""Doses whose reminder is late. They are counted from the doses, so that an engine that stands still is noticed."""
+"""Doses whose reminder is late.
+
+They are counted from the doses, so that an engine that stands still is noticed.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +25,7 @@ _LAST_ID = UUID(int=2**128 - 1)
 
 
 class LateDoses(NamedTuple):
-    """Doses due more than GRACE ago without a reminder that FCM accepted, and the age of the oldest in seconds."""
+    """Doses due more than GRACE ago without an accepted reminder, and the age of the oldest in seconds."""
 
     doses: int
     oldest_seconds: float

@@ -1,6 +1,6 @@
-"""What a push says: a localised text that hides the medicine unless asked not to, and data that is ids only.
+"""The messages of pushes: a localised text, and ids as data. The text names medications only if the user wants it.
 
-firebase-admin encodes each kind of message once; token, ids and text of the single push are put into its bytes.
+firebase-admin encodes each kind of message once. Token, ids and texts of each push are then put into the JSON.
 """
 
 import json
@@ -21,7 +21,7 @@ MAX_BODY_LENGTH = 160
 MAX_DOSE_IDS = 50
 MAX_TTL = 2_419_200
 
-# Nobody can guess them, so no medicine can be called by their name.
+# Random, so that no medication can have one of them in its name.
 _TOKEN, _TAG, _NOTIFICATION, _DOSES, _TITLE, _BODY = (token_hex(8) for _ in range(6))
 
 
@@ -48,13 +48,13 @@ def _template(kind: str, ttl: int, expires_at: int, title: str, body: str) -> st
 
 @lru_cache(maxsize=256)
 def _encoded(kind: str, ttl: int, expires_at: int) -> str:
-    """firebase-admin's JSON, of which this is all that it says differently from push to push besides the names."""
+    """firebase-admin's JSON with placeholders, for all values that are not replaced later."""
     message = _withdrawal(ttl, expires_at) if kind == "withdraw" else _notice(kind, ttl, expires_at)
     return f'{{"message":{message}}}'
 
 
 def _notice(kind: str, ttl: int, expires_at: int) -> messaging.Message:
-    """A visible push. The tag makes a repeat take the place of what is shown."""
+    """A visible push. Its tag makes it replace an earlier push with the same tag."""
     return messaging.Message(
         token=_TOKEN,
         data={"kind": kind, "notification_id": _NOTIFICATION, "dose_ids": _DOSES},
@@ -99,7 +99,7 @@ def _withdrawal(ttl: int, expires_at: int) -> messaging.Message:
 
 
 def text(push: Push) -> tuple[str, str]:
-    """Title and body in the person's language."""
+    """Title and body in the user's language."""
     return wording(push.kind, push.language, len(push.dose_ids), () if push.is_private else push.medicines)
 
 

@@ -1,4 +1,4 @@
-"""Devices, reminders and their delivery. A reminder's row is the queue; nothing else holds the truth."""
+"""Devices, reminders and their deliveries. The rows of the reminders are the queue."""
 
 from typing import ClassVar
 
@@ -88,7 +88,7 @@ class DeviceToken(models.Model):
 
     @property
     def is_reachable(self) -> bool:
-        """Whether pushes go to it: its token is not revoked or suspect, and its session has not ended."""
+        """Whether pushes go to it, as the view `reachable_devices` says."""
         return self.suspect_since is None and self.is_signed_in
 
     @property
@@ -120,7 +120,7 @@ class NotificationLog(models.Model):
     user = models.ForeignKey(
         User, models.CASCADE, related_name="notifications", db_index=False, verbose_name=_("person")
     )
-    # A dose nobody touched may vanish when its schedule changes; its reminder is then moot, not gone.
+    # A pending dose may be deleted when its schedule changes. Its reminder stays, and becomes moot.
     dose = models.ForeignKey(
         DoseLog,
         models.DO_NOTHING,
@@ -234,7 +234,7 @@ class NotificationLog(models.Model):
 
 
 class PushDelivery(models.Model):
-    """What became of one reminder on one device."""
+    """FCM's answer to one reminder for one device, and what the device acknowledged."""
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", _("accepted")
@@ -242,8 +242,8 @@ class PushDelivery(models.Model):
         DEAD = "dead", _("dead")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Both are locked, and so known to be there, by the statement that writes this row: checking them once more
-    # would be a third of its cost.
+    # The statement that writes this row has locked both, so they exist. Checking foreign keys would be a
+    # third of its cost.
     notification = models.ForeignKey(
         NotificationLog,
         models.CASCADE,
@@ -298,7 +298,10 @@ class PushDelivery(models.Model):
 
 
 class FirebaseProject(models.Model):
-    """When FCM last accepted pushes of a project, for two different people: what a suspect token is judged by."""
+    """When FCM last accepted pushes of a project, for two different users.
+
+    It decides about suspect tokens.
+    """
 
     id = models.CharField(_("project id"), max_length=200, primary_key=True)
     accepted_at = models.DateTimeField(_("accepted at"))
@@ -317,7 +320,7 @@ class FirebaseProject(models.Model):
 
 
 class EngineCheck(models.Model):
-    """What one look at `engine_violations` found: how many rows of each invariant, ideally none."""
+    """The result of one check of `engine_violations`: the number of rows by invariant."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     ran_at = models.DateTimeField(_("ran at"), db_default=Now(), editable=False)
@@ -334,7 +337,7 @@ class EngineCheck(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When the newest sign of life of each kind of process was; any one process of the kind gives it."""
+    """The last heartbeat of each kind of process, from any process of that kind."""
 
     class Process(models.TextChoices):
         BEAT = "beat", _("beat")
@@ -355,7 +358,7 @@ class Heartbeat(models.Model):
 
 
 class TaskRun(models.Model):
-    """The last runs of one periodic task: when it last succeeded, how long that took, and how it last failed."""
+    """When a periodic task last succeeded, how long that took, and how it last failed."""
 
     task = models.CharField(_("task"), max_length=100, primary_key=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True, editable=False)

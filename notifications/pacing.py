@@ -1,7 +1,7 @@
-"""How fast this project may send: FCM's quota, and its wish that nobody starts at full speed on the hour.
+"""Limits the rate of pushes to FCM's quota, and raises it slowly when a wave begins, as FCM asks.
 
-One token bucket per Firebase project, kept in Redis for all dispatchers. Without Redis each of them keeps one of its
-own at a part of the rate: that loses nothing, and only costs seconds.
+There is one token bucket per Firebase project, in Redis, for all dispatchers. Without Redis each dispatcher
+has one of its own at a part of the rate: no push is lost, and all take some seconds longer.
 """
 
 import json
@@ -14,11 +14,11 @@ import redis
 import structlog
 
 BURST = 0.25  # seconds' worth of the rate
-FLOOR = 1_000.0  # per second; FCM asks for a ramp above it
+FLOOR = 1_000.0  # per second; above it FCM asks for a ramp
 LULL = 10.0  # seconds without sending after which the next wave starts slowly again
-ALONE = 0.25  # of the rate, for a dispatcher that cannot ask the others
-TRICKLE = 10.0  # per second, while FCM refuses nearly everyone's pushes
-REDIS_PAUSE = 5.0  # seconds until a Redis that failed is asked again
+ALONE = 0.25  # of the rate, for a dispatcher without Redis
+TRICKLE = 10.0  # per second, while the project is in doubt
+REDIS_PAUSE = 5.0  # seconds until Redis is tried again after an error
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -26,7 +26,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Bucket:
-    """A token bucket whose rate grows from FLOOR to `rate` per second in `ramp` seconds. Instants are seconds."""
+    """A token bucket whose rate grows from FLOOR to `rate` per second in `ramp` seconds.
+
+    Instants are seconds.
+    """
 
     rate: float
     ramp: float
@@ -36,7 +39,7 @@ class Bucket:
     trickle_until: float = 0.0
 
     def take(self, wanted: int, *, now: float) -> int:
-        """How many of `wanted` may be sent at the instant `now`."""
+        """Returns how many of `wanted` messages may be sent now, and takes them out of the bucket."""
         if now - self.at > LULL or self.at == 0:
             self.since, self.tokens = now, self._burst(now)
         self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self._burst(now))
@@ -46,7 +49,7 @@ class Bucket:
         return granted
 
     def _burst(self, now: float) -> float:
-        """At least one message, however low the rate is."""
+        """The size of the bucket: at least one message, for rates below one."""
         return max(self.speed(now) * BURST, 1.0)
 
     def speed(self, now: float) -> float:
@@ -58,11 +61,11 @@ class Bucket:
         return floor + (self.rate - floor) * max(progress, 0)
 
     def slow_down(self, *, now: float) -> None:
-        """FCM says that it is too much: from the floor again."""
+        """Starts again from the floor, after FCM answered that the quota is exceeded."""
         self.since, self.tokens, self.at = now, 0.0, now
 
     def trickle(self, seconds: float, *, now: float) -> None:
-        """Only TRICKLE for so long, or with 0 no longer: then a wave begins slowly, as after a lull."""
+        """Limits the rate to TRICKLE for so long. 0 ends that, and the rate rises as after a lull."""
         if seconds:
             self.trickle_until = now + seconds
         elif self.is_trickling(now=now):
@@ -100,11 +103,11 @@ class Pace:
                 return self._shared(change)
             except redis.RedisError as error:
                 self._ask_redis_at = time.monotonic() + REDIS_PAUSE
-                log.warning("sending at a pace of our own", error=type(error).__name__)
+                log.warning("pace without Redis", error=type(error).__name__)
         return change(self._own, time.time())
 
     def _shared(self, change: Callable[[Bucket, float], T]) -> T:
-        """Reads, changes and writes the bucket, again if another dispatcher was faster. Redis' clock."""
+        """Changes the bucket by Redis' clock, again if another dispatcher changed it meanwhile."""
 
         def attempt(pipe: Any) -> T:
             seconds, microseconds = pipe.time()
@@ -119,7 +122,7 @@ class Pace:
         return answer
 
     def _bucket(self, known: bytes | None) -> Bucket:
-        """What another dispatcher left there, or a new one if that makes no sense."""
+        """The bucket as it was written, or a new one if that cannot be read."""
         settings = {"rate": self._rate, "ramp": self._ramp}
         try:
             return Bucket(**json.loads(known or b"{}") | settings)

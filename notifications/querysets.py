@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from notifications.models import DeviceToken, NotificationLog
 
 
-# The promise: handed to FCM at most this long after its time.
+# A reminder counts as late if FCM accepted it longer than this after its time.
 LATE_AFTER = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
-# From the creation of a reminder to its `send_at`: quiet hours may hold it until the answer window of its dose ends.
+# From the creation of a reminder to its `send_at`: quiet hours may hold it until the answer window of its
+# dose ends.
 LONGEST_WAIT = ANSWER_WINDOW + HOUR
 
 
 class FinalStatus(StrEnum):
-    """What became of a reminder, for those that came to something or should have."""
+    """The result of a reminder in reports. Reminders that were not needed have none."""
 
     SENT = "sent"
     LATE = "late"
-    # Nobody could try before it stopped being useful.
+    # It expired before it was tried.
     FAILED = "failed"
-    # Tried, and no device took it.
+    # It was tried, and FCM accepted it for no device.
     DEAD = "dead"
 
 
@@ -42,10 +43,10 @@ FINAL_STATUSES = {
     FinalStatus.SENT: Q(sent_at__lte=F("send_at") + LATE_AFTER),
     FinalStatus.LATE: Q(sent_at__gt=F("send_at") + LATE_AFTER),
     FinalStatus.FAILED: Q(status="moot", reason="expired"),
-    # What was tried in vain and then needed no more was not refused by every device.
+    # Without those that were tried and then not needed any more: FCM did not refuse them for every device.
     FinalStatus.DEAD: Q(status="dead") & ~Q(reason__in=NEEDLESS),
 }
-# Nobody could be reminded: no status of the reminder, but of the person.
+# The user had no device. This says something about the user and not about the engine, so it is counted apart.
 NO_DEVICE = Q(status="moot", reason="no_device")
 
 
@@ -65,8 +66,10 @@ class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
         return self.filter(id__in=RawSQL("SELECT id FROM reachable_devices", []))
 
     def with_reached_at(self, *, since: datetime) -> "models.QuerySet[WithAnnotations[DeviceToken, Reached]]":
-        """With the last sign of each device: it registered, or since then FCM accepted a push or the phone
-        acknowledged it."""
+        """With `reached_at`: the last registration, accepted push or acknowledgement of each device.
+
+        Deliveries from before `since` are not read.
+        """
         lately = FilteredRelation(
             "deliveries", condition=Q(deliveries__id__gte=first_id(since), deliveries__outcome="accepted")
         )
@@ -81,15 +84,15 @@ class DeviceTokenQuerySet(models.QuerySet["DeviceToken"]):
 
 class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
     def shown_to(self, user: User) -> "NotificationLogQuerySet":
-        """What FCM accepted for this person to see; withdrawals are silent."""
+        """Reminders that FCM accepted for this user. Withdrawals are not visible to a user."""
         return self.filter(user=user, sent_at__isnull=False).exclude(kind="withdraw")
 
     def of_push(self, tag: Any, kind: Any, step: Any) -> "NotificationLogQuerySet":
-        """Its rows; each is a value or a reference to an outer query's."""
+        """The rows of one push. Each argument is a value or an expression of an outer query."""
         return self.filter(tag=tag, kind=kind, step=step)
 
     def one_per_push(self) -> "NotificationLogQuerySet":
-        """Of each push that was accepted the row whose id its data names."""
+        """One row of each accepted push: the one whose id is in the push's data."""
         accepted: NotificationLogQuerySet = self.model._default_manager.filter(sent_at__isnull=False)
         mates = accepted.of_push(OuterRef("tag"), OuterRef("kind"), OuterRef("step"))
         expires_at = OuterRef("expires_at")
@@ -97,7 +100,7 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         return self.filter(~Exists(mates.filter(before)))
 
     def about_doses(self) -> "NotificationLogQuerySet":
-        """What tells a person of a dose: neither tests nor withdrawals."""
+        """Reminders of doses, without tests and withdrawals."""
         return self.exclude(kind__in=["test", "withdraw"])
 
     def due_between(self, since: datetime, until: datetime) -> "NotificationLogQuerySet":
@@ -105,8 +108,7 @@ class NotificationLogQuerySet(models.QuerySet["NotificationLog"]):
         return self.filter(id__gte=first_id(since - LONGEST_WAIT), send_at__gte=since, send_at__lt=until)
 
     def final_statuses_by_hour(self, since: datetime) -> "models.QuerySet[NotificationLog, dict[str, Any]]":
-        """For each hour from `since` in which there are reminders its start, how many met which status, and how many
-        had no device to go to."""
+        """A row for each hour with reminders: its start, the counts by final status, and `no_device`."""
         hour = models.Func(
             Value(HOUR), F("send_at"), Value(since), function="date_bin", output_field=models.DateTimeField()
         )

@@ -1,8 +1,8 @@
 """The reminder queue: enqueue, claim, hold and mark, each a statement of `sql/` on `notification_logs`.
 
-All times are compared by PostgreSQL's clock. A claim is a lease with a token and is committed before anything is sent.
-A mark is written only while the lease has this token. A row whose lease ran out can be claimed again, so a killed worker
-needs no clean-up. Ids are text here, as psycopg reads them and messages carry them.
+All times are compared by PostgreSQL's clock. A claim is a lease with a token and is committed before anything
+is sent. A mark is written only while the lease has this token. A row whose lease ran out can be claimed
+again, so a killed worker needs no clean-up. Ids are text here, as psycopg reads them and messages carry them.
 """
 
 from collections import Counter
@@ -53,9 +53,9 @@ class Turn(StrEnum):
 class Push:
     """Reminders that are sent as one message to each of a user's devices, under one lease.
 
-    `claimed_at` and `expires_at` are seconds since the epoch by PostgreSQL's clock. `devices` maps device ids to
-    registration tokens; `probed` are the ids of those whose token is suspect. `held_until` is the end of the user's
-    quiet hours if the push has to wait for it.
+    `claimed_at` and `expires_at` are seconds since the epoch by PostgreSQL's clock. `devices` maps device ids
+    to registration tokens; `probed` are the ids of those whose token is suspect. `held_until` is the end of
+    the user's quiet hours if the push has to wait for it.
     """
 
     lease_token: str
@@ -105,7 +105,10 @@ class _ClaimedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`examined` counts the reminders that a claim read. Those of `pushes` are leased, the others were moot or wait."""
+    """`examined` counts the reminders that a claim read.
+
+    Those of `pushes` are leased, the others were moot or wait.
+    """
 
     examined: int
     pushes: list[Push]
@@ -139,7 +142,7 @@ class PushResult:
 
 @dataclass(frozen=True)
 class Marked:
-    """`lost` counts reminders that another worker had taken over; `slowest` is the longest time from due to accepted."""
+    """`lost` reminders had another worker by then; `slowest` is the longest time from due to accepted."""
 
     lost: int
     slowest: timedelta | None
@@ -165,7 +168,7 @@ _CLAIM = Statement.of(_SQL / "claim.sql")
 _HOLD = Statement.of(_SQL / "hold.sql")
 _MARK = Statement.of(_SQL / "mark.sql")
 _NO_SEQSCAN = Statement("SET LOCAL enable_seqscan = off")
-# Keeps the planner at looking up row by row along the keys. The statistics are from quiet hours and mislead it.
+# Makes the planner look up rows one by one by key: its statistics are from quiet hours.
 _BY_KEY = Statement("""
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
     SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0
@@ -173,7 +176,7 @@ _BY_KEY = Statement("""
 
 
 def enqueue() -> int:
-    """Creates reminders of doses due within LOOKAHEAD, of ended snoozes and of answers to withdraw pushes for.
+    """Creates reminders of doses due within LOOKAHEAD and of ended snoozes, and withdrawals after answers.
 
     Returns how many are new.
     """
@@ -207,10 +210,10 @@ def _count_enqueued(rows: Iterable[tuple[str, int]]) -> int:
 
 
 def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str = "") -> Claim:
-    """Leases up to `limit` pushes whose time has come, earliest expiry first, and closes reminders that became moot.
+    """Leases up to `limit` pushes that are due, earliest expiry first, and closes reminders that are moot.
 
-    `project` is the Firebase project that sends them. Call it outside a transaction: the lease must be committed
-    before anything is sent.
+    `project` is the Firebase project that sends them. Call it outside a transaction: the lease must be
+    committed before anything is sent.
     """
     lease_token = str(uuid4())
     with transaction.atomic():
@@ -224,8 +227,8 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
             devices=max(MAX_DEVICES_OF_PUSH, settings.LIMITS.devices),
         )
         rows = [_ClaimedRow(*row) for row in claimed]
-        # A reminder that was tried before is closed as accepted or dead, not as moot. Counting comes last, so that
-        # the counters' rows are locked only until the commit.
+        # A reminder that was tried before is closed as accepted or dead, not as moot. Counting comes last, so
+        # that the counters' rows are locked only until the commit.
         count_moot(
             Counter(
                 row.reason for row in rows if row.reason not in (None, "device_in_doubt") and not row.attempts
@@ -286,7 +289,7 @@ def _held_until(row: _ClaimedRow) -> datetime | None:
 
 
 def hold(pushes: Sequence[Push]) -> None:
-    """Puts pushes back until the quiet hours end, or closes them as moot if the answer window ends before that."""
+    """Puts pushes back until the quiet hours end, or closes them if the answer window ends before."""
     held = [(id, push) for push in pushes for id in push.notification_ids]
     statuses = _HOLD.rows(
         ids=[id for id, _ in held],
@@ -301,7 +304,7 @@ def hold(pushes: Sequence[Push]) -> None:
 
 def mark(results: Sequence[PushResult]) -> Marked:
     """Writes FCM's answers to the reminders whose lease still holds, one row per reminder and device."""
-    # A dispatcher that was paused may have claimed the same push twice. Its later lease is the one that holds.
+    # A dispatcher that was paused may have claimed a push twice. Only its later lease holds.
     by_claim = sorted(results, key=lambda result: result.push.claimed_at)
     answered = [(id, result) for result in by_claim for id in result.push.notification_ids]
     reminders = list(dict(answered).items())
@@ -332,7 +335,7 @@ def mark(results: Sequence[PushResult]) -> Marked:
     with transaction.atomic():
         _NO_SEQSCAN.execute()
         rows = _MARK.rows(**params)
-        # First a row per bucket of lateness (None for what was not just accepted), then a row per kind of delivery.
+        # Rows without an outcome count reminders by bucket of lateness, the others count deliveries.
         held = [row for row in rows if row[1] is None]
         count_answers(
             {(outcome, code): count for _, outcome, code, count, _, _ in rows if outcome is not None},
@@ -346,5 +349,8 @@ def mark(results: Sequence[PushResult]) -> Marked:
 
 
 def _column(values: Iterable[str]) -> str:
-    """An array as one text, a tenth of the cost of psycopg's arrays. The values have no control characters."""
+    """An array as one text, a tenth of the cost of psycopg's arrays.
+
+    The values have no control characters.
+    """
     return SEPARATOR.join(values)

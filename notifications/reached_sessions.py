@@ -1,4 +1,7 @@
-"""Which sessions have a device that pushes reach: `settings.LAST_REACHED` names this for `users`, which knows none."""
+"""Which sessions have a reachable device.
+
+`users` knows no devices and calls it by `settings.LAST_REACHED`.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +13,7 @@ from users.models import User
 
 
 def last_reached(user: User, *, now: datetime) -> Mapping[UUID, datetime]:
-    """By session, of those with a device that pushes go to: when the device was last reached."""
+    """When a device was last reached, by session, for sessions with a device that pushes go to."""
     devices = DeviceToken.objects.filter(user=user).reachable()
     rows = devices.with_reached_at(since=now - REACHED_WITHIN).order_by("reached_at")
     # The latest of several devices comes last.

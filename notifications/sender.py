@@ -1,4 +1,4 @@
-"""The network in a thread of its own, so that it is never idle while the database works, nor the other way round."""
+"""Runs the transport in a thread of its own, so that the network and the database work at the same time."""
 
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from notifications.transports.fcm import FcmTransport
 from notifications.transports.results import FcmResult
 
-TURN = 0.02  # seconds; new orders wait at most so long
+TURN = 0.02  # seconds that new orders wait at most
 
 K = TypeVar("K")
 
@@ -23,7 +23,10 @@ class Order(NamedTuple, Generic[K]):
 
 
 class Sender(Generic[K]):
-    """Takes orders and gives answers, one each, in any order. What is in flight at the end is abandoned."""
+    """Takes orders and returns one answer for each, in any order.
+
+    On exit, unanswered orders are abandoned.
+    """
 
     def __init__(self, transport: FcmTransport) -> None:
         self.project = transport.project_id
@@ -46,7 +49,10 @@ class Sender(Generic[K]):
         self._orders.put(orders)
 
     def answers(self, wait: float) -> list[tuple[K, FcmResult]]:
-        """All answers that are there; waits up to `wait` seconds for the first. Raises what broke the network."""
+        """Returns all answers, after waiting up to `wait` seconds for the first.
+
+        Raises what the thread raised.
+        """
         found: list[tuple[K, FcmResult]] = []
         try:
             batch = self._answers.get(timeout=wait)
@@ -65,14 +71,14 @@ class Sender(Generic[K]):
                     self._transport.submit(order.key, order.body, latest=order.latest)
                 if answered := self._transport.turn(TURN):
                     self._answers.put(answered)
-        except BaseException as error:  # whoever waits for the answers must hear of it
+        except BaseException as error:  # `answers` raises it in the caller's thread
             self._answers.put(error)
         finally:
-            if self._transport.pending:  # the connections of a dispatcher that has done its work stay open
+            if self._transport.pending:  # otherwise the connections stay open for the next dispatch
                 self._transport.close()
 
     def _next_orders(self) -> Iterable[Order[K]] | None:
-        """Waits for orders only when there is nothing else to do; None is the end."""
+        """Waits for orders only if no answer is awaited. None ends the thread."""
         try:
             return self._orders.get(block=not self._transport.pending)
         except Empty:

@@ -84,7 +84,9 @@ class ReadAllInput(serializers.Serializer[Any]):
 
 
 class QuietHoursInput(serializers.Serializer[Any]):
-    """Wall clock in the person's zone; an end before the start is on the next day, equal ends are the whole day."""
+    """Wall clock in the person's zone; an end before the start is on the next day, equal ends are the whole
+    day.
+    """
 
     start_time = WallTimeField()
     end_time = WallTimeField()
@@ -130,7 +132,7 @@ class DecisionOutput(serializers.Serializer[Any]):
     step = serializers.IntegerField(allow_null=True)
     device_id = serializers.UUIDField(allow_null=True)
     attempt = serializers.IntegerField(allow_null=True)
-    reason = serializers.CharField(help_text="A word of ours or FCM's own error code; may be empty.")
+    reason = serializers.CharField(help_text="A reason of the engine or FCM's error code; may be empty.")
     detail = serializers.CharField(help_text="In the caller's language.")
 
 

@@ -1,7 +1,7 @@
 """Devices that have fallen silent: FCM accepts their pushes, and nothing shows that the app still runs.
 
-Only the app on the device can give a sign of life: registering, refreshing the tokens of its session, answering a dose
-by its session, and acknowledging a push.
+Only the app on the device can give a sign of life: registering, refreshing the tokens of its session,
+answering a dose by its session, and acknowledging a push.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +12,8 @@ from medtrack.database.statements import Statement
 
 # A device is silent after so many pushes without an acknowledgement.
 PUSHES = 10
-# Only devices with a push in this time are read. It is longer than the time between two runs, so that one may be lost.
+# Only devices with a push in this time are read. It is longer than the time between two runs, so that one may
+# be lost.
 LATELY = timedelta(hours=2)
 # A push has one delivery for each of its doses.
 DELIVERIES = 20 * PUSHES
@@ -37,6 +38,7 @@ def mark_silent(*, now: datetime) -> int:
 def clear_silent(*, now: datetime) -> int:
     """Clears `silent_since` of devices that gave a sign of life since; returns how many.
 
-    Registering and acknowledging clear it themselves. They are rare, and answering a dose must not pay for it.
+    Registering and acknowledging clear it themselves. They are rare, and answering a dose must not pay for
+    it.
     """
     return _CLEAR.execute(lately=now - LATELY)

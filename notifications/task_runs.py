@@ -1,4 +1,4 @@
-"""When each periodic task last succeeded and how it last failed, in PostgreSQL: told by the worker that ran it."""
+"""Records in PostgreSQL when each periodic task last succeeded and how it last failed."""
 
 import time
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ def record_failure(task: str, *, error: str) -> None:
 
 
 def last_enqueued_at() -> datetime | None:
-    """When the last complete run of the enqueue step began; None when there was none."""
+    """When the last successful run of the enqueue task began; None if there was none."""
     run = TaskRun.objects.filter(task=ENQUEUE, finished_at__isnull=False).first()
     if run is None or run.finished_at is None:
         return None

@@ -1,7 +1,6 @@
-"""Why a reminder came or did not: the story of one dose, read off its rows. Pure: nothing is stored for it.
+"""Explains from the rows of one dose why its reminders were sent or not. Pure: nothing is stored for a trace.
 
-A trace says what the rows say. The row of a reminder knows its last claim only; the claims before that one are
-known by the answers that they left.
+The row of a reminder has only its last claim. Earlier claims are known by the answers that FCM gave to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from users.models import User
 Kind = NotificationLog.Kind
 Status = NotificationLog.Status
 
-# Enqueueing writes both times of a follow-up from clocks that are read a moment apart.
+# `created_at` and `send_at` of a follow-up are from two reads of the clock.
 _SAME_TIME = timedelta(seconds=1)
 _EVENTS = {
     EventAction.TAKEN: TraceCode.ANSWERED,
@@ -37,7 +36,7 @@ _UNWANTED = {
     Reason.USER_INACTIVE,
     Reason.DOSE_REMOVED,
 }
-# How a reminder ends when nothing is wrong: another one of the dose explains more.
+# How reminders usually end. If the dose has another reminder, its reason explains more.
 _USUAL = {
     Reason.ANSWERED,
     Reason.MISSED,
@@ -50,12 +49,12 @@ _USUAL = {
 
 @dataclass(frozen=True)
 class History:
-    """All rows that tell of one dose's reminders, as they are at `now`.
+    """The rows about one dose's reminders, as they are at `now`.
 
-    `dose` comes with schedule, medication and person; it is None when a changed schedule took it away.
-    `reminders` are its own and the withdrawals of what stood for it, `companions` counts the other doses of the
-    same push, `devices` are the person's, with their sessions. `moot_reasons` are why its reminders are moot at `now`, by
-    id, without a look at the devices; under None why a dose without a reminder gets none.
+    `dose` has its schedule, medication and user; it is None if a changed schedule deleted it. `reminders` are
+    those of the dose and the withdrawals of its pushes, `companions` counts the other doses of the same push,
+    and `devices` are the user's, with their sessions. `moot_reasons` says by id why a reminder is moot at
+    `now`, whatever the devices, and under None why a dose without reminders gets none.
     """
 
     dose_id: UUID
@@ -70,7 +69,7 @@ class History:
     now: datetime
 
     def wall_clock(self, at: datetime) -> str:
-        """The instant as the person's clock shows it."""
+        """The instant in the user's time zone."""
         local = at.astimezone(self.user.zone)
         return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
@@ -114,7 +113,7 @@ class Trace:
 
 
 class _Answer(NamedTuple):
-    """What FCM said of one attempt for one device; without an error it accepted."""
+    """FCM's answer to one attempt for one device; without an error code it accepted."""
 
     claimed_at: datetime
     answered_at: datetime
@@ -123,11 +122,11 @@ class _Answer(NamedTuple):
 
 
 def trace(history: History) -> Trace:
-    """The dose's story in order of time, and its verdict."""
-    told = [*_of_dose(history), *_of_devices(history)]
+    """Returns the decisions about the dose in order of time, and the verdict."""
+    decisions = [*_of_dose(history), *_of_devices(history)]
     for reminder in history.reminders:
-        told += _of_reminder(history, reminder)
-    return Trace(history.dose_id, _verdict(history), sorted(told, key=attrgetter("at")))
+        decisions += _of_reminder(history, reminder)
+    return Trace(history.dose_id, _verdict(history), sorted(decisions, key=attrgetter("at")))
 
 
 def _of_dose(history: History) -> Iterator[Decision]:
@@ -146,7 +145,7 @@ def _of_dose(history: History) -> Iterator[Decision]:
 
 
 def _of_devices(history: History) -> Iterator[Decision]:
-    """Which phones were lost while the dose mattered."""
+    """Devices that stopped receiving pushes between the dose's creation and the end of its answer window."""
     if history.dose is None or history.dose.due_at is None:
         return
     until = history.dose.answer_by or history.dose.due_at + ANSWER_WINDOW
@@ -176,7 +175,7 @@ def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decisi
     yield from _of_attempts(history, reminder, deliveries, decision)
     if reminder.closed_at is not None and reminder.status == Status.DEAD:
         yield decision(reminder.closed_at, TraceCode.DEAD, reason=reminder.reason)
-    elif reminder.closed_at is not None and reminder.reason in set(Reason):  # some phones may have it
+    elif reminder.closed_at is not None and reminder.reason in set(Reason):  # some devices may have got it
         yield decision(reminder.closed_at, TraceCode.MOOT, reason=reminder.reason)
     for delivery in deliveries:
         for code in (TraceCode.ARRIVED, TraceCode.SHOWN, TraceCode.OPENED):
@@ -185,7 +184,10 @@ def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decisi
 
 
 def _was_held(reminder: NotificationLog) -> bool:
-    """A follow-up is enqueued for at once; one for later was put off until the quiet hours end."""
+    """A follow-up is enqueued to be sent at once.
+
+    One with a later time was held until the quiet hours end.
+    """
     is_later = reminder.send_at > reminder.created_at + _SAME_TIME
     return reminder.kind == Kind.FOLLOW_UP and is_later
 
@@ -202,7 +204,7 @@ def _of_attempts(
     attempts = dict(zip(claims, range(1, len(claims) + 1), strict=True))
     if reminder.claimed_at:
         attempts[reminder.claimed_at] = reminder.attempts
-    # Of claims that left no answer, all but the last have left no time either.
+    # The times of claims without an answer are lost, except for the last one.
     for attempt in range(len(claims), reminder.attempts):
         yield decision(claims[-1] if claims else reminder.created_at, TraceCode.LEASE_LOST, attempt=attempt)
     for claimed_at, attempt in attempts.items():
@@ -256,7 +258,7 @@ def _verdict(history: History) -> Verdict:
         return Verdict(VerdictCode.HANDED_OVER)
     queued = [reminder for reminder in reminders if reminder.status == Status.QUEUED]
     if queued:
-        # The last one: what expired before it is only not claimed yet.
+        # The last one: those that expired before it are just not claimed yet.
         return _of_queued(history, max(queued, key=attrgetter("send_at", "step")))
     if reminders:
         return _of_closed(history, reminders)
@@ -266,7 +268,7 @@ def _verdict(history: History) -> Verdict:
 
 
 def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
-    """What the next claim is going to find."""
+    """What the next claim will find."""
     now, time = history.now, {"time": history.wall_clock(reminder.send_at)}
     if reminder.lease_until is not None and reminder.lease_until > now:
         return Verdict(VerdictCode.ON_ITS_WAY)
@@ -298,7 +300,7 @@ def _of_closed(history: History, reminders: Sequence[NotificationLog]) -> Verdic
 
 
 def _undelivered(history: History, reminder: NotificationLog, reason: str) -> Verdict:
-    """What FCM said last, if it was ever asked, explains more than that the time ran out meanwhile."""
+    """FCM's last answer, if there is one, explains more than that the reminder expired meanwhile."""
     refusals = [
         answer for delivery in history.deliveries.get(reminder.id, ()) for answer in _answers(delivery)
     ]

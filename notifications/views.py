@@ -1,6 +1,5 @@
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
 from rest_framework import status
 from rest_framework.request import Request
@@ -60,20 +59,21 @@ class Devices(ListView[DeviceToken]):
         response_example=examples.DEVICE,
     )
     def post(self, request: Request) -> Response:
-        device, is_new = actions.register_device(
+        result = actions.register_device(
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
             **validated_body(DeviceInput, request),
         )
-        return created(DeviceOutput, device, is_new)
+        return created(DeviceOutput, result.object, result.changed)
 
 
 class DeviceDetail(APIView):
     @documented("removeDevice", "Stop pushing to a device", responses={204: None})
     def delete(self, request: Request, device_id: UUID) -> Response:
-        device = _device(request, device_id)
-        actions.revoke_device(device=device, reason="removed_by_owner", now=database_now())
+        actions.revoke_device(
+            device_id=device_id, by=caller(request), reason="removed_by_owner", now=database_now()
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -88,7 +88,7 @@ class TestDevice(APIView):
         description="Sends a test push to this device alone, at most five an hour, and thirty to all devices together.",
     )
     def post(self, request: Request, device_id: UUID) -> Response:
-        test = actions.send_test_push(device=_device(request, device_id), now=database_now())
+        test = actions.send_test_push(device_id=device_id, by=caller(request), now=database_now())
         return Response(serialized(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
 
 
@@ -186,8 +186,3 @@ class NotificationSettings(APIView):
         settings = validated_body(NotificationSettingsInput, request)
         user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
         return Response(serialized(NotificationSettingsOutput, user))
-
-
-def _device(request: Request, device_id: UUID) -> DeviceToken:
-    device: DeviceToken = get_object_or_404(DeviceToken.objects.visible_to(caller(request)), id=device_id)
-    return device

@@ -1,4 +1,4 @@
-"""Whether the engine keeps its word: the view `engine_violations`, asked invariant by invariant. No health data."""
+"""Checks the engine's invariants by the view `engine_violations`, one after the other. No health data."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from medtrack.database.clock import database_now
 from notifications.models import EngineCheck
 
-# What each promises, for people.
+# Their names in the view, and what the console says of them.
 INVARIANTS = {
     "I1": _("Every dose that falls due has exactly one record"),
     "I2": _("Every reminder reaches every active device"),
@@ -23,7 +23,7 @@ INVARIANTS = {
     "I11": _("Nothing goes to a device that changed hands"),
     "I12": _("What was not sent says why"),
     "I13": _("No reminder comes after the answer"),
-    "I14": _("Nobody gets more pushes than the limit"),
+    "I14": _("No user gets more pushes than the limit"),
     "I15": _("Doses and their events agree"),
     "references": _("Nothing refers to what is not there"),
 }
@@ -40,7 +40,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Violation:
-    """What was found broken how often, and the ids of the first few rows; a missing constraint has no row."""
+    """An invariant that does not hold, for how many rows, and the ids of the first few.
+
+    A missing constraint has none.
+    """
 
     invariant: str
     detail: str
@@ -49,7 +52,7 @@ class Violation:
 
 
 def violations() -> Iterator[tuple[str, list[Violation]]]:
-    """Each invariant as it is checked, which takes a while on large tables, with what was found."""
+    """Checks the invariants and yields each with its violations. This takes a while on large tables."""
     for invariant in INVARIANTS:
         with connection.cursor() as cursor:
             cursor.execute(_FIND, [invariant])
@@ -64,14 +67,14 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
 
 
 def record_check() -> EngineCheck:
-    """Checks every invariant and keeps the counts for some months."""
+    """Checks every invariant and stores the counts for MEMORY."""
     started = time.monotonic()
     found = [violation for _name, broken in violations() for violation in broken]
     counts: dict[str, int] = {}
     for violation in found:
         counts[violation.invariant] = counts.get(violation.invariant, 0) + violation.count
         log.error(
-            "the engine broke its word",
+            "invariant violated",
             invariant=violation.invariant,
             detail=violation.detail,
             violations=violation.count,

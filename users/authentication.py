@@ -21,30 +21,30 @@ AUTHENTICATE_HEADER = 'Bearer realm="medtrack"'
 
 
 class SessionEnded(AuthenticationFailed):
-    """The session of the access token was ended, or its person is gone."""
+    """The session of the access token was ended, or its user is gone."""
 
     default_detail = _("This session has ended. Sign in again.")
 
 
 def caller(request: Request) -> User:
-    """The signed-in person; the default permission has made sure that there is one. Raises SessionEnded."""
+    """Returns the signed-in user, whom the default permission requires. Raises SessionEnded."""
     return caller_session(request).user
 
 
 def caller_session(request: Request) -> Session:
-    """The session that the caller's access token belongs to. Raises SessionEnded."""
+    """Returns the session of the caller's access token. Raises SessionEnded."""
     if isinstance(request.auth, AccessClaims):
         request.auth = _living_session(request, request.auth)
     return cast(Session, request.auth)
 
 
 def caller_claims(request: Request) -> AccessClaims:
-    """With SignatureOnly: who calls if the session lives, which is still to be found out."""
+    """Returns what the access token says, for views with SignatureOnly; the session may have ended."""
     return cast(AccessClaims, request.auth)
 
 
 class BearerAuthentication(BaseAuthentication):
-    """By an access token whose session lives; with `checks_session=False` by the token's signature alone."""
+    """Checks the access token's signature and expiry and its session; not the session if `checks_session` is False."""
 
     def __init__(self, *, checks_session: bool = True) -> None:
         self.checks_session = checks_session
@@ -53,7 +53,7 @@ class BearerAuthentication(BaseAuthentication):
         if not (token := bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))):
             return None
         try:
-            claims = _claims(token)
+            claims = _read_claims(token)
         except InvalidToken as error:
             raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
         structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
@@ -67,14 +67,14 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class SignatureOnly:
-    """For views whose own statement looks at the session, or that ask for the caller."""
+    """For views whose own statement checks the session, or that call `caller()`."""
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [BearerAuthentication(checks_session=False)]
 
 
-def _claims(token: str) -> AccessClaims:
-    """Of our token, or of one by an outside issuer. Raises InvalidToken."""
+def _read_claims(token: str) -> AccessClaims:
+    """Returns the claims of our own token or of an outside issuer's. Raises InvalidToken."""
     try:
         return read_access_token(token)
     except InvalidToken:
@@ -86,15 +86,11 @@ def _living_session(request: Request, claims: AccessClaims) -> Session:
     session = living_session(claims)
     if session is None:
         raise SessionEnded
-    if not _names_a_language(request):
+    # The profile's language is used unless the client accepts one of ours by name.
+    accepted = request.headers.get("Accept-Language", "").lower()
+    if not any(code in accepted for code, _name in settings.LANGUAGES):
         translation.activate(session.user.language)
     return session
-
-
-def _names_a_language(request: Request) -> bool:
-    """Whether the client asks for a language that we speak; otherwise the profile's is used."""
-    wanted = request.headers.get("Accept-Language", "").lower()
-    return any(code in wanted for code, _name in settings.LANGUAGES)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

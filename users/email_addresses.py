@@ -1,4 +1,4 @@
-"""E-mail addresses in the one written form that is stored, so that no two accounts have addresses that look alike."""
+"""The one form in which e-mail addresses are stored, so that no two accounts have addresses that look alike."""
 
 import unicodedata
 
@@ -13,9 +13,10 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 
 
 def canonical_email(address: str) -> str:
-    """The address as it is stored: the domain in lower case and as DNS has it (IDNA 2008), the rest as it is.
+    """Returns the address as it is stored: the domain in lower case and IDNA 2008, the local part unchanged.
 
-    Raises ValidationError, also where a letter is invisible, or before the @ is not ASCII and so may pass for another.
+    Raises ValidationError, also for invisible characters, and for a local part that is not ASCII: such letters can
+    look like others.
     """
     if any(unicodedata.category(letter) in _INVISIBLE for letter in address):
         raise ValidationError(
@@ -27,7 +28,17 @@ def canonical_email(address: str) -> str:
             _("Before the @, an e-mail address has only the letters a to z, digits and signs."),
             code="invalid",
         )
-    canonical = f"{local}@{_ascii_domain(domain)}"
+    if domain.isascii():
+        domain = domain.lower()
+    else:
+        try:
+            # UTS 46 applies NFKC and lower case; not transitional, because ß and ss are different domains.
+            domain = idna.encode(domain, uts46=True, std3_rules=True).decode()
+        except (idna.IDNAError, UnicodeError) as error:
+            raise ValidationError(
+                _("The domain of this e-mail address is not valid."), code="invalid"
+            ) from error
+    canonical = f"{local}@{domain}"
     validate_email(canonical)
     if len(canonical) > MAX_LENGTH:
         raise ValidationError(_("This e-mail address is too long."), code="max_length")
@@ -35,19 +46,8 @@ def canonical_email(address: str) -> str:
 
 
 def comparable_email(address: str) -> str:
-    """The address as it is stored, or as it is where it could not be stored today: older accounts may have it."""
+    """Returns the address as it is stored, or unchanged if it could not be stored now: older accounts may have it."""
     try:
         return canonical_email(address)
     except ValidationError:
         return address
-
-
-def _ascii_domain(domain: str) -> str:
-    """Raises ValidationError."""
-    if domain.isascii():
-        return domain.lower()
-    try:
-        # UTS 46 applies NFKC and lower case; not transitional, because ß and ss are different domains.
-        return idna.encode(domain, uts46=True, std3_rules=True).decode()
-    except (idna.IDNAError, UnicodeError) as error:
-        raise ValidationError(_("The domain of this e-mail address is not valid."), code="invalid") from error

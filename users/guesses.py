@@ -17,11 +17,12 @@ class LoginUnavailable(Unavailable):
 
 
 def count_guess(request: Request, account: str, *, device: str = "") -> None:
-    """One more guess of a password, by a device that is known to the account or by a stranger.
+    """Counts an attempt to log in with a password; `device` is the id of a device that is known to the account.
 
-    Strangers are counted by address and account, so that one place does not use up the guesses from everywhere.
-    Their guesses do not count for known devices: an account under attack can still be signed in to from those.
-    Raises Throttled and PasswordsBusy, and LoginUnavailable because without counters anything could be guessed.
+    Attempts by unknown devices are counted by address and account, so that one address cannot use up the attempts of
+    all others. They do not count for known devices, which can log in also while the account is attacked.
+
+    Raises Throttled and PasswordsBusy. Raises LoginUnavailable if attempts cannot be counted.
     """
     SLOT.refuse_if_full()
     try:
@@ -37,6 +38,6 @@ def count_guess(request: Request, account: str, *, device: str = "") -> None:
 
 
 def count_own_guess(request: Request) -> None:
-    """One more guess of the caller's password: their session is a known device. Raises as `count_guess`."""
+    """Counts an attempt to enter the caller's own password, by a known device: their session. Raises as `count_guess`."""
     user = caller(request)
     count_guess(request, user.email or str(user.id), device=caller_session(request).id.hex)

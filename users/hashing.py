@@ -1,6 +1,6 @@
-"""Password hashing: Argon2id with parameters of OWASP's, and one hash at a time in each process.
+"""Password hashing: Argon2id with OWASP's parameters, and one hash at a time in each process.
 
-Everything that hashes or checks a password does it through Django's hashers, so nothing gets around the slot.
+All code hashes and checks passwords through Django's hashers, so all of it waits for the slot.
 """
 
 from contextlib import AbstractContextManager
@@ -23,9 +23,10 @@ class PasswordsBusy(Unavailable):
 
 
 class Slot(AbstractContextManager[None]):
-    """Held while a password is hashed. Raises PasswordsBusy when too many wait for it, or the wait is too long.
+    """A lock that is held while a password is hashed.
 
-    A wait occupies a thread of the web server, so only a few may wait: the other threads answer everything else.
+    Raises PasswordsBusy when too many threads wait for it, or the wait is too long. Waiting occupies a thread of the
+    web server, so few may wait: the other threads serve the other requests.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class Slot(AbstractContextManager[None]):
         self._users = 0
 
     def refuse_if_full(self) -> None:
-        """Raises PasswordsBusy when `with` would raise it at once."""
+        """Raises PasswordsBusy if entering would raise it at once."""
         if self._users > settings.PASSWORD_HASHES_WAITING:
             raise PasswordsBusy
 
@@ -59,7 +60,7 @@ SLOT = Slot()
 
 
 class SlottedArgon2Hasher(Argon2PasswordHasher):
-    """Django's own parameters are 100 MiB in eight threads, which let a few sign-ins occupy a whole machine."""
+    """With fewer resources than Django's default: at 100 MiB and eight threads a few sign-ins occupy a machine."""
 
     time_cost = 2
     memory_cost = 19 * 1024

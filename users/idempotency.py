@@ -1,4 +1,4 @@
-"""What a client asks for under an id that it made counts once, whatever its network does."""
+"""Makes a repeated request with an id that the client made return the first one's object."""
 
 import json
 from collections.abc import Mapping
@@ -16,31 +16,31 @@ from users.models import IdempotencyKey, User
 M = TypeVar("M", bound=Model)
 
 
-def fingerprint(said: Mapping[str, Any]) -> bytes:
-    """The same for the same validated fields, in whatever order and however an amount or an instant was written."""
-    return sha256(json.dumps(said, default=_canonical, sort_keys=True).encode()).digest()
+def fingerprint(body: Mapping[str, Any]) -> bytes:
+    """Returns a hash of the validated fields that does not depend on their order or the format of numbers and times."""
+    return sha256(json.dumps(body, default=_canonical, sort_keys=True).encode()).digest()
 
 
 def repeated(
-    rows: QuerySet[M], *, scope: IdempotencyKey.Scope, id: UUID | None, by: User, said: Mapping[str, Any]
+    rows: QuerySet[M], *, scope: IdempotencyKey.Scope, id: UUID | None, by: User, body: Mapping[str, Any]
 ) -> M | None:
-    """The object that this person created under this id by saying the same; None when they say it for the first time.
+    """Returns the object that this user created with this id and the same body; None for the first request.
 
-    In the transaction that creates it then: whoever says the same at once waits, and gets the object. Raises
-    IdConflict when something else was asked for under the id, or the object is not among these rows any more.
+    Must run in the transaction that creates the object: a concurrent repetition then waits for it. Raises IdConflict
+    when the id was used with another body or by another user, or the object is not among these rows any more.
     """
     if id is None:
         return None
-    asked = fingerprint(said)
-    known, is_new = IdempotencyKey.objects.get_or_create(
-        scope=scope, key=id, defaults={"user_id": by.id, "fingerprint": asked}
+    digest = fingerprint(body)
+    key, is_new = IdempotencyKey.objects.get_or_create(
+        scope=scope, key=id, defaults={"user_id": by.id, "fingerprint": digest}
     )
     if is_new:
         return None
-    found = rows.filter(pk=id).first()
-    if found is None or (known.user_id, bytes(known.fingerprint)) != (by.id, asked):
+    existing = rows.filter(pk=id).first()
+    if existing is None or (key.user_id, bytes(key.fingerprint)) != (by.id, digest):
         raise IdConflict
-    return found
+    return existing
 
 
 def _canonical(value: Any) -> str:

@@ -1,17 +1,17 @@
-"""Outside issuers of tokens that we believe, as an operator names them. Knows no Django: the settings are made of it."""
+"""The outside issuers whose tokens are accepted. The settings import this module, so it must not import Django."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-# With a public key alone nobody can sign by these.
+# Asymmetric: a public key alone cannot sign.
 ASYMMETRIC = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
-# What says for whom a token is, when it has no audience.
+# The claims that say for which client a token is, if it has no audience.
 _CLIENT_CLAIMS = ("client_id", "azp")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _KEYS = {"name", "issuer", "jwks_url", "audiences", "algorithms", "claims", "session_claim"}
@@ -19,7 +19,7 @@ _KEYS = {"name", "issuer", "jwks_url", "audiences", "algorithms", "claims", "ses
 
 @dataclass(frozen=True)
 class Issuer:
-    """`claims` are those that a token must have, with one of the values each."""
+    """A token must have each of `claims`, with one of its values."""
 
     name: str
     issuer: str
@@ -31,8 +31,33 @@ class Issuer:
     aliases: tuple[str, ...] = ()
 
 
+def social_issuers(*, google: Sequence[str], apple: Sequence[str], kakao: Sequence[str]) -> dict[str, Issuer]:
+    """Returns the issuers of social sign-ins by name; each is given the client ids that its tokens may be for."""
+    return {
+        "google": Issuer(
+            name="google",
+            issuer="https://accounts.google.com",
+            aliases=("accounts.google.com",),
+            jwks_url="https://www.googleapis.com/oauth2/v3/certs",
+            audiences=tuple(google),
+        ),
+        "apple": Issuer(
+            name="apple",
+            issuer="https://appleid.apple.com",
+            jwks_url="https://appleid.apple.com/auth/keys",
+            audiences=tuple(apple),
+        ),
+        "kakao": Issuer(
+            name="kakao",
+            issuer="https://kauth.kakao.com",
+            jwks_url="https://kauth.kakao.com/.well-known/jwks.json",
+            audiences=tuple(kakao),
+        ),
+    }
+
+
 def parse_issuers(text: str) -> dict[str, Issuer]:
-    """The issuers of a JSON list by their `iss`. Raises ValueError, which says what is wrong where."""
+    """Returns the issuers of a JSON list by their `iss`. Raises ValueError, which names the entry and its problem."""
     if not text.strip():
         return {}
     listed = json.loads(text)

@@ -1,7 +1,7 @@
-"""Devices that have signed in to an account before. Their guesses of its password are counted apart from strangers'.
+"""Devices that signed in to an account before: their failed passwords are counted apart from those of other devices.
 
-A device keeps the secret that it got when it signed in, also when it signs out, and shows it the next time. The secret
-opens nothing: it only decides which counter a guess belongs to.
+A device keeps the secret that it got when it signed in, also after it signs out, and sends it with the next sign-in.
+The secret gives no access: it only decides which counter is used.
 """
 
 from uuid import UUID
@@ -17,13 +17,13 @@ def device_secret(*, user_id: UUID, device_id: UUID) -> str:
 
 
 def known_device(secret: str, *, email: str) -> str:
-    """The id of the device that got this secret for the account with this e-mail; empty if there is none."""
+    """Returns the id of the device that got this secret for the account with this e-mail; empty if there is none."""
     try:
         user_id, device_id = _signer().unsign(secret).split(".")
     except BadSignature:
         return ""
-    theirs = User.objects.active().filter(id=UUID(user_id)).values_list("email", flat=True).first()
-    return device_id if folded(theirs or "") == folded(email) else ""
+    own_email = User.objects.active().filter(id=UUID(user_id)).values_list("email", flat=True).first()
+    return device_id if folded(own_email or "") == folded(email) else ""
 
 
 def _signer() -> Signer:

@@ -1,4 +1,4 @@
-"""The look at session and person that nearly every request begins with: one prepared statement, two models."""
+"""Reads the session and user of an access token by one prepared statement, as nearly every request does."""
 
 from typing import Any, TypeVar
 
@@ -22,20 +22,20 @@ _LIVING_SQL = f"""
     JOIN sessions s ON s.id = l.id
     JOIN users u ON u.id = l.user_id
     WHERE l.id = %(session_id)s AND l.user_id = %(user_id)s
-"""  # noqa: S608 - the columns are our own
+"""  # noqa: S608 - the columns are those of the models
 _LIVING = Statement(_LIVING_SQL, prepared=True)
 
 
 def living_session(claims: AccessClaims) -> Session | None:
-    """With its person; None when it was ended, ran out, or belongs to somebody who left."""
+    """Returns the session with its user; None if it was ended or has expired, or the user is inactive or deleted."""
     rows = _LIVING.rows(session_id=claims.session_id, user_id=claims.user_id)
     if not rows:
         return None
     width = len(Session._meta.concrete_fields)
-    session = _made(Session, rows[0][:width])
-    session.user = _made(User, rows[0][width:])
+    session = _from_row(Session, rows[0][:width])
+    session.user = _from_row(User, rows[0][width:])
     return session
 
 
-def _made(model: type[M], values: tuple[Any, ...]) -> M:
+def _from_row(model: type[M], values: tuple[Any, ...]) -> M:
     return model.from_db(DEFAULT_DB_ALIAS, [field.attname for field in model._meta.concrete_fields], values)

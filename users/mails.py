@@ -1,4 +1,4 @@
-"""The mails that people get from us, in their language: short, with one link."""
+"""The mails that users get, in their language: a short text with one link."""
 
 from datetime import datetime
 from urllib.parse import urlencode
@@ -40,7 +40,7 @@ def _address(link: OneTimeLink, user: User) -> str:
 
 
 def send_mail(to: str, subject: str, text: str, *, leads_to: str = "APP_URL") -> None:
-    """`leads_to` is the setting that the mail's link begins with."""
+    """`leads_to` names the setting that the mail's link begins with."""
     missing = [name for name in ("EMAIL_URL", leads_to) if not getattr(settings, name)]
     if missing:
         log.error("mail not sent", missing=missing)

@@ -1,4 +1,4 @@
-"""People, how an outside login recognises them, the devices they are signed in on, and what these said before."""
+"""Users, external identities, sessions, idempotency keys and rate counters."""
 
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ def validate_zone(name: str) -> None:
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type: ignore[misc]
     def create_user(self, email: str | None, password: str | None = None, **values: Any) -> "User":
-        """Raises ValidationError for an address that we do not store."""
+        """Raises ValidationError for an address that cannot be stored."""
         user: User = self.model(email=email and self.normalize_email(email), **values)
         user.set_password(password)
         user.save(using=self._db)
@@ -47,7 +47,7 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type:
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A patient, a caregiver or a member of staff. Without e-mail: a person someone else looks after."""
+    """A patient, a caregiver or a member of staff. A user without e-mail cannot log in with a password."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(_("e-mail"), null=True, blank=True)
@@ -116,27 +116,26 @@ class User(AbstractBaseUser, PermissionsMixin):
         return not self.is_staff and not self.is_superuser and self.deleted_at is None
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether this is the password. A hash with old parameters is replaced.
+        """Returns whether this is the password, and replaces a hash with old parameters. Raises PasswordsBusy.
 
-        Afterwards `password` is the stored hash that was checked, so that writes can be made to depend on it.
-        Raises PasswordsBusy.
+        Afterwards `password` is the stored hash that was checked, so that a conditional UPDATE can depend on it.
         """
         is_correct, must_update = verify_password(raw_password, self.password)
         return is_correct and (not must_update or self._rehash(raw_password))
 
     def _rehash(self, raw_password: str | None) -> bool:
-        """Returns False if the password has been changed since this object was read."""
+        """Returns False if the password was changed since this object was read."""
         hashed = make_password(raw_password)
         if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):
             self.password = hashed
             return True
-        # Another sign-in has replaced the hash, or the password was changed: only the stored hash can tell.
+        # Another sign-in replaced the hash, or the password was changed: check the stored hash.
         self.refresh_from_db(fields=["password"])
         return verify_password(raw_password, self.password)[0]
 
 
 class Identity(models.Model):
-    """An outside login, recognised by issuer and subject and never by e-mail."""
+    """A sign-in with an outside issuer, recognised by issuer and subject and never by e-mail."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="identities", verbose_name=_("person"))
@@ -159,16 +158,16 @@ class Identity(models.Model):
 
 
 class Session(models.Model):
-    """One signed-in device. The family stays; the refresh token in it works once and is replaced.
+    """One signed-in device. The token family stays; each refresh token of it works once and is replaced.
 
-    With an identity it is the session of an outside issuer, whose own tokens come and go; we have none for it.
+    With an identity it is a session of an outside issuer, which issues its own tokens: there is no refresh token.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions", verbose_name=_("person"))
     family = models.UUIDField(_("token family"), unique=True)
     refresh_token_hash = models.BinaryField(max_length=32, null=True)
-    # The token before, for a client to which the answer with the new one was lost.
+    # The token before, for a client that did not receive the response with the new one.
     previous_token_hash = models.BinaryField(max_length=32, null=True)
     identity = models.ForeignKey(
         Identity,
@@ -179,7 +178,7 @@ class Session(models.Model):
         related_name="sessions",
         verbose_name=_("identity"),
     )
-    # The issuer's own name for the session.
+    # The issuer's own id of the session.
     outside_id = models.CharField(_("issuer's session"), max_length=255, blank=True, db_default="")
     device_name = models.CharField(_("device"), max_length=100, blank=True)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
@@ -214,10 +213,10 @@ class Session(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """What a client once asked for under an id that it made, where no other row remembers it."""
+    """An id that a client made, and the body that it was used with."""
 
     class Scope(models.TextChoices):
-        """What the id names: an object to create, or an event."""
+        """What the id belongs to: a new object or an event."""
 
         MEDICATION = "medication"
         SCHEDULE = "schedule"
@@ -228,7 +227,7 @@ class IdempotencyKey(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     scope = models.CharField(max_length=16, choices=Scope)
     key = models.UUIDField()
-    # Of what was asked for, so that something else under the same id is a conflict.
+    # Hash of the body, so that the same id with another body is a conflict.
     fingerprint = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -247,7 +246,7 @@ class IdempotencyKey(models.Model):
 
 
 class RateCounter(models.Model):
-    """How often a person did something since `began_at`; `users.rates` starts it again when its time is over."""
+    """How often a user did something since `began_at`. `users.rates` resets it when its window is over."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="+", db_index=False)

@@ -1,6 +1,6 @@
-"""Tokens that others signed: which issuer's they are, and what they say once their signature is checked.
+"""Tokens of outside issuers: fetching the issuer's keys, and checking a token with them.
 
-Knows no database, so that an issuer's keys are never waited for inside a transaction.
+Must not use the database, so that no transaction waits for an issuer's keys.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ from users.tokens import InvalidToken
 log = structlog.get_logger(__name__)
 
 MAX_LENGTH = 8192
-LEEWAY = 30.0  # seconds that an issuer's clock may be wrong
-TIMEOUT = 3.0  # seconds that an issuer has to answer
-LIFESPAN = 300.0  # seconds after which its keys are asked for again
-PAUSE = 10.0  # seconds between two questions that an unknown key or a failure made us ask
+LEEWAY = 30.0  # seconds by which an issuer's clock may be wrong
+TIMEOUT = 3.0  # seconds to wait for an issuer's answer
+LIFESPAN = 300.0  # seconds after which an issuer's keys are fetched again
+PAUSE = 10.0  # seconds between two fetches because of an unknown key or a failure
 
 
 class IssuerUnavailable(Unavailable):
@@ -38,7 +38,7 @@ class IssuerUnavailable(Unavailable):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says, once believed. `email` only when the issuer has verified it."""
+    """The claims of a checked token. `email` is None unless the issuer has verified it."""
 
     issuer: str
     provider: str
@@ -51,53 +51,53 @@ class Claims:
 
 
 class KeyRing:
-    """The public keys of one issuer. Keys that cannot be renewed stay good: they were never taken back."""
+    """The public keys of one issuer. They stay valid when they cannot be fetched again."""
 
     def __init__(self, url: str) -> None:
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=TIMEOUT)
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._renew_at = self._ask_again_at = 0.0
+        self._fetch_at = self._retry_at = 0.0
         self._is_reachable = True
         self._lock = Lock()
 
     def key(self, kid: str) -> jwt.PyJWK:
         """Raises InvalidToken when the issuer has no such key, and IssuerUnavailable."""
-        known = self._keys.get(kid)
-        if known and monotonic() < self._renew_at:
-            return known
-        # Whoever has a key to go on with does not wait for somebody else's question.
-        if self._lock.acquire(blocking=known is None):
+        key = self._keys.get(kid)
+        if key and monotonic() < self._fetch_at:
+            return key
+        # One thread fetches. The others wait only if they have no key: one that is due to be fetched is still valid.
+        if self._lock.acquire(blocking=key is None):
             try:
-                self._renew(kid)
+                self._fetch(kid)
             finally:
                 self._lock.release()
-        found = self._keys.get(kid)
-        if found is None:
+        key = self._keys.get(kid)
+        if key is None:
             raise InvalidToken if self._is_reachable else IssuerUnavailable
-        return found
+        return key
 
-    def _renew(self, kid: str) -> None:
+    def _fetch(self, kid: str) -> None:
         now = monotonic()
-        is_old = now >= self._renew_at
-        if (kid in self._keys and not is_old) or now < self._ask_again_at:
+        is_old = now >= self._fetch_at
+        if (kid in self._keys and not is_old) or now < self._retry_at:
             return
         if not is_old:
-            # Somebody's invention, or a key just made: asking is rationed either way.
-            self._ask_again_at = now + PAUSE
+            # The key id may be made up, or the key new. Either way the issuer is asked once in PAUSE seconds.
+            self._retry_at = now + PAUSE
         try:
             keys = self._client.get_signing_keys()
         except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
-            log.warning("an issuer's keys cannot be had", url=self._client.uri, error=type(error).__name__)
-            self._ask_again_at = monotonic() + PAUSE
+            log.warning("cannot fetch issuer keys", url=self._client.uri, error=type(error).__name__)
+            self._retry_at = monotonic() + PAUSE
             self._is_reachable = False
             return
         self._is_reachable = True
         self._keys = {key.key_id: key for key in keys if key.key_id}
-        self._renew_at = monotonic() + LIFESPAN
+        self._fetch_at = monotonic() + LIFESPAN
 
 
 def unverified_issuer(token: str) -> str:
-    """Whose token this claims to be. Raises InvalidToken."""
+    """Returns the issuer that the token names, without checking it. Raises InvalidToken."""
     if len(token) > MAX_LENGTH:
         raise InvalidToken
     try:
@@ -108,7 +108,7 @@ def unverified_issuer(token: str) -> str:
 
 
 def verified(token: str, issuer: Issuer) -> Claims:
-    """What the token of this issuer says. Raises InvalidToken and IssuerUnavailable."""
+    """Checks a token of this issuer and returns its claims. Raises InvalidToken and IssuerUnavailable."""
     if len(token) > MAX_LENGTH:
         raise InvalidToken
     try:
@@ -124,8 +124,8 @@ def verified(token: str, issuer: Issuer) -> Claims:
             leeway=LEEWAY,
             options={"require": ["exp", "iat", "iss", "sub"]},
         )
-        for name, wanted in issuer.claims.items():
-            if claims.get(name) not in wanted:
+        for name, values in issuer.claims.items():
+            if claims.get(name) not in values:
                 raise InvalidToken
         return _claims(claims, issuer)
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -153,7 +153,7 @@ def _identifier(value: Any) -> str:
 
 def _verified_email(claims: Mapping[str, Any]) -> str | None:
     email = claims.get("email")
-    # Apple writes the truth as a text.
+    # Apple sends the boolean as a string.
     if not isinstance(email, str) or claims.get("email_verified") not in (True, "true"):
         return None
     try:

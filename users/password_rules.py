@@ -1,4 +1,4 @@
-"""Which passwords are too weak, in the shape of the API's other errors."""
+"""Django's password validation, with the API's validation errors."""
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -8,7 +8,7 @@ from users.models import User
 
 
 def refuse_weak(password: str, *, of: User, field: str) -> None:
-    """Raises DRF's ValidationError, which names the field."""
+    """Raises DRF's ValidationError with the name of the field."""
     try:
         validate_password(password, of)
     except ValidationError as error:

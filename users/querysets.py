@@ -14,12 +14,15 @@ CONFIRM_EMAIL_WITHIN = timedelta(days=7)
 
 
 def folded(email: str) -> str:
-    """As the account is looked up: in the form that is stored, and in lower case as PostgreSQL does it."""
+    """Returns the address as accounts are looked up by it: in the stored form, lower case as in PostgreSQL."""
     return "".join(letter.lower()[0] for letter in comparable_email(email))
 
 
 def is_patient(user: str = "") -> models.Q:
-    """The condition of the view `patients`; `user` is the prefix of lookups through a relation, such as `user__`."""
+    """The condition of the view `patients`;
+
+    `user` is the prefix of lookups through a relation, such as `user__`.
+    """
     return models.Q(**{f"{user}is_staff": False, f"{user}is_superuser": False, f"{user}deleted_at": None})
 
 
@@ -32,13 +35,13 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_active=True, deleted_at=None)
 
     def with_email(self, email: str) -> "UserQuerySet":
-        """Whoever has this address, as it is written or as we store it, whatever its case."""
+        """Users with this address, as written or in the form that is stored, compared without case."""
         forms = [Lower(models.Value(form)) for form in {email, comparable_email(email)}]
         matching: UserQuerySet = self.alias(email_lower=Lower("email")).filter(email_lower__in=forms)
         return matching
 
     def with_lapsed_email(self, *, now: datetime) -> "UserQuerySet":
-        """Whose address was not confirmed in time, and is free for someone else."""
+        """Users whose address was not confirmed in time, so that another account may have it."""
         lapsed_since = now - CONFIRM_EMAIL_WITHIN
         return self.filter(
             email_verified_at=None, is_staff=False, is_superuser=False, created_at__lte=lapsed_since
@@ -49,8 +52,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def living(self, *, now: datetime) -> "SessionQuerySet":
         """Sessions that have not ended by `now`: what the view `living_sessions` says in SQL.
 
-        The view also requires an active user. Here that is the caller's, so that the rows can be locked and updated
-        without a join.
+        The view also requires an active user. Here that is the caller's, so that the rows can be locked and
+        updated without a join.
         """
         return self.filter(revoked_at=None, expires_at__gt=now)
 

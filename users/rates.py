@@ -1,7 +1,7 @@
-"""How often one person did something within an hour or so, counted in the transaction that does it.
+"""Limits on how often a user does something within an hour or so, counted in the transaction that does it.
 
-A counter in PostgreSQL is exact among any number of requests at once, is undone with a transaction that fails, and
-does not depend on Redis.
+A counter in PostgreSQL is exact under concurrent requests, is rolled back with a transaction that fails, and does not
+depend on Redis.
 """
 
 from datetime import timedelta
@@ -16,7 +16,6 @@ from medtrack.http.limits import Limit
 from medtrack.http.problems import TooMany
 from users.models import User
 
-# A window begins with the first use and ends with its time.
 _COUNT = """
     INSERT INTO rate_counters AS c (id, user_id, name, began_at, times)
     VALUES (%(id)s, %(user)s, %(name)s, statement_timestamp(), %(times)s)
@@ -28,13 +27,13 @@ _COUNT = """
 
 
 class TooManyEdits(TooMany):
-    """Medications and schedules, or the time zone, were changed too often within an hour: `limit` says which."""
+    """Medications and schedules, or the time zone, were changed too often within an hour; `limit` names which."""
 
-    default_detail = _("You have changed this too often for now. Try again later.")
+    default_detail = _("You have changed this too often. Try again later.")
 
 
 def count_edits(user: User, times: int = 1) -> None:
-    """So many changes of the person's medications and schedules. Raises TooManyEdits."""
+    """Counts changes of the user's medications and schedules. Raises TooManyEdits."""
     if (wait := _wait(user, "edits", settings.LIMITS.edits, times)) is not None:
         raise TooManyEdits(wait, limit="edits")
 
@@ -46,12 +45,12 @@ def count_zone_change(user: User) -> None:
 
 
 def wait_for_test_push(user: User) -> timedelta | None:
-    """Counts one; how long to wait for it if that is beyond the limit."""
+    """Counts a test push; returns how long to wait if that is beyond the limit, and otherwise None."""
     return _wait(user, "test_pushes", settings.LIMITS.test_pushes)
 
 
 def _wait(user: User, name: str, limit: Limit, times: int = 1) -> timedelta | None:
-    """Counts; the time until the window ends when there are too many, for the caller to undo its transaction."""
+    """Counts; returns the time until the window ends if that is too many: the caller rolls its transaction back."""
     values: dict[str, Any] = {
         "id": uuid7(),
         "user": user.id,

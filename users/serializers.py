@@ -28,7 +28,7 @@ class ZoneField(serializers.CharField):
 
 
 class EmailField(serializers.EmailField):
-    """An address that we store, as we store it."""
+    """An address in the form that is stored."""
 
     def to_internal_value(self, data: Any) -> str:
         try:
@@ -38,21 +38,21 @@ class EmailField(serializers.EmailField):
 
 
 class PasswordField(serializers.CharField):
-    """Short enough that hashing it costs what any other costs."""
+    """Limited in length, because the time to hash grows with it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=128, trim_whitespace=False, write_only=True, **kwargs)
 
 
 class FollowUpIntervalField(serializers.IntegerField):
-    """Minutes between a reminder and the next one while nobody answers."""
+    """Minutes between a reminder and its follow-up while the dose is pending."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=5, max_value=240, **kwargs)
 
 
 class FollowUpCapField(serializers.IntegerField):
-    """How many reminders follow the first one at most."""
+    """The greatest number of follow-ups of a reminder."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=0, max_value=10, **kwargs)
@@ -82,13 +82,13 @@ class LogInInput(serializers.Serializer[Any]):
         write_only=True,
         help_text=(
             "The latest `device_secret` that this device got for this account. With it the device can sign in even "
-            "while others guess at the account's password. One that is not valid is ignored."
+            "while others guess the account's password. An invalid one is ignored."
         ),
     )
     end_session = IdField(
         required=False,
         write_only=True,
-        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+        help_text="The id of a session to end, after the error that there are too many.",
     )
 
 
@@ -104,7 +104,7 @@ class SocialInput(serializers.Serializer[Any]):
     end_session = IdField(
         required=False,
         write_only=True,
-        help_text="The id of a session that ends with this sign-in, for when there are too many.",
+        help_text="The id of a session to end, after the error that there are too many.",
     )
 
 
@@ -118,7 +118,7 @@ class ResetPasswordInput(serializers.Serializer[Any]):
 
 
 class ChangePasswordInput(serializers.Serializer[Any]):
-    password = PasswordField(help_text="The one until now.")
+    password = PasswordField(help_text="The present password.")
     new_password = PasswordField()
 
 
@@ -141,7 +141,7 @@ class ErasureInput(serializers.Serializer[Any]):
         trim_whitespace=False,
         write_only=True,
         required=False,
-        help_text="Of whoever has one. Who has none must have signed in within the last ten minutes.",
+        help_text="Required if the account has a password. Otherwise sign in within the ten minutes before.",
     )
 
 
@@ -181,5 +181,7 @@ class CredentialsOutput(serializers.Serializer[Any]):
     refresh = serializers.CharField()
     expires_in = serializers.IntegerField()
     device_secret = serializers.CharField(
-        help_text="Opaque. Keep it when signing out, and send it the next time this account signs in on this device."
+        help_text=(
+            "Opaque. Keep it after signing out, and send it when this account signs in on this device the next time."
+        )
     )

@@ -1,4 +1,4 @@
-"""The keys that we sign with: the present one first, then those from before it that still count."""
+"""The keys for signatures: the present one first, then former ones that are still accepted."""
 
 from django.conf import settings
 

@@ -1,6 +1,6 @@
-"""Mails, queued by requests and sent by a worker of their own, so that a slow mail server delays no reminder.
+"""Tasks that send mails. They have a worker of their own, so that a slow mail server delays no reminder.
 
-A task carries an id and no address. A mail that is lost with Redis is asked for again.
+A task carries an id and no address. If Redis loses it, the user can request the mail again.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from medtrack.database.clock import database_now
 from users import mails
 from users.models import User
 
-# A mail server that is away is asked four more times, after 10 s at first and 80 s at last.
-PATIENCE: dict[str, Any] = {
+# Four retries: after 10, 20, 40 and 80 s.
+RETRIES: dict[str, Any] = {
     "autoretry_for": (OSError,),
     "max_retries": 4,
     "retry_backoff": 10,
@@ -21,15 +21,15 @@ PATIENCE: dict[str, Any] = {
 }
 
 
-@shared_task(**PATIENCE)
+@shared_task(**RETRIES)
 def send_password_link(user_id: str) -> None:
-    """Nothing for an id that was made up, so that asking for nobody's password looks like asking for somebody's."""
+    """Sends nothing for an id without a user: a request for an unknown e-mail also queues a task."""
     user = User.objects.active().exclude(email=None).filter(id=UUID(user_id)).first()
     if user:
         mails.send_password_link(user, now=database_now())
 
 
-@shared_task(**PATIENCE)
+@shared_task(**RETRIES)
 def send_email_link(user_id: str) -> None:
     unverified = User.objects.active().exclude(email=None).filter(email_verified_at=None)
     user = unverified.filter(id=UUID(user_id)).first()

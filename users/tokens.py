@@ -25,12 +25,12 @@ _SECRET_BYTES = 32
 
 
 class InvalidToken(Exception):
-    """The token was not made here, was changed, or is too old."""
+    """The token was not made here, was changed, or has expired."""
 
 
 @dataclass(frozen=True)
 class AccessClaims:
-    """What a token proves: who signed in where. Whether that session still lives is another question."""
+    """The user and the session that a token was issued for. The session may have ended since."""
 
     user_id: UUID
     session_id: UUID
@@ -59,15 +59,15 @@ class RefreshToken:
         return cls(UUID(bytes=raw[:16]), raw[16:])
 
     def successors(self) -> list["RefreshToken"]:
-        """The next token of the family by each signing key, the present key's first.
+        """Returns the next token of the family for each signing key, the present key's first.
 
-        Always the same, so that an answer that was lost can be given again.
+        It is derived from this one, so that a response that was lost can be repeated.
         """
-        return [RefreshToken(self.family, self._next_secret(key)) for key in signing_keys()]
-
-    def _next_secret(self, key: str) -> bytes:
-        value = self.family.bytes + self.secret
-        return salted_hmac("users.tokens.successor", value, secret=key, algorithm="sha256").digest()
+        salt, value = "users.tokens.successor", self.family.bytes + self.secret
+        return [
+            RefreshToken(self.family, salted_hmac(salt, value, secret=key, algorithm="sha256").digest())
+            for key in signing_keys()
+        ]
 
     @property
     def digest(self) -> bytes:
@@ -91,23 +91,21 @@ def access_token(*, user_id: UUID, session_id: UUID, now: datetime) -> str:
 
 
 def read_access_token(text: str, *, even_expired: bool = False) -> AccessClaims:
-    """Who and in which session. Raises InvalidToken."""
-    claims, expires_at = _verified_by_any(text)
+    """Returns the claims of an access token. Raises InvalidToken."""
+    for key in signing_keys():
+        with suppress(InvalidToken):
+            claims, expires_at = _verified(text, key)
+            break
+    else:
+        raise InvalidToken
     if expires_at <= time.time() and not even_expired:
         raise InvalidToken
     return claims
 
 
-def _verified_by_any(text: str) -> tuple[AccessClaims, int]:
-    for key in signing_keys():
-        with suppress(InvalidToken):
-            return _verified(text, key)
-    raise InvalidToken
-
-
 @lru_cache(maxsize=16_384)
 def _verified(text: str, key: str) -> tuple[AccessClaims, int]:
-    """Claims and expiry. A token says the same every time, so its signature is looked at once in each process."""
+    """Returns the claims and the expiry in seconds since the epoch. Cached, so that a signature is checked once."""
     try:
         claims = jwt.decode(
             text,
@@ -129,6 +127,6 @@ def _verified(text: str, key: str) -> tuple[AccessClaims, int]:
 
 
 def bearer_token(header: str) -> str:
-    """The token of an Authorization header, or nothing."""
+    """Returns the token of an Authorization header; empty if there is none."""
     scheme, _space, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""

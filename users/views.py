@@ -2,7 +2,6 @@ from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from rest_framework import status
 from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.permissions import AllowAny
@@ -10,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Pagination
@@ -48,13 +47,13 @@ from users.tokens import InvalidToken, RefreshToken, bearer_token
 
 
 class PublicView(APIView):
-    """Open to everyone: a stale token in the header is no reason to refuse signing in again."""
+    """Needs no access token, and ignores one that is sent: an expired one must not prevent signing in again."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get_authenticate_header(self, request: Request) -> str:
-        """A wrong password is a 401; without this DRF would make it a 403."""
+        """Makes a wrong password a 401. Without authentication classes DRF would make it a 403."""
         return AUTHENTICATE_HEADER
 
 
@@ -75,7 +74,7 @@ class SignUp(PublicView):
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
-        credentials = accounts.sign_up(now=timezone.now(), **validated_body(SignUpInput, request))
+        credentials = accounts.sign_up(now=database_now(), **validated_body(SignUpInput, request))
         if (wait := _book_mail("verify", credentials.user)) is not None:
             emails.queue_first_email_link(user_id=credentials.user.id, wait=wait)
         return Response(serialized(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
@@ -101,12 +100,12 @@ class LogIn(PublicView):
         fields = validated_body(LogInInput, request)
         device = known_device(fields.pop("device_secret"), email=fields["email"])
         count_guess(request, fields["email"], device=device)
-        credentials = accounts.log_in(now=timezone.now(), **fields)
+        credentials = accounts.log_in(now=database_now(), **fields)
         return Response(serialized(CredentialsOutput, credentials))
 
 
 class LogInSocially(PublicView):
-    """Counts by address what fails, and by person what succeeds: nobody's failures keep others out."""
+    """Counts failures by address and successes by user: failures of others at one address do not lock a user out."""
 
     @documented(
         "logInSocially",
@@ -119,7 +118,7 @@ class LogInSocially(PublicView):
         tags=["auth"],
         request=SocialInput,
         responses=CredentialsOutput,
-        description="With the id token of Google, Apple or Kakao. An account is never found by its e-mail.",
+        description="With the ID token of Google, Apple or Kakao. An account is never found by its e-mail.",
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
@@ -131,12 +130,12 @@ class LogInSocially(PublicView):
             count_if_possible("social", address(request))
             raise
         count_if_possible("social", f"{claims.issuer} {claims.subject}")
-        credentials = identities.log_in_socially(claims=claims, now=timezone.now(), **session)
+        credentials = identities.log_in_socially(claims=claims, now=database_now(), **session)
         return Response(serialized(CredentialsOutput, credentials))
 
 
 class Refresh(PublicView):
-    """Counts by session, and by address what fails: thousands of people may share an address with one who fails."""
+    """Counts by session, and only failures by address: thousands of users may share one address."""
 
     @documented(
         "refreshSession",
@@ -146,8 +145,10 @@ class Refresh(PublicView):
         tags=["auth"],
         request=RefreshInput,
         responses=CredentialsOutput,
-        description="A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, as "
-        "Bearer: then an answer that was lost is given again for 30 seconds.",
+        description=(
+            "A refresh token works once; a repeat ends the session. Send the session's access token, expired or not, "
+            "as Bearer: then a repeat within 30 seconds returns the same response, in case the first one was lost."
+        ),
         request_example=examples.REFRESH,
         response_example=examples.CREDENTIALS,
     )
@@ -166,7 +167,7 @@ class Refresh(PublicView):
 class LogOut(APIView):
     @documented("logOut", "End this session", tags=["auth"], request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.log_out(session=caller_session(request), now=database_now())
+        sessions.log_out(session_id=caller_session(request).id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -182,9 +183,11 @@ class ForgotPassword(PublicView):
         tags=["auth"],
         request=ForgotPasswordInput,
         responses={202: None},
-        description="Mails a link with which to choose a new password. The answer is the same for everybody. After three mails "
-        "within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; what is asked for during a "
-        "pause is answered by the one mail at its end.",
+        description=(
+            "Mails a link with which to choose a new password. The response is the same if no account has the "
+            "address. After three mails within an hour the next ones are sent after pauses of 5, 10 and 20 minutes; "
+            "requests during a pause are answered by the one mail at its end."
+        ),
         request_example=examples.FORGOT,
     )
     def post(self, request: Request) -> Response:
@@ -204,7 +207,7 @@ class ResetPassword(PublicView):
         tags=["auth"],
         request=ResetPasswordInput,
         responses={204: None},
-        description="By the link of a mail. Ends all sessions.",
+        description="By the token of a mail's link. Ends all sessions.",
     )
     def post(self, request: Request) -> Response:
         passwords.reset_password(now=database_now(), **validated_body(ResetPasswordInput, request))
@@ -255,8 +258,10 @@ class SendVerification(APIView):
         tags=["auth"],
         request=None,
         responses={202: None},
-        description="Mails the link that confirms the caller's e-mail once more; after three mails within an hour with the "
-        "pauses of `forgotPassword`.",
+        description=(
+            "Mails the link that confirms the caller's e-mail again; after three mails within an hour with the pauses "
+            "of `forgotPassword`."
+        ),
     )
     def post(self, request: Request) -> Response:
         user = caller(request)
@@ -284,12 +289,12 @@ class SessionDetail(APIView):
     @documented("endSession", "Sign out another device", tags=["auth"], responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         session = get_object_or_404(_my_sessions(request), id=session_id)
-        sessions.log_out(session=session, now=database_now())
+        sessions.log_out(session_id=session.id, now=database_now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _my_sessions(request: Request) -> SessionQuerySet:
-    return Session.objects.visible_to(caller(request), now=timezone.now())
+    return Session.objects.visible_to(caller(request), now=process_now())
 
 
 def _book_mail(kind: str, user: User) -> float | None:

@@ -1,4 +1,4 @@
-"""The time zones a person can live in: those of the IANA database, without the ones that mean no place."""
+"""The time zones that a user can choose: those of the IANA database, without two that name no zone."""
 
 from collections import defaultdict
 from datetime import date, datetime
@@ -8,7 +8,7 @@ ZONES = frozenset(available_timezones()) - {"localtime", "Factory"}
 
 
 def zones_by_date(now: datetime) -> dict[date, list[str]]:
-    """Which day it is where: two or three dates, each with its zones."""
+    """Returns the two or three local dates of this instant, each with the zones that have it."""
     zones: dict[date, list[str]] = defaultdict(list)
     for zone in sorted(ZONES):
         zones[now.astimezone(ZoneInfo(zone)).date()].append(zone)

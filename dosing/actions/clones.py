@@ -57,7 +57,7 @@ def clone_medication(
     user = lock_user(by.id)
     visible = Medication.objects.visible_to(user)
     sent = {"clone_of": medication_id} | ({} if name is None else {"name": name})
-    if known := repeated(visible, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, said=sent):
+    if known := repeated(visible, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, body=sent):
         return ActionResult(known, changed=False)
     original = get_object_or_404(visible, id=medication_id)
     clone = Medication(id=id or uuid7(), user=user, **_copied(original, OWN_COLUMNS_OF_MEDICATION))

@@ -252,7 +252,7 @@ def is_recorded(event: DoseEvent) -> bool:
 
 
 def store_event_id(event: DoseEvent) -> None:
-    """Stores the id of an event that is not recorded itself, so that it cannot be used for another one later."""
+    """Stores the id of an event that is not recorded itself, so that it cannot be used for another one."""
     if event.id:
         IdempotencyKey.objects.create(
             scope=IdempotencyKey.Scope.EVENT,

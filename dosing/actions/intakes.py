@@ -56,7 +56,7 @@ def log_intake(
     event.payload = {name: str(value) for name, value in details.items()}
     sent = _without_empty(medication_id=medication_id, taken_at=taken_at, override=override, **details)
     visible = DoseLog.objects.visible_to(by)
-    if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, said=sent):
+    if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, body=sent):
         event.dose = known
         if not is_recorded(event):
             with id_conflicts():
@@ -67,11 +67,7 @@ def log_intake(
     medication.user = lock_user(medication.user_id)
     at = taken_at or now
     refuse_implausible("taken_at", at, now=now)
-    schedule = None
-    if schedule_id:
-        schedule = get_object_or_404(Schedule, id=schedule_id, medication=medication, deleted_at=None)
-        if schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
-            raise field_error("schedule_id", _("This schedule is not as needed."), code="not_as_needed")
+    schedule = _as_needed_schedule(medication, schedule_id)
     recorded = check_intake(medication, at, override=override, schedule=schedule)
     event.payload |= recorded
     dose = DoseLog(
@@ -98,6 +94,15 @@ def log_intake(
 def _without_empty(**fields: Any) -> dict[str, Any]:
     """Drops empty values, so that sending a default is the same as leaving it out."""
     return {name: value for name, value in fields.items() if value}
+
+
+def _as_needed_schedule(medication: Medication, schedule_id: UUID | None) -> Schedule | None:
+    if schedule_id is None:
+        return None
+    schedule = get_object_or_404(Schedule, id=schedule_id, medication=medication, deleted_at=None)
+    if schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
+        raise field_error("schedule_id", _("This schedule is not as needed."), code="not_as_needed")
+    return schedule
 
 
 def _usual_quantity(medication: Medication, schedule: Schedule | None) -> Decimal:

@@ -48,7 +48,7 @@ def create_schedule(
     medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
     visible = Schedule.objects.visible_to(user)
     sent = {"medication_id": medication.id, **fields}
-    if known := repeated(visible, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=user, said=sent):
+    if known := repeated(visible, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=user, body=sent):
         return ActionResult(known, changed=False)
     schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(user.zone).date(), **sent})
     check(schedule)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ from users.actions import Credentials
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Lets the views read another time than it is; nothing else does."""
+    """Sets the clock that the adherence views read, and no other."""
 
     def set_clock(now: datetime) -> None:
-        monkeypatch.setattr("dosing.views.adherence.timezone", SimpleNamespace(now=lambda: now))
+        monkeypatch.setattr("dosing.views.adherence.process_now", lambda: now)
 
     return set_clock
 

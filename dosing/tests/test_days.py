@@ -164,7 +164,7 @@ def test_the_short_way_takes_what_the_table_says() -> None:
 
 def test_neither_way_is_open_once_the_session_has_ended(ana: Credentials, dose: DoseLog) -> None:
     claims = claims_of(ana.user)
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     with pytest.raises(SessionEnded):
         day_of(claims, NOW.date())
     with pytest.raises(SessionEnded):
@@ -179,7 +179,7 @@ def test_what_is_wrong_is_said_in_the_profiles_language_and_only_in_a_living_ses
     take, amend = (f"/api/v1/doses/{dose.id}/{deed}" for deed in ("take", "amend"))
     said = [as_ana.post(path, {"quantity": 5}, format="json").json()["errors"] for path in (take, amend)]
     assert said[0] == said[1]
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     ended = (as_ana.post(take, {"quantity": 5}, format="json"), as_ana.get("/api/v1/doses?date=tomorrow"))
     assert [answer.status_code for answer in ended] == [401, 401]
 

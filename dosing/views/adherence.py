@@ -1,6 +1,5 @@
 from datetime import date, timedelta
 
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +14,7 @@ from dosing.serializers import (
     CurrentAdherenceQuery,
 )
 from dosing.views.spans import check_span
+from medtrack.database.clock import process_now
 from medtrack.http.openapi import documented
 from medtrack.http.requests import validated_query
 from medtrack.http.responses import serialized
@@ -28,26 +28,29 @@ class Adherence(APIView):
         tags=["adherence"],
         parameters=[AdherenceQuery],
         responses=AdherenceOutput,
-        description="How well the doses of the log dates from `from` (29 days before `to` by default) to `to` (today by "
-        "default) were answered, both inclusive and at most 400 days. By day, week or month every period of "
-        "the range is there, clipped to it, also when nothing was due. By medication there is one result for "
-        "each that had a due dose, deleted ones too, by name.",
+        description=(
+            "How well the doses of the log dates from `from` (by default 29 days before `to`) to `to` (by "
+            "default today) were answered, both inclusive and at most 400 days. By day, week or month there "
+            "is a result for every period of the range, also if no dose was due; the first and last period "
+            "may be cut short. By medication there is a result for each medication with a due dose, deleted "
+            "ones included, ordered by name."
+        ),
     )
     def get(self, request: Request) -> Response:
-        user, now = caller(request), timezone.now()
-        asked = validated_query(AdherenceQuery, request)
-        last: date = asked.get("to") or now.astimezone(user.zone).date()
-        first: date = asked.get("from") or last - timedelta(days=29)
+        user, now = caller(request), process_now()
+        query = validated_query(AdherenceQuery, request)
+        last: date = query.get("to") or now.astimezone(user.zone).date()
+        first: date = query.get("from") or last - timedelta(days=29)
         check_span(first, last)
-        group_by = GroupBy(asked["group_by"])
-        found = report(user, first, last, group_by=group_by, now=now)
+        group_by = GroupBy(query["group_by"])
+        result = report(user, first, last, group_by=group_by, now=now)
         answer = {
             "from": first,
             "to": last,
             "timezone": user.timezone,
             "group_by": group_by,
-            "total": found.total,
-            "results": found.results,
+            "total": result.total,
+            "results": result.results,
         }
         return Response(serialized(AdherenceOutput, answer))
 
@@ -55,7 +58,7 @@ class Adherence(APIView):
 class CurrentAdherence(APIView):
     @documented(
         "getCurrentAdherence",
-        "Read how today or this week goes",
+        "Read the progress of today or this week",
         tags=["adherence"],
         parameters=[CurrentAdherenceQuery],
         responses=CurrentAdherenceOutput,
@@ -63,5 +66,5 @@ class CurrentAdherence(APIView):
     )
     def get(self, request: Request) -> Response:
         length = PeriodLength(validated_query(CurrentAdherenceQuery, request)["period"])
-        found = progress(caller(request), length, now=timezone.now())
-        return Response(serialized(CurrentAdherenceOutput, found))
+        result = progress(caller(request), length, now=process_now())
+        return Response(serialized(CurrentAdherenceOutput, result))

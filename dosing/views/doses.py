@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework.exceptions import NotFound, ValidationError
@@ -31,7 +30,7 @@ from dosing.serializers import (
     TakeInput,
     UndoInput,
 )
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Key, Pagination, instant, local_date
@@ -42,7 +41,7 @@ from users.authentication import SignatureOnly, caller, caller_claims, caller_se
 
 
 class HistoryPages(Pagination):
-    """By day, and within a day by the instant that tells it."""
+    """Ordered by date, and within a date by when a dose was due or an intake was taken."""
 
     keys = (Key("log_date", local_date), Key("effective_at", instant), Key("id", UUID))
 
@@ -53,15 +52,18 @@ HISTORY_PARAMETERS = {"from", "to", "medication", "status", "limit", "cursor"}
 class Doses(SignatureOnly, APIView):
     @documented(
         "listDoses",
-        "List the doses of one local day, or my history",
+        "List the doses of a local day, or the history",
         parameters=[DayQuery, HistoryQuery, *HistoryPages.parameters()],
         responses=PolymorphicProxySerializer(
             "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
         ),
-        description="Without parameters, or with `date`, one local day in order. With any other parameter the history, newest "
-        "first in pages: of the log dates from `from` (the first there is by default) to `to` (today by default), "
-        "both inclusive and however many, of one medicine, or of one status. A later `to` shows what is planned. "
-        "An as-needed intake that was taken back is in neither.",
+        description=(
+            "Without parameters, or with `date`, the doses of one local day, earliest first. With any other "
+            "parameter the history in pages, newest first: the log dates from `from` (by default the first "
+            "one) to `to` (by default today), both inclusive and without a limit, of one medication or of "
+            "one status. A later `to` includes planned doses. An as-needed intake that was undone is in "
+            "neither."
+        ),
         response_example=examples.DAY,
     )
     def get(self, request: Request) -> Response:
@@ -70,7 +72,7 @@ class Doses(SignatureOnly, APIView):
         claims = caller_claims(request)
         day = (
             _read(validated_query, DayQuery, request).get("date")
-            or timezone.now().astimezone(caller(request).zone).date()
+            or process_now().astimezone(caller(request).zone).date()
         )
         return Response(day_of(claims, day))
 
@@ -149,7 +151,7 @@ class UndoDose(APIView):
 class SnoozeDose(APIView):
     @documented(
         "snoozeDose",
-        "Be reminded again later",
+        "Postpone a dose's reminder",
         IdConflict,
         InvalidTransition,
         request=SnoozeInput,
@@ -163,7 +165,7 @@ class SnoozeDose(APIView):
 class AmendDose(APIView):
     @documented(
         "amendDose",
-        "Correct what an answer said",
+        "Correct the details of an answer",
         IdConflict,
         InvalidTransition,
         request=AmendInput,
@@ -176,7 +178,6 @@ class AmendDose(APIView):
 def _record(
     action: Callable[..., DoseResult], serializer: type[Serializer[Any]], request: Request, dose_id: UUID
 ) -> Response:
-    """Calls the action on the caller's dose and returns the dose after it."""
     fields = validated_body(serializer, request)
     result = action(
         dose_id=dose_id, by=caller(request), session=caller_session(request), now=database_now(), **fields
@@ -187,7 +188,8 @@ def _record(
 def _read(
     read: Callable[..., dict[str, Any]], serializer: type[Serializer[Any]], request: Request
 ) -> dict[str, Any]:
-    """With SignatureOnly: what is wrong is said in the caller's language, and only if their session lives."""
+    # With SignatureOnly the session is read only here: an error is in the caller's language, and a session
+    # that has ended is refused first.
     try:
         return read(serializer, request)
     except ValidationError:
@@ -196,18 +198,17 @@ def _read(
 
 
 def _history(request: Request) -> Response:
-    """A page of the caller's doses, newest first."""
     if "date" in request.query_params:
-        raise field_error("date", _("A day and a span exclude each other."), code="exclusive")
-    user, asked = caller(request), validated_query(HistoryQuery, request)
-    first, last = asked.get("from"), asked.get("to")
+        raise field_error("date", _("Send either a date or a range of dates."), code="exclusive")
+    user, query = caller(request), validated_query(HistoryQuery, request)
+    first, last = query.get("from"), query.get("to")
     if first and last and last < first:
         raise field_error("to", _("The end is before the start."), code="before_start")
     doses = DoseLog.objects.visible_to(user).history(
         first=first,
-        last=last or timezone.now().astimezone(user.zone).date(),
-        medication_id=asked.get("medication"),
-        status=asked.get("status"),
+        last=last or process_now().astimezone(user.zone).date(),
+        medication_id=query.get("medication"),
+        status=query.get("status"),
     )
     pages = HistoryPages()
     page = pages.paginate_queryset(doses, request)

@@ -33,16 +33,16 @@ class DeleteMedication(APIView):
 class PauseMedication(APIView):
     @documented(
         "pauseMedication",
-        "Pause a medication: nothing of it falls due",
+        "Pause a medication: no dose of it falls due",
         TooManyEdits,
         request=None,
         responses=MedicationOutput,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        paused = schedules.pause_medication(
+        result = schedules.pause_medication(
             medication_id=medication_id, by=caller(request), now=database_now()
         )
-        return Response(serialized(MedicationOutput, paused.object))
+        return Response(serialized(MedicationOutput, result.object))
 
 
 class ResumeMedication(APIView):
@@ -50,24 +50,27 @@ class ResumeMedication(APIView):
         "resumeMedication", "Resume a medication", TooManyEdits, request=None, responses=MedicationOutput
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
-        resumed = schedules.resume_medication(
+        result = schedules.resume_medication(
             medication_id=medication_id, by=caller(request), now=database_now()
         )
-        return Response(serialized(MedicationOutput, resumed.object))
+        return Response(serialized(MedicationOutput, result.object))
 
 
 class CloneMedication(APIView):
     @documented(
         "cloneMedication",
-        "Begin a medication anew, with the schedules of this one",
+        "Clone a medication with its schedules",
         IdConflict,
         LimitReached,
         TooManyEdits,
         request=CloneInput,
         responses={201: MedicationOutput, 200: MedicationOutput},
-        description="A new medication like this one, with its schedules, which begin today or when the copied ones will, and "
-        "are planned before the answer returns. Not copied are schedules that are over, the stock, and a pause. "
-        + CREATED_ONCE,
+        description=(
+            "Creates a medication like this one, with its schedules. They start today, or when the copied "
+            "ones will start later, and their doses are planned before the response. Schedules that have "
+            "ended, the stock, and "
+            "a pause are not copied. " + CREATED_ONCE
+        ),
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         result = clone_medication(

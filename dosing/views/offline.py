@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from dosing import examples
 from dosing.actions import doses, intakes
+from dosing.actions.doses import DoseResult
 from dosing.models import DoseLog
 from dosing.offline import INTAKE, EventsBusy, EventStatus, in_slices
 from dosing.serializers import (
@@ -46,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 # The database server is away, overloaded or a standby. Errors of a single event have other classes.
 DATABASE_FAILED = (OperationalError, InterfaceError, InternalError)
-_ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., doses.DoseResult]]] = {
+_ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., DoseResult]]] = {
     Change.TAKE: (TakeInput, doses.take_dose),
     Change.SKIP: (SkipInput, doses.skip_dose),
     Change.UNDO: (UndoInput, doses.undo_dose),
@@ -56,7 +57,7 @@ _ACTIONS: dict[Change, tuple[type[Serializer[Any]], Callable[..., doses.DoseResu
 
 
 class EventsUnavailable(Unavailable):
-    """The database failed meanwhile. Some events may have been recorded: sending them all again is harmless."""
+    """The database failed. Some events may have been recorded: it is safe to send all of them again."""
 
     default_detail = _("Your events could not be recorded. Send them again in a few seconds.")
 
@@ -83,13 +84,14 @@ class DoseEvents(APIView):
         request=EventsInput,
         responses=EventAnswersOutput,
         description=(
-            "What happened while a phone was offline, at most 500 events, each answered by itself. They count in the "
-            "order in which they are sent: an `occurred_at` that disagrees is noted with the event and changes nothing "
-            "about the order. An event that was recorded before, or says what is so already, is `repeated`: sending "
-            "the same events again is harmless. One that is `refused` has the problem that it would have had alone. "
-            "An `intake` whose `taken_at` is not said was taken at its `occurred_at`. One request of a person is "
-            "recorded at a time: a second one meanwhile is 429 `EventsBusy`. After a 503 some events may have been recorded: "
-            "send them all again."
+            "Records up to 500 events that a phone kept while it was offline, and returns a result for each. "
+            "They are recorded in the order in which they are sent; `occurred_at` is stored with the event "
+            "and does not change the order. An event that was recorded before, or that changes nothing, is "
+            "`repeated`: it is safe to send the same events again. An event that is `refused` has the "
+            "problem that it would have had alone. The default of an `intake`'s `taken_at` is its "
+            "`occurred_at`. The events of one request per user are recorded at a time: another request "
+            "meanwhile is 429 `EventsBusy`. After a 503 some events may have been recorded: send all of them "
+            "again."
         ),
         request_example=examples.EVENTS,
     )
@@ -132,7 +134,7 @@ def _refuse_unreadable(event: Any) -> None:
         raise ParseError from error
 
 
-def _record(event: Any, by: User, session: Session) -> doses.DoseResult:
+def _record(event: Any, by: User, session: Session) -> DoseResult:
     action = validated_data(EventHead, event)["action"]
     if action == INTAKE:
         fields = validated_data(EventHead, event) | validated_data(IntakeInput, event)

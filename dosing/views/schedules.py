@@ -2,7 +2,6 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +23,7 @@ from dosing.serializers import (
 )
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
@@ -53,7 +52,7 @@ class MedicationSchedules(ListView[Schedule]):
 
     @documented(
         "createSchedule",
-        "Add a schedule, planned at once",
+        "Add a schedule and plan its doses",
         IdConflict,
         LimitReached,
         TooManyEdits,
@@ -66,7 +65,8 @@ class MedicationSchedules(ListView[Schedule]):
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
-        visible_medication(request, medication_id)  # 404 comes before what is wrong with the body
+        # 404 for the path comes before 400 for the body.
+        visible_medication(request, medication_id)
         fields = validated_body(NewScheduleInput, request)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
         return created(ScheduleOutput, result.object, result.changed)
@@ -81,18 +81,19 @@ class ScheduleDetail(APIView):
 
     @documented(
         "updateSchedule",
-        "Change a schedule and plan its future anew",
+        "Change a schedule and re-plan its future doses",
         TooManyEdits,
         request=ScheduleInput(partial=True),
         responses=ScheduleOutput,
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
-        _schedule(request, schedule_id)  # 404 comes before what is wrong with the body
+        # 404 for the path comes before 400 for the body.
+        _schedule(request, schedule_id)
         changes = validated_body(ScheduleInput, request, partial=True)
-        updated = schedules.update_schedule(
+        result = schedules.update_schedule(
             schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
         )
-        return Response(serialized(ScheduleOutput, updated.object))
+        return Response(serialized(ScheduleOutput, result.object))
 
     @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
@@ -103,21 +104,23 @@ class ScheduleDetail(APIView):
 class SchedulePreview(APIView):
     @documented(
         "previewSchedule",
-        "Read when a schedule falls due as it stands",
+        "Preview the doses of a schedule",
         tags=["schedules"],
         parameters=[SpanQuery],
         responses=PreviewOutput,
-        description="The occurrences on the local dates from `from` (today by default) to `to` (30 days later by "
-        "default), both inclusive and at most 400 days: what the schedule as it stands asks for, whether or "
-        "not it is active. An as-needed schedule has none.",
+        description=(
+            "The doses of the schedule on the local dates from `from` (by default today) to `to` (by default "
+            "30 days later), both inclusive and at most 400 days, whether or not the schedule is active. An "
+            "as-needed schedule has none."
+        ),
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
         user = caller(request)
         mine = Schedule.objects.visible_to(user).select_related("medication")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
-        asked = validated_query(SpanQuery, request)
-        first: date = asked.get("from") or timezone.now().astimezone(user.zone).date()
-        last: date = asked.get("to") or first + timedelta(days=30)
+        query = validated_query(SpanQuery, request)
+        first: date = query.get("from") or process_now().astimezone(user.zone).date()
+        last: date = query.get("to") or first + timedelta(days=30)
         check_span(first, last)
         check(schedule)
         found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)

@@ -1,4 +1,4 @@
-"""How many days may be asked for at once."""
+"""Checks a range of dates in a query."""
 
 from datetime import date
 
@@ -10,6 +10,7 @@ MAX_DAYS = 400
 
 
 def check_span(first: date, last: date) -> None:
+    """Raises ValidationError if the end is before the start, or the range longer than `MAX_DAYS`."""
     if last < first:
         raise field_error("to", _("The end is before the start."), code="before_start")
     if (last - first).days >= MAX_DAYS:

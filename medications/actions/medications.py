@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404
 
 from medications.models import Medication
 from medtrack.database.ids import uuid7
+from medtrack.database.results import ActionResult
 from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.person_limits import refuse_more
 from users.actions import lock_user
@@ -17,23 +18,24 @@ from users.rates import count_edits
 
 
 @transaction.atomic
-def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> tuple[Medication, bool]:
-    """Returns the medication, and whether it is new or a repeated request's.
+def create_medication(*, by: User, id: UUID | None = None, **fields: Any) -> ActionResult[Medication]:
+    """A repeated request with the same id returns the medication unchanged.
 
     Raises IdConflict, LimitReached, TooManyEdits and Http404.
     """
     user = lock_user(by.id)
     mine = Medication.objects.visible_to(user)
-    if existing := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, said=fields):
-        return existing, False
+    if existing := repeated(mine, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, body=fields):
+        return ActionResult(existing, changed=False)
     refuse_more("medications", mine)
     count_edits(user)
     with id_conflicts():
-        return Medication.objects.create(id=id or uuid7(), user_id=user.id, **fields), True
+        medication = Medication.objects.create(id=id or uuid7(), user_id=user.id, **fields)
+    return ActionResult(medication, changed=True)
 
 
 @transaction.atomic
-def update_medication(*, medication_id: UUID, by: User, changes: dict[str, Any]) -> Medication:
+def update_medication(*, medication_id: UUID, by: User, changes: dict[str, Any]) -> ActionResult[Medication]:
     """Saves only the changed columns, so that two requests that change two fields both win.
 
     Raises TooManyEdits and Http404.
@@ -44,4 +46,4 @@ def update_medication(*, medication_id: UUID, by: User, changes: dict[str, Any])
     for name, value in changes.items():
         setattr(medication, name, value)
     medication.save(update_fields=[*changes, "updated_at"])
-    return medication
+    return ActionResult(medication, changed=True)

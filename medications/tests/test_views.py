@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from medications.actions import create_medication
 from medications.models import Medication
+from medtrack.database.results import ActionResult
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import medication_of, person
 from medtrack.tests.support.workers import closing
@@ -196,14 +197,14 @@ def test_the_same_medication_created_twice_at_once_is_one(number: int) -> None:
     ana = person("Ana").user
     id, rounds = uuid4(), Barrier(2)
 
-    def create() -> tuple[Medication, bool]:
+    def create() -> ActionResult[Medication]:
         rounds.wait()
         return create_medication(by=ana, id=id, name="Metformin")
 
     with ThreadPoolExecutor(2) as pool:
         made = [job.result() for job in [pool.submit(closing(create)) for _ in range(2)]]
-    assert sorted(is_new for _medication, is_new in made) == [False, True]
-    assert {medication.id for medication, _is_new in made} == {id} == {Medication.objects.get().id}
+    assert sorted(result.changed for result in made) == [False, True]
+    assert {result.object.id for result in made} == {id} == {Medication.objects.get().id}
 
 
 def test_a_stranger_sees_nothing(as_cleo: Client, ana: Credentials) -> None:

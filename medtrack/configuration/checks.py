@@ -1,6 +1,6 @@
-"""What the value of a setting must be besides its type, and a sentence with the remedy for when it is not.
+"""Checks of the values of settings beyond their type.
 
-No sentence repeats the value: it may be a secret.
+Each raises ValueError with what to write instead. No message repeats the value: it may be a secret.
 """
 
 import json
@@ -16,6 +16,7 @@ TRUE, FALSE = ("true", "on", "yes", "y", "ok", "1"), ("false", "off", "no", "n",
 SECRET_KEY_LENGTH = 50
 SECRET_KEY_LETTERS = 5
 TOKEN_LENGTH = 16
+SHORTEST_ENCRYPTION_KEY = 32
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _FAIL_POINT = re.compile(r"[a-z_]+(:SIG[A-Z]+)?")
@@ -34,7 +35,7 @@ def _more_than(limit: float, *, or_equal: bool = False) -> Check:
         try:
             number = float(text)
         except ValueError:
-            return  # its type says it
+            return  # the check of the type reports it
         if not (number >= limit if or_equal else number > limit):
             raise ValueError(f"write {limit:g} or more" if or_equal else f"write a number above {limit:g}")
 
@@ -42,7 +43,7 @@ def _more_than(limit: float, *, or_equal: bool = False) -> Check:
 
 
 def _url(text: str, schemes: tuple[str, ...], example: str) -> SplitResult:
-    """Without its text in the sentence: it may hold a password."""
+    """Parses a URL; the message leaves it out, because it may have a password."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -55,7 +56,7 @@ def _url(text: str, schemes: tuple[str, ...], example: str) -> SplitResult:
 
 
 def _address(example: str) -> Check:
-    """Of a server: with a host, and neither a query nor a fragment."""
+    """A server's URL: with a host, and without a query and a fragment."""
 
     def check(text: str) -> None:
         parts = _url(text, ("https", "http"), example)
@@ -195,12 +196,19 @@ def _folder(text: str) -> None:
         raise ValueError("it is a file; name a folder")
 
 
-# What is not here needs no more than its type.
 def _no_longer_read(_text: str) -> None:
     raise ValueError(
         "it is no longer read: remove it, and name the addresses of your proxies in TRUSTED_PROXIES, for example "
         "10.0.0.0/8; proxies on this machine are trusted by default"
     )
+
+
+def encryption_keys(text: str) -> list[str]:
+    """Parses ENCRYPTION_KEYS. Raises ValueError for a key that is too short."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if any(len(key) < SHORTEST_ENCRYPTION_KEY for key in keys):
+        raise ValueError(f"a key is shorter than {SHORTEST_ENCRYPTION_KEY} characters")
+    return keys
 
 
 CHECKS: dict[str, Check] = {
@@ -237,20 +245,20 @@ FIREBASE = ("FIREBASE_PROJECT_ID", "FIREBASE_CLIENT_EMAIL", "FIREBASE_PRIVATE_KE
 
 
 def problems_together(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What is wrong with several settings together, by the name of one of them; a value not given is empty."""
+    """Yields problems of several settings together, each by the name of one of them; a missing value is empty."""
     weakness = _weakness(values.get("SECRET_KEY", ""))
     if weakness and not is_true(values.get("DEBUG", "")):
         yield "SECRET_KEY", f"cannot be used: {weakness}; {_MAKE_A_KEY}."
-    given = [name for name in FIREBASE if values.get(name)]
+    present = [name for name in FIREBASE if values.get(name)]
     # A key file names the project itself, and FIREBASE_PROJECT_ID may name another.
-    if given and not (given == ["FIREBASE_PROJECT_ID"] and values.get("GOOGLE_APPLICATION_CREDENTIALS")):
+    if present and not (present == ["FIREBASE_PROJECT_ID"] and values.get("GOOGLE_APPLICATION_CREDENTIALS")):
         for name in FIREBASE:
-            if name not in given:
-                yield name, f"is not set, but {given[0]} is: set all of {', '.join(FIREBASE)}, or none."
+            if name not in present:
+                yield name, f"is not set, but {present[0]} is: set all of {', '.join(FIREBASE)}, or none."
 
 
 def warnings_about(values: Mapping[str, str]) -> Iterator[str]:
-    """What works, but probably not as it was meant."""
+    """Yields warnings about settings that work, but probably not as intended."""
     if is_true(values.get("DEBUG", "")) and (weakness := _weakness(values.get("SECRET_KEY", ""))):
         yield f"SECRET_KEY will do with DEBUG only: {weakness}."
     if not is_true(values.get("DEBUG", "")):

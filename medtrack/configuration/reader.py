@@ -1,6 +1,6 @@
-"""Reads settings from the environment and gathers every problem, so that a start tells all of them at once.
+"""Reads settings from the environment and collects all problems, so that one start reports all of them.
 
-`medtrack.settings` reads through `Reader`; what a value must be besides its type stands in `medtrack.configuration.checks`.
+`medtrack.settings` reads through `Reader`; `medtrack.configuration.checks` has the checks beyond a value's type.
 """
 
 import math
@@ -15,9 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 from medtrack.configuration.checks import CHECKS, FALSE, TRUE, is_true, problems_together, warnings_about
 
 T = TypeVar("T")
-# Names that are ours for sure: what begins like this and is no setting is a mistake.
+# Prefixes of MedTrack alone: another name that begins with one is a mistake.
 PREFIXES = ("MEDTRACK_", "FIREBASE_", "FCM_")
-# Read by script/server, docker compose and the web server, and not by the settings.
+# Read by script/server, docker compose and the web server, but not by the settings.
 ELSEWHERE = {
     *("POSTGRES_PASSWORD", "MEDTRACK_PROBES", "MEDTRACK_SUPERVISOR", "PROMETHEUS_MULTIPROC_DIR"),
     *("WEB_PROCESSES", "WEB_LISTEN", "WEB_SOCKETS", "WEB_HANG_SECONDS"),
@@ -27,7 +27,7 @@ _ALIKE = 0.87
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that was read: whether it was given, and what is wrong with it."""
+    """A setting that was read, whether the environment has it, and its problem, if any."""
 
     name: str
     is_given: bool
@@ -35,7 +35,7 @@ class Setting:
 
 
 class InvalidSettings(ImproperlyConfigured):
-    """One sentence a line: what is wrong with which setting, and what to do."""
+    """One line for each setting with a problem: its name, the problem, and the remedy."""
 
     def __init__(self, settings: list[Setting], warnings: list[str]) -> None:
         super().__init__("\n".join(f"{each.name} {each.problem}" for each in settings if each.problem))
@@ -44,10 +44,10 @@ class InvalidSettings(ImproperlyConfigured):
 
 
 class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
-    """An empty value is one that was not given, as in a copied .env.example.
+    """An empty value counts as not given, as in a copied .env.example.
 
-    A value that cannot be used becomes the default, so that the reading goes on to the next problem; `refuse` then
-    ends it. No sentence repeats a value: it may be a secret.
+    A value that cannot be used is replaced by the default, so that the next settings are read, too; `refuse` then
+    raises the error. No message repeats a value: it may be a secret.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -72,8 +72,8 @@ class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
             self._settings[name] = Setting(name, is_given=False, problem=f"is not set: {remedy}")
         return value
 
-    def understood(self, name: str, read: Callable[[str], T], remedy: str) -> T:
-        """What `read` makes of the text, or of an empty one; it raises ValueError or ImproperlyConfigured."""
+    def parsed(self, name: str, read: Callable[[str], T], remedy: str) -> T:
+        """Returns the text as parsed by `read`, which raises ValueError or ImproperlyConfigured; "" if not given."""
         if name not in self.ENVIRON:
             self.get_value(name, default="")
             return read("")
@@ -81,17 +81,17 @@ class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
 
     @property
     def settings(self) -> list[Setting]:
-        """All that were read, in the order in which they were."""
+        """All settings that were read, in that order."""
         values = {name: self.ENVIRON.get(name, "") for name in self._settings}
-        found = dict(self._settings)
+        settings = dict(self._settings)
         for name, problem in problems_together(values):
-            if name in found and not found[name].problem:
-                found[name] = Setting(name, found[name].is_given, problem)
-        return list(found.values())
+            if name in settings and not settings[name].problem:
+                settings[name] = Setting(name, settings[name].is_given, problem)
+        return list(settings.values())
 
     @property
     def warnings(self) -> list[str]:
-        """What is probably a mistake, but may as well be none."""
+        """Probable mistakes that do not stop the start."""
         known = set(self._settings) | ELSEWHERE
         values = {name: self.ENVIRON.get(name, "") for name in self._settings}
         return [*warnings_about(values), *_unknown(self.ENVIRON, known)]
@@ -117,7 +117,10 @@ class Reader(environ.Env):  # type: ignore[misc] # django-environ ships no types
 
 def _cast(text: str, cast: Any) -> Any:
     if cast is bool:
-        return _boolean(text)
+        # django-environ takes every other text for false, a typing error such as `ture` included.
+        if text.strip().lower() not in TRUE + FALSE:
+            raise ValueError("write true or false")
+        return is_true(text)
     if cast in (int, float):
         try:
             number = cast(text)
@@ -131,15 +134,8 @@ def _cast(text: str, cast: Any) -> Any:
     return text
 
 
-def _boolean(text: str) -> bool:
-    """Anything else would be taken for false, `ture` included."""
-    if text.strip().lower() not in TRUE + FALSE:
-        raise ValueError("write true or false")
-    return is_true(text)
-
-
-def _unknown(given: Iterable[str], known: set[str]) -> Iterable[str]:
-    for name in sorted(set(given) - known):
+def _unknown(names: Iterable[str], known: set[str]) -> Iterable[str]:
+    for name in sorted(set(names) - known):
         alike = get_close_matches(name, [each for each in known if len(each) > 5], n=1, cutoff=_ALIKE)
         if alike:
             yield f"{name} is not a setting of MedTrack; did you mean {alike[0]}?"

@@ -1,14 +1,28 @@
-"""The one clock of the engine: PostgreSQL's, which every web, worker and beat process shares."""
+"""The clocks of the code. `pyproject.toml` forbids every other one, with the exceptions that it explains."""
 
 from datetime import datetime
 from typing import cast
 
 from django.db import connection
+from django.utils import timezone
 
 
 def database_now() -> datetime:
-    """The database's wall clock now, UTC, even inside a transaction."""
+    """Returns PostgreSQL's clock now, in UTC, also inside a transaction.
+
+    All web, worker and beat processes share it, so it is the clock of every instant that is stored or compared with
+    one that is stored.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
     return cast(datetime, now)
+
+
+def process_now() -> datetime:
+    """Returns this machine's clock now, in UTC, without a query.
+
+    Only for what a read shows, such as the date that is today for a user: the clocks of two machines differ by
+    seconds at most, and nothing is written.
+    """
+    return timezone.now()

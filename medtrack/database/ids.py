@@ -1,4 +1,4 @@
-"""Primary keys: UUID version 7, made by the application, so that inserts land at the end of every index."""
+"""Primary keys: UUID version 7, made by the application. New ones are at the end of an index."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,10 +12,10 @@ def uuid7() -> UUID:
 
 
 def uuid7_text() -> str:
-    """For rows by the thousand: a seventh of the time."""
+    """For bulk inserts: takes a seventh of the time."""
     return str(uuid_utils.uuid7())
 
 
 def first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of that millisecond: rows made since then are a range of the primary key."""
+    """Returns the lowest UUIDv7 of that millisecond: rows created since then have this id or a greater one."""
     return UUID(int=int(at.timestamp() * 1000) << 80)

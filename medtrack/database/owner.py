@@ -10,7 +10,7 @@ from django.db import connection
 
 @contextmanager
 def connected_as(**parameters: Any) -> Iterator[None]:
-    """The default connection is another one for now, with these parameters of Django's in place of its own."""
+    """Replaces the default connection by one with these of Django's connection parameters."""
     own = dict(connection.settings_dict)
     connection.close()
     connection.settings_dict.update(parameters)
@@ -23,6 +23,6 @@ def connected_as(**parameters: Any) -> Iterator[None]:
 
 @contextmanager
 def as_owner() -> Iterator[None]:
-    """The owner is named by DATABASE_OWNER_URL; without it the process has the owner's role already."""
+    """Connects by DATABASE_OWNER_URL; without it the process has the owner's role already."""
     with connected_as(**settings.DATABASE_OWNER):
         yield

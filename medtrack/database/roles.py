@@ -1,6 +1,6 @@
 """The login roles of the database and their privileges.
 
-The owner of the tables, whoever runs `migrate`, is not among them. Nothing here runs as part of a request.
+The owner of the tables, which runs `migrate`, is not one of them. No request runs this code.
 """
 
 import secrets
@@ -12,8 +12,7 @@ from psycopg.errors import DuplicateObject, UniqueViolation
 
 from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 
-# What a login of each role begins with. Statements of ours are short: compiling one to machine code takes longer than
-# it saves.
+# Settings of each role's connections. The statements are short: JIT compilation would take longer than it saves.
 SETTINGS = {
     # Proxies and phones give up after half a minute, so a request must fail before that.
     WEB: {
@@ -22,7 +21,7 @@ SETTINGS = {
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "30s",
     },
-    # The longest statement is the nightly check of a large database. A batch waits for other batches.
+    # The nightly check of a large database is the longest statement. Batches wait for each other's locks.
     ENGINE: {
         "jit": "off",
         "statement_timeout": "15min",
@@ -51,7 +50,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "auth_permission": READ_ONLY,
         "django_content_type": READ_ONLY,
         "django_migrations": READ_ONLY,
-        # Erasing a person deletes their events; a trigger refuses every other deletion.
+        # Erasing a user deletes their events; a trigger refuses every other deletion.
         "dose_events": ("SELECT", "INSERT", "DELETE"),
         "engine_checks": READ_ONLY,
         "engine_violations": READ_ONLY,
@@ -79,7 +78,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **VIEWS,
     },
 }
-# Reports count; they need neither who a person is nor what anybody wrote. A new column is not theirs until it is here.
+# Reports need no identities and no free text. A new column must be added here before they can read it.
 REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "device_tokens": (
         *("id", "user_id", "platform", "app_version", "created_at", "last_seen_at", "silent_since"),
@@ -127,9 +126,9 @@ _PASSWORD_BYTES = 24
 
 
 def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:
-    """Creates what is missing and sets all privileges, as the owner of the tables. Running it again changes nothing.
+    """Creates missing roles and sets all privileges, as the owner of the tables. Running it again changes nothing.
 
-    `passwords` are by role. Returns the passwords that were generated: for each role that was created without one.
+    `passwords` are by role. Returns the passwords that were generated for roles that were created without one.
     """
     generated = {}
     with transaction.atomic():
@@ -146,7 +145,7 @@ def make_roles(passwords: Mapping[str, str]) -> dict[str, str]:
 
 
 def _create(role: str) -> bool:
-    """Whether it was missing. Roles belong to all databases of a server, so another one may create it meanwhile."""
+    """Returns whether the role was missing. Roles are shared by all databases of a server."""
     if _value("SELECT count(*) FROM pg_roles WHERE rolname = {role}", role=sql.Literal(role)):
         _restrict(role)
         return False
@@ -154,6 +153,7 @@ def _create(role: str) -> bool:
         with transaction.atomic():
             _run("CREATE ROLE {role} LOGIN", role=sql.Identifier(role))
     except DatabaseError as error:
+        # Created for another database of the server at this moment.
         if isinstance(error.__cause__, DuplicateObject | UniqueViolation):
             return False
         raise
@@ -161,7 +161,8 @@ def _create(role: str) -> bool:
 
 
 def _restrict(role: str) -> None:
-    """Takes away what nobody needs; without need it writes nothing, or two databases would be in each other's way."""
+    """Removes attributes that no role needs."""
+    # Only if there are any: two databases of one server that alter a role at the same time would conflict.
     exceeds = (
         "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls OR NOT rolcanlogin "
         "FROM pg_roles WHERE rolname = {role}"
@@ -174,7 +175,7 @@ def _restrict(role: str) -> None:
 
 
 def _set_password(role: str, password: str) -> None:
-    """Hashed here, so that no log of the server has it."""
+    """Sends the password hashed, so that the server does not log it."""
     connection.ensure_connection()
     pgconn = connection.connection.pgconn
     hashed = pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
@@ -193,7 +194,7 @@ def _set_settings(role: str) -> None:
 
 
 def _grant() -> None:
-    """Everything is taken away and given anew in one transaction: running processes notice nothing."""
+    """Revokes and grants all privileges. Running processes see only the result, because it is one transaction."""
     roles = sql.SQL(", ").join(map(sql.Identifier, ROLES))
     both = sql.SQL(", ").join(map(sql.Identifier, (WEB, ENGINE)))
     _run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")

@@ -55,8 +55,25 @@ class PersonLimits:
         return replace(cls(), **changed)  # type: ignore[arg-type]
 
 
+# Those by address are high, because thousands of users may share the address of a mobile network.
+DEFAULT_THROTTLES = {
+    "signup": Limit(60, 3600),
+    "login": Limit(200, 900),
+    "login_account": Limit(10, 900),
+    "login_everywhere": Limit(100, 900),
+    "login_device": Limit(10, 900),
+    "login_known": Limit(100, 900),
+    "code": Limit(10, 900),
+    "refresh": Limit(30, 60),
+    "refresh_failures": Limit(3000, 600),
+    "social": Limit(200, 900),
+    "forgot": Limit(60, 3600),
+    "mail": Limit(3, 3600, pause=300),
+}
+
+
 def with_changes(limits: Mapping[str, Limit], text: str) -> dict[str, Limit]:
-    """The limits, some of them changed: `signup=60/3600,refresh=900/600`. Raises ValueError."""
+    """Returns the limits with the changes of a text such as `signup=60/3600,refresh=900/600`. Raises ValueError."""
     changed = {
         name: replace(Limit.parse(limit), pause=limits[name].pause) for name, limit in _pairs(text, limits)
     }

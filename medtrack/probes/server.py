@@ -67,6 +67,7 @@ def _response(path: str, authorization: str) -> HttpResponse:
             "wsgi.input": BytesIO(),
         }
     )
+    # It does not use the database, so it must not wait for the lock.
     if path == LIVEZ:
         return PROBES[path](request)
     if not _database_lock.acquire(timeout=SECONDS):

@@ -6,8 +6,9 @@ from django.db import connection, transaction
 
 from users.models import User
 
-# A push without a reminder, a withdrawal or a test, has a device and a delivery only. A device token that another
-# user had before keeps its deliveries, which are that user's, and loses everything that identifies the device.
+# A push without a reminder, a withdrawal or a test, has a device and a delivery only. A device token that
+# another user had before keeps its deliveries, which are that user's, and loses everything that identifies
+# the device.
 _ERASE = """
     SELECT count(*) FROM (
         SELECT FROM notification_logs WHERE user_id = %(user)s FOR UPDATE NOWAIT

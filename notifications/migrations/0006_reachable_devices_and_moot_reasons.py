@@ -1,8 +1,8 @@
 """Rules that SQL and Python share: which devices pushes go to, and why a reminder is moot.
 
-Devices: statements and `DeviceToken.objects.reachable()` read the views; `DeviceToken.is_reachable` says it of a row in
-memory, and a test compares them. Reasons: the claim and the trace call the function. `engine_violations` keeps its
-own words: it checks the engine independently.
+Devices: statements and `DeviceToken.objects.reachable()` read the views; `DeviceToken.is_reachable` says it
+of a row in memory, and a test compares them. Reasons: the claim and the trace call the function.
+`engine_violations` keeps its own words: it checks the engine independently.
 """
 
 from django.db import migrations

@@ -1,10 +1,13 @@
--- Earliest expiry first. The first queued row of each push decides who has the push: SKIP LOCKED on it alone cannot
--- split a push. Dose, schedule, medicine, person and devices are read here and nowhere earlier, so nothing needs
--- cancelling. `status || ''` and its like leave the planner no index but the tag's to find a push's rows by: its
--- statistics come from quiet hours, when the queue is empty, and at the full hour every other index holds everything.
--- Each claim takes one `turn`: a push that outran its lease twice goes alone, test pushes go when no dose is left.
--- The devices are read once per push, by its first row, and they are no more than one account may have. A withdrawal
--- is for one device, so that two of one tag and step are two pushes.
+-- Leases due pushes, earliest expiry first, and closes reminders that are moot. The first queued row of each
+-- push decides who gets the push, so SKIP LOCKED on that row cannot split a push. Dose, schedule, medication,
+-- user and devices are read only here, so nothing has to be cancelled earlier.
+--
+-- `status || ''` and its like keep the planner from other indexes than the tag's. Its statistics are from
+-- quiet hours, when the queue is empty; at the full hour every other index holds the whole queue.
+--
+-- Each claim takes one `turn`: a push that outran its lease twice is sent alone, and test pushes when no dose
+-- is left. The devices are read once per push, at its first row, up to a limit. A withdrawal is for one
+-- device, so two withdrawals with one tag and step are two pushes.
 
 WITH first AS MATERIALIZED (
     SELECT n.id, n.tag, n.kind, n.step, n.user_id, n.device_id, n.attempts
@@ -40,8 +43,8 @@ WITH first AS MATERIALIZED (
         FROM (
             SELECT t.id, t.token, t.suspect_since IS NOT NULL AS is_suspect, CASE
                 WHEN t.suspect_since IS NULL THEN true
-                -- While nothing was accepted since, the project may be the wrong one. It is tried more often, so that
-                -- it is noticed when the project is corrected.
+                -- While nothing was accepted since, the project may be the wrong one. It is tried more often,
+                -- so that it is noticed when the project is corrected.
                 WHEN t.probed_at <= statement_timestamp() - CASE
                     WHEN project.accepted_at > t.suspect_since THEN interval '1 hour' ELSE interval '1 minute'
                 END THEN true

@@ -1,6 +1,7 @@
--- One row per (dose, kind, step) makes a repeat harmless. Doses of one person due in the same minute share a tag.
--- What is too late to be useful is recorded as moot: it says why nothing came. The order of the rows is the same
--- for everybody who enqueues, so that two of them wait for each other and never in a circle.
+-- One row per (dose, kind, step), so that a repeat changes nothing. Doses of one user that are due in the
+-- same minute share a tag. A reminder that is already expired is written as moot, so that the trace explains
+-- why none was sent. Rows are always written in the same order, so that two enqueueing processes cannot
+-- deadlock.
 
 WITH due AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at,

@@ -1,7 +1,8 @@
--- A follow-up comes some time after the last reminder of its dose was handed over or given up. It keeps the tag, so
--- that on the phone it takes that reminder's place, unless another push with this tag and step is on its way.
--- What expired unsent, as in an outage, is made up for by one push per person: those follow-ups share a tag and a step.
--- That includes what expired in the queue and is not claimed yet, or it would be made up for by a second push.
+-- A follow-up comes some time after the last reminder of its dose was accepted or closed. It keeps the tag,
+-- so that it replaces that reminder on the device, unless another push with this tag and step is queued or
+-- sent. After an outage each user gets one push for all reminders that expired unsent: those follow-ups share
+-- a tag and a step. This includes reminders that expired in the queue and are not claimed yet, or there would
+-- be a second push for them.
 
 WITH open AS MATERIALIZED (
     SELECT d.id, d.answer_by

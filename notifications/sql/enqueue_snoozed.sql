@@ -1,5 +1,5 @@
--- The end of a snooze is a reminder of its own. It takes the place of the one that was snoozed, unless that one also
--- stands for other doses; doses that were put off to the same instant are one push.
+-- The end of a snooze is a reminder of its own. It replaces the snoozed one on the device, unless that one
+-- also stands for other doses. Doses that are snoozed until the same instant are one push.
 
 WITH ended AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.snoozed_until AS send_at,

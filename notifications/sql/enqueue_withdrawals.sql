@@ -1,5 +1,6 @@
--- An answered dose leaves the other phones: those that show it and that the answer did not come from. What also stands
--- for a dose that still waits stays. One row per phone; a reminder shown after a withdrawal is withdrawn again.
+-- After an answer, the reminder is withdrawn from the other devices that show it, unless it also stands for a
+-- dose that is still pending. One row per device. A reminder that is shown after a withdrawal is withdrawn
+-- again. Devices that signed out or are suspect are included: the claim closes their rows with the reason.
 
 WITH answered AS MATERIALIZED (
     SELECT DISTINCT ON (e.dose_id) e.dose_id, e.session_id, e.recorded_at

@@ -1,4 +1,4 @@
--- A follow-up waits for the end of its person's quiet hours, unless nobody will wait for the answer by then.
+-- A follow-up waits for the end of the user's quiet hours, or is moot if the answer window ends before.
 
 UPDATE notification_logs n
 SET status = CASE WHEN r.until < r.answer_by THEN 'queued' ELSE 'moot' END,

@@ -1,5 +1,5 @@
--- FCM's last answer to each person, of those who were reminded most recently: newest first, whether it was a refusal.
--- A person with several devices was refused if none of them accepted the push. Test pushes do not count.
+-- FCM's last answer to each user, for the users reminded last, newest first, and whether it was a refusal. A
+-- user with several devices was refused if none of them accepted the push. Test pushes do not count.
 
 WITH recent AS MATERIALIZED (
     SELECT notification_id, outcome, error_code, answered_at

@@ -1,9 +1,13 @@
--- Doses that are due and wanted, and whose reminder was sent to no device: how many, and how long the oldest waits.
--- In four parts, each by an index. A complete run of the enqueue step leaves no due dose without a reminder, so only
--- what fell due after its start, or was made after it, is looked up one by one; while nothing is enqueued that grows,
--- and the oldest are enough. A dose that has just become due is given the time that the engine's own ticks take.
--- A subquery with a limit is always looked up by key, and `status || ''` keeps the planner from the wrong index: its
--- statistics come from quiet hours.
+-- Counts the doses that are due and wanted, and whose reminder was sent to no device, and returns the age of
+-- the oldest.
+--
+-- Four parts, each by an index. A complete run of the enqueue step leaves no due dose without a reminder, so
+-- only doses that fell due or were created after its start are looked up one by one. While nothing is
+-- enqueued these become more, and the oldest are enough. `grace` is the time that the periodic tasks take for
+-- a dose that has just become due.
+--
+-- A subquery with a limit is always looked up by key, and `status || ''` keeps the planner from the wrong
+-- index: its statistics are from quiet hours.
 
 WITH late AS MATERIALIZED (
     (
@@ -51,7 +55,7 @@ WITH late AS MATERIALIZED (
           AND n.kind IN ('due', 'snoozed')
           AND n.send_at <= statement_timestamp() - %(grace)s
           AND n.sent_at IS NULL
-          -- A token that FCM does not accept is that device's own; a project that it refuses is another alarm.
+          -- A refused token concerns one device; a refused project has an alarm of its own.
           AND n.reason NOT IN ('device_in_doubt', 'SENDER_ID_MISMATCH')
         ORDER BY n.expires_at, n.id LIMIT %(most)s
     )

@@ -1,7 +1,7 @@
--- The fence: nothing is written for a push whose lease another worker took over. An answer before the last one is
--- kept with the delivery, for the trace. Arrays come as one text each (`queue._column`), and
--- an array of one empty text comes as none: hence the coalesces. `status || ''`: see the claim.
--- Returns what was marked by bucket of lateness (null for what was not just accepted), and then the deliveries.
+-- Writes FCM's answers. Nothing is written for a push whose lease another worker has taken over. An earlier
+-- answer is kept in the delivery, for the trace. Each array comes as one text (`queue._column`); an array of
+-- one empty text comes as an empty array, hence the coalesces. `status || ''`: see the claim. Returns the
+-- marked reminders by bucket of lateness (null for those not just accepted), and then the deliveries.
 
 WITH held AS (
     UPDATE notification_logs n
@@ -19,7 +19,8 @@ WITH held AS (
     ) AS r (id, lease_token, status, reason, is_accepted, retry_after)
     WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
     RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness,
-              -- Not when it had been accepted for another device before; tests and withdrawals are due when they are made.
+              -- Not when it had been accepted for another device before; tests and withdrawals are due when
+              -- they are made.
               n.sent_at = statement_timestamp() AND n.kind NOT IN ('test', 'withdraw') AS is_first
 ), delivered AS (
     INSERT INTO push_deliveries (id, notification_id, device_id, outcome, message_id, error_code, claimed_at)

@@ -1,5 +1,6 @@
--- Marks devices whose last pushes were all accepted by FCM and not acknowledged, and whose app gave no other sign of life
--- since the first of these. An acknowledgement that is committed meanwhile is not seen; the next one clears the mark.
+-- Marks devices whose last pushes were accepted by FCM and not acknowledged, and whose app gave no other sign
+-- of life since the first of these. An acknowledgement that is committed meanwhile is not seen; the next one
+-- clears the mark.
 
 UPDATE device_tokens t SET silent_since = unheard.since
 FROM (

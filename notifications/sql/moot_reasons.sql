@@ -1,5 +1,5 @@
--- Why each reminder of a dose is moot at an instant, withdrawals left out. A dose without reminders has one row, which
--- says why it gets none.
+-- Why each reminder of a dose is moot at an instant, without withdrawals. A dose without reminders has one
+-- row, which says why it gets none.
 
 SELECT n.id, medtrack_moot_reason(n, u, d, m, s, %(now)s)
 FROM (VALUES (%(dose_id)s::uuid)) AS asked (dose_id)

@@ -1,4 +1,4 @@
--- The latest acceptance, and the latest one for another person than that.
+-- Keeps when a push was last accepted, and when one was last accepted for another user than that.
 
 INSERT INTO firebase_projects AS f (id, accepted_at, accepted_user_id, another_accepted_at)
 VALUES (%(project)s, statement_timestamp(), %(user_id)s,

@@ -1,6 +1,6 @@
--- What an answer says about a token: `revoked` ends it, `suspect` leaves it one push an hour, `good` clears it of a
--- suspicion. A token that registered again after the claim is good whatever FCM said about it before. The rows are
--- locked in one order, so that two dispatchers wait for each other and never in a circle.
+-- Applies answers to tokens: `revoked` ends a token, `suspect` limits it to one push an hour, `good` ends a
+-- suspicion. A token that was registered again after the claim is good, whatever FCM answered. Rows are
+-- locked in the order of their ids, so that two dispatchers cannot deadlock.
 
 WITH locked AS MATERIALIZED (
     SELECT id FROM device_tokens WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR NO KEY UPDATE

@@ -1,5 +1,5 @@
--- Of the tokens that FCM refused once more those for which another person's push was accepted since the first time:
--- the project is the right one, and the token is not its.
+-- Of the tokens that FCM refused again, those for which another user's push was accepted since the first
+-- refusal: the project is right, and the token belongs to another one.
 
 SELECT t.id::text
 FROM device_tokens t

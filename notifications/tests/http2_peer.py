@@ -13,7 +13,7 @@ from hyperframe.frame import (
 )
 
 from notifications.transports.header_blocks import Headers
-from notifications.transports.http2 import Connection, Landed
+from notifications.transports.http2 import Connection, FinishedRequest
 
 ANSWER = b'{"name": "projects/p/messages/1"}'
 
@@ -89,17 +89,17 @@ def whole_frame(data: bytes) -> int:
     return size if 9 <= size <= len(data) else 0
 
 
-def talk(client: Connection, server: Server) -> list[Landed]:
+def talk(client: Connection, server: Server) -> list[FinishedRequest]:
     """Until both have nothing to say."""
-    landed: list[Landed] = []
+    finished: list[FinishedRequest] = []
     while True:
         to_server = client.take()
         server.receive(to_server)
         server.say()
         to_client, server.out = server.out, b""
         if not to_server and not to_client:
-            return landed
-        landed += client.receive(to_client)
+            return finished
+        finished += client.receive(to_client)
 
 
 def connected() -> tuple[Connection, Server]:

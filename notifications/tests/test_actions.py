@@ -12,10 +12,20 @@ from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of, utc
+from medtrack.tests.support.builders import (
+    PASSWORD,
+    claim_all,
+    device_of,
+    dose_due,
+    person,
+    push_a_test,
+    revoked,
+    session_of,
+    utc,
+)
 from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
 from notifications import queue
-from notifications.actions import MAX_TESTS, TEST_LIFETIME, revoke_device, send_test_push
+from notifications.actions import MAX_TESTS, TEST_LIFETIME
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import PushResult
 from notifications.transports.results import FcmResult, FcmResultKind
@@ -273,7 +283,7 @@ def test_a_test_push_goes_to_this_device_alone(ana: Credentials, as_ana: Client)
 
 
 def removed(device: DeviceToken) -> None:
-    revoke_device(device=device, reason="removed_by_owner", now=database_now())
+    revoked(device, now=database_now())
 
 
 def signed_out(device: DeviceToken) -> None:
@@ -298,7 +308,7 @@ def test_a_device_gets_five_test_pushes_an_hour(ana: Credentials, as_ana: Client
     device, other = device_of(ana.user), device_of(ana.user, "second-phone")
     now = database_now()
     for minutes in range(MAX_TESTS):
-        send_test_push(device=device, now=now - timedelta(minutes=50 - minutes))
+        push_a_test(device, now=now - timedelta(minutes=50 - minutes))
     answer = request_test(as_ana, device)
     assert (answer.status_code, answer.json()["type"]) == (429, "TooManyTests")
     assert 500 < int(answer["Retry-After"]) <= 600
@@ -318,6 +328,6 @@ def test_strangers_and_nobody_test_no_device(ana: Credentials, as_cleo: Client, 
 def test_two_tests_at_once_take_turns() -> None:
     device = device_of(person("Ana").user)
     with transaction.atomic():
-        send_test_push(device=device, now=database_now())
+        push_a_test(device, now=database_now())
         with pytest.raises(Exception, match="lock timeout"):
-            in_another_worker(lambda: send_test_push(device=device, now=database_now()))
+            in_another_worker(lambda: push_a_test(device, now=database_now()))

@@ -196,7 +196,7 @@ def test_an_exception_on_the_way_does_not_haunt_the_next_batch(
 ) -> None:
     due_now()
     with monkeypatch.context() as patched:
-        patched.setattr(FcmTransport, "_land", lambda *_: 1 / 0)
+        patched.setattr(FcmTransport, "_finish", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(transport)
     NotificationLog.objects.update(lease_until=timezone.now())

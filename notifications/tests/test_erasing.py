@@ -31,12 +31,13 @@ from medtrack.tests.support.builders import (
     dose_due,
     medication_of,
     person,
+    push_a_test,
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
 from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
 from notifications import queue
-from notifications.actions import register_device, send_test_push
+from notifications.actions import register_device
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import Push, PushResult
@@ -62,7 +63,7 @@ def live(user: User) -> None:
     """Something of everything: a phone that was told of a taken dose, an intake, a test, a key, an identity."""
     device = device_of(user)
     dose = dose_due(user, timezone.now() - timedelta(seconds=2))
-    send_test_push(device=device, now=database_now())
+    push_a_test(device, now=database_now())
     mark(claim())
     take_dose(dose_id=dose.id, by=user, now=database_now(), event_id=uuid4())
     take_dose(dose_id=dose.id, by=user, now=database_now(), event_id=uuid4())

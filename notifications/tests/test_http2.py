@@ -70,8 +70,8 @@ def test_of_an_answer_that_is_too_large_the_beginning_is_kept(size: int) -> None
         piece = min(left, 16_384)
         server.h2.send_data(1, b"x" * piece, end_stream=size == LARGEST_BODY - 1 and piece == left)
         left -= piece
-    (landed,) = talk(client, server)
-    assert (landed.status, len(landed.body)) == (200, min(size, LARGEST_BODY))
+    (finished,) = talk(client, server)
+    assert (finished.status, len(finished.body)) == (200, min(size, LARGEST_BODY))
     assert client.streams == 0
     assert client.error == ""
 
@@ -80,8 +80,8 @@ def test_a_request_of_which_a_part_never_left_is_untouched() -> None:
     client, _ = connected()
     client.start(headers(), b"x" * 65_000, "whole", 0.0)
     client.start(headers(), b"x" * 65_000, "part", 0.0)
-    landed = {one.request: one.is_untouched for one in client.lose("gone")}
-    assert landed == {"whole": False, "part": True}
+    finished = {one.request: one.is_untouched for one in client.lose("gone")}
+    assert finished == {"whole": False, "part": True}
 
 
 def test_an_answer_may_come_before_the_request_has_ended() -> None:
@@ -89,8 +89,8 @@ def test_an_answer_may_come_before_the_request_has_ended() -> None:
     client.start(headers(), b"x" * 100_000, "large", 0.0)
     server.receive(client.take())
     answer(server, 1, b"enough")
-    (landed,) = talk(client, server)
-    assert (landed.status, landed.body) == (200, b"enough")
+    (finished,) = talk(client, server)
+    assert (finished.status, finished.body) == (200, b"enough")
     server.h2.increment_flow_control_window(100_000)
     assert talk(client, server) == []
 
@@ -159,9 +159,9 @@ def test_what_breaks_the_protocol_ends_the_connection(frames: list[Frame]) -> No
     client, _ = connected()
     for number in (1, 3):
         client.start(headers(), b"x", number, 0.0)
-    landed = client.receive(b"".join(frame.serialize() for frame in frames))
+    finished = client.receive(b"".join(frame.serialize() for frame in frames))
     assert client.error
-    assert [(one.request, one.is_untouched, one.status) for one in landed] == [(1, False, 0), (3, False, 0)]
+    assert [(one.request, one.is_untouched, one.status) for one in finished] == [(1, False, 0), (3, False, 0)]
     assert client.receive(b"whatever") == []
 
 
@@ -180,8 +180,8 @@ def test_what_breaks_one_stream_ends_only_that(frames: list[Frame]) -> None:
     client, _ = connected()
     for number in (1, 3):
         client.start(headers(), b"x", number, 0.0)
-    (landed,) = client.receive(b"".join(frame.serialize() for frame in frames))
-    assert (landed.request, bool(landed.error), landed.is_untouched) == (1, True, False)
+    (finished,) = client.receive(b"".join(frame.serialize() for frame in frames))
+    assert (finished.request, bool(finished.error), finished.is_untouched) == (1, True, False)
     assert client.error == ""
     assert client.streams == 1
 
@@ -194,8 +194,8 @@ def test_a_goodbye_ends_what_comes_after_the_stream_it_names_and_nothing_else() 
     answer(server, 3)
 
     assert client.receive(GoAwayFrame(0, last_stream_id=2**31 - 1).serialize()) == []
-    landed = client.receive(GoAwayFrame(0, last_stream_id=3).serialize())
-    assert [(one.request, one.is_untouched) for one in landed] == [(5, True)]
+    finished = client.receive(GoAwayFrame(0, last_stream_id=3).serialize())
+    assert [(one.request, one.is_untouched) for one in finished] == [(5, True)]
     assert (client.free, client.is_over) == (0, False)
     assert [one.status for one in client.receive(b"".join(server.frames()))] == [200]
     assert [one.is_untouched for one in client.lose("gone")] == [False]

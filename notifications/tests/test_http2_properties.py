@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from notifications.tests.http2_peer import answer, connected, headers
 from notifications.transports.header_blocks import Headers
-from notifications.transports.http2 import Connection, Landed
+from notifications.transports.http2 import Connection, FinishedRequest
 
 
 def split(frame: HeadersFrame, cuts: list[int], padding: int, *, has_priority: bool) -> list[Frame]:
@@ -48,7 +48,7 @@ class Story:
         # h2 takes the first acknowledgement for that of a later change.
         self.client, self.server = connected()
         self.to_server = b""
-        self.landed: list[Landed] = []
+        self.finished: list[FinishedRequest] = []
         self.sent: dict[int, tuple[Headers, bytes]] = {}
         self.processed: set[int] = set()
         self.answered: dict[int, bytes] = {}
@@ -78,7 +78,7 @@ class Story:
     def server_speaks(self) -> None:
         self.server.say()
         size = self.draw(st.integers(0, len(self.server.out)))
-        self.landed += self.client.receive(self.server.out[:size])
+        self.finished += self.client.receive(self.server.out[:size])
         self.server.out = self.server.out[size:]
 
     def server_answers(self) -> None:
@@ -164,7 +164,7 @@ class Story:
         self.server.say(GoAwayFrame(0, last_stream_id=self.server.last))
 
     def client_gives_up(self) -> None:
-        self.landed += self.client.expire(self.pick(0, 1, self.now / 2))
+        self.finished += self.client.expire(self.pick(0, 1, self.now / 2))
 
     def end(self) -> None:
         """The server becomes generous; then the connection ends."""
@@ -183,10 +183,10 @@ class Story:
             self.server.say()
             if not self.server.out:
                 break
-            self.landed += self.client.receive(self.server.out)
+            self.finished += self.client.receive(self.server.out)
             self.server.out = b""
         assert self.client.error == ""
-        self.landed += self.client.lose("the end")
+        self.finished += self.client.lose("the end")
 
 
 STEPS = [
@@ -210,8 +210,8 @@ def test_each_request_lands_once_whatever_the_server_does(data: st.DataObject) -
     for step in steps:
         step(story)
     story.end()
-    assert sorted(one.request for one in story.landed) == sorted(story.sent)
-    for one in story.landed:
+    assert sorted(one.request for one in story.finished) == sorted(story.sent)
+    for one in story.finished:
         if one.error:
             assert not (one.is_untouched and one.request in story.processed)
         else:
@@ -231,7 +231,7 @@ def test_without_resets_and_goodbyes_each_request_is_answered(data: st.DataObjec
     for step in data.draw(st.lists(st.sampled_from(kind), min_size=5, max_size=60)):
         step(story)
     story.end()
-    assert Counter((one.request, one.status) for one in story.landed) == Counter(
+    assert Counter((one.request, one.status) for one in story.finished) == Counter(
         (number, 200) for number in story.sent if number in story.answered
     )
     assert story.sent.keys() == story.answered.keys()
@@ -280,11 +280,11 @@ def check_nonsense(client: Connection, said: bytes, size: int, *, is_started: bo
     if not is_started:
         for number in (1, 3, 5):
             client.start(headers(), b"body", number, 0.0)
-    landed = [one for at in range(0, len(said), size) for one in client.receive(said[at : at + size])]
+    finished = [one for at in range(0, len(said), size) for one in client.receive(said[at : at + size])]
     if client.error:
         assert client.is_over
         assert client.free == 0
     client.take()
-    landed += client.expire(1.0)
-    landed += client.lose("the end")
-    assert sorted(one.request for one in landed) == [1, 3, 5]
+    finished += client.expire(1.0)
+    finished += client.lose("the end")
+    assert sorted(one.request for one in finished) == [1, 3, 5]

@@ -13,11 +13,19 @@ from dosing.actions.doses import take_dose
 from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, person, session_of
+from medtrack.tests.support.builders import (
+    PASSWORD,
+    claim_all,
+    device_of,
+    dose_due,
+    person,
+    push_a_test,
+    session_of,
+)
 from medtrack.tests.support.passing import pass_by
 from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
-from notifications.actions import read_all_notifications, read_notification, send_test_push
+from notifications.actions import read_all_notifications, read_notification
 from notifications.models import NotificationLog
 from notifications.queue import Push, PushResult
 from notifications.transports.results import FcmResult, FcmResultKind
@@ -79,7 +87,7 @@ def test_each_kind_of_push_is_an_entry_newest_first_and_a_withdrawal_is_none(
 ) -> None:
     pass_by(11)
     deliver()
-    send_test_push(device=device_of(ana.user), now=database_now())
+    push_a_test(device_of(ana.user), now=database_now())
     deliver()
     log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
     for dose in due:

@@ -7,10 +7,9 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from medtrack.tests.support.builders import device_of, dose_due, person
+from medtrack.tests.support.builders import device_of, dose_due, person, push_a_test
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
-from notifications.actions import send_test_push
 from notifications.judgement import MISMATCH, UNREGISTERED, USERS, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery
 from notifications.queue import Claim, Push, PushResult, Turn
@@ -278,7 +277,7 @@ def test_test_pushes_are_neither_refusals_nor_acceptances(db: None) -> None:
     names = [f"person-{n}" for n in range(USERS)]
     people(*names)
     for name in names:
-        send_test_push(device=phone(name), now=timezone.now())
+        push_a_test(phone(name), now=timezone.now())
     judge = Judge(PROJECT)
     answer(claim(Turn.TESTS), dict.fromkeys(names, REFUSED), judge=judge)
     assert not judge.in_doubt

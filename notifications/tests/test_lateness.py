@@ -12,9 +12,9 @@ from dosing.actions.doses import snooze_dose, take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.database.clock import database_now
-from medtrack.tests.support.builders import device_of, dose_due
+from medtrack.tests.support.builders import device_of, dose_due, push_a_test
+from medtrack.tests.support.planner import forget_statistics
 from notifications import queue
-from notifications.actions import send_test_push
 from notifications.lateness import LateDoses, late_doses
 from notifications.models import NotificationLog, TaskRun
 from notifications.queue import Push, PushResult
@@ -145,7 +145,7 @@ def test_neither_tests_nor_follow_ups_make_a_dose_late(ana: Credentials) -> None
     answer(ACCEPTED)
     NotificationLog.objects.update(sent_at=timezone.now() - timedelta(minutes=15))
     assert queue.enqueue_follow_ups() == 1
-    send_test_push(device=device, now=database_now())
+    push_a_test(device, now=database_now())
     NotificationLog.objects.filter(status="queued").update(send_at=timezone.now() - timedelta(seconds=100))
     assert late_doses().doses == 0
 
@@ -166,6 +166,7 @@ def test_a_dose_due_after_the_last_complete_run_is_counted_whenever_it_was_made(
 
 
 def test_late_doses_are_found_by_index(ana: Credentials) -> None:
+    forget_statistics()
     record_success(ENQUEUE, seconds=0.1)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")

@@ -13,11 +13,17 @@ from django.utils import timezone
 from dosing.actions.doses import take_dose
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
-from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
+from medtrack.tests.support.builders import (
+    PASSWORD,
+    device_of,
+    dose_due,
+    person,
+    push_a_test,
+    session_of,
+)
 from medtrack.tests.support.passing import pass_by
 from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
-from notifications.actions import send_test_push
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import MAX_DEVICES_OF_PUSH, PushResult, Turn
@@ -240,14 +246,14 @@ def test_a_phone_that_signed_out_gets_nothing_and_the_other_one_does(ana: Creden
     log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
     other = device_of(ana.user, "second-phone")
     queue.enqueue()
-    log_out(session=signed_out, now=timezone.now())
+    log_out(session_id=signed_out.id, now=timezone.now())
     (push,) = claim().pushes
     assert list(push.devices) == [str(other.id)]
 
 
 def test_nothing_is_sent_when_every_phone_has_signed_out(ana: Credentials, dose: DoseLog) -> None:
     queue.enqueue()
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     assert claim().pushes == []
     assert reminder().reason == "no_device"
 
@@ -277,7 +283,7 @@ def test_the_rest_of_a_push_goes_out_when_one_of_its_doses_is_answered(ana: Cred
 
 
 def test_test_pushes_have_a_turn_of_their_own_after_the_doses(ana: Credentials, dose: DoseLog) -> None:
-    send_test_push(device=DeviceToken.objects.get(), now=moment_ago(2))
+    push_a_test(DeviceToken.objects.get(), now=moment_ago(2))
     queue.enqueue()
     assert [push.kind for push in claim().pushes] == ["due"]
     assert claim().examined == 0

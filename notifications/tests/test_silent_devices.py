@@ -2,6 +2,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -13,9 +14,11 @@ from dosing.models import DoseLog
 from medtrack.database.clock import database_now
 from medtrack.database.ids import first_id
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import claim_all, device_of, dose_due
+from medtrack.tests.support.builders import claim_all, device_of, dose_due, revoked
+from medtrack.tests.support.database_role import OWNER, acting_as
+from medtrack.tests.support.planner import forget_statistics
 from notifications import queue, silent_devices
-from notifications.actions import PushState, acknowledge, revoke_device
+from notifications.actions import PushState, acknowledge
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.queue import PushResult
 from notifications.silent_devices import PUSHES, clear_silent, mark_silent
@@ -239,7 +242,7 @@ def test_a_new_owner_does_not_inherit_the_silence(cleo: Credentials, silent_phon
 
 
 def test_a_phone_that_was_removed_is_not_called_silent(silent_phone: DeviceToken) -> None:
-    revoke_device(device=silent_phone, reason="removed_by_owner", now=database_now())
+    revoked(silent_phone, now=database_now())
     assert found() == 0
 
 
@@ -248,15 +251,31 @@ def test_only_phones_that_were_pushed_to_lately_are_looked_at(silent_phone: Devi
     assert found() == 1
 
 
-def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
+@pytest.mark.breaks_the_engine
+def test_pushes_are_found_by_key(db: None) -> None:
     """On a large table: the recent ones by their id, and the last of each phone by the phone's index."""
+    now = database_now()
+    forget_statistics()
+    PushDelivery.objects.bulk_create(
+        PushDelivery(
+            id=first_id(now - timedelta(minutes=number)),
+            notification_id=uuid4(),
+            device_id=UUID(int=number % 50),
+            outcome="accepted",
+            message_id="projects/p/messages/1",
+            claimed_at=now,
+        )
+        for number in range(5000)
+    )
     params: dict[str, Any] = {
-        "lately": first_id(database_now()),
+        "lately": first_id(now - timedelta(hours=2)),
         "pushes": PUSHES,
         "deliveries": 200,
         "days_back": silent_devices.DAYS_BACK,
     }
     with connection.cursor() as cursor:
+        with acting_as(OWNER):
+            cursor.execute("ANALYZE push_deliveries")
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN {silent_devices._MARK.sql}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())
@@ -265,7 +284,8 @@ def test_pushes_are_found_by_key(silent_phone: DeviceToken) -> None:
     assert "dose_logs_of_user_by_date" in plan
 
 
-def test_answers_are_found_by_time_and_silent_phones_by_their_index(silent_phone: DeviceToken) -> None:
+def test_answers_are_found_by_time_and_silent_phones_by_their_index(db: None) -> None:
+    forget_statistics()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN {silent_devices._CLEAR.sql}", {"lately": database_now()})

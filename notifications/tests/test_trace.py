@@ -14,10 +14,9 @@ from dosing.models import DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
 from medtrack.database.clock import database_now
-from medtrack.tests.support.builders import device_of, dose_due, medication_of, session_of
+from medtrack.tests.support.builders import device_of, dose_due, medication_of, revoked, session_of
 from medtrack.tests.support.passing import pass_by
 from notifications import queue
-from notifications.actions import revoke_device
 from notifications.explanations import TraceCode
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from notifications.tests.stories import ACCEPTED, BUSY, NOW, claim, send, snooze, take, told
@@ -47,7 +46,7 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "user_inactive": lambda dose: User.objects.update(is_active=False),
     "snoozed": snooze,
     "expired": lambda dose: pass_by(31),
-    "no_device": lambda dose: log_out(session=session_of(dose.user), now=timezone.now()),
+    "no_device": lambda dose: log_out(session_id=session_of(dose.user).id, now=timezone.now()),
 }
 
 
@@ -399,7 +398,7 @@ def test_a_story_is_told_in_order_with_the_push_it_shares(ana: Credentials) -> N
 
 def test_a_phone_that_was_removed_while_the_dose_mattered_is_part_of_the_story(dose: DoseLog) -> None:
     removed, earlier = DeviceToken.objects.get(), device_of(dose.user, "an-older-phone")
-    revoke_device(device=removed, reason="removed_by_owner", now=database_now())
-    revoke_device(device=earlier, reason="removed_by_owner", now=dose.created_at - timedelta(days=1))
+    revoked(removed, now=database_now())
+    revoked(earlier, now=dose.created_at - timedelta(days=1))
     lost = [d.device_id for d in told(dose.id).decisions if d.code is TraceCode.TOKEN_REVOKED]
     assert lost == [removed.id]

@@ -48,7 +48,10 @@ class AccessToken:
         return str(self._credential.token) if is_usable else ""
 
     def refuse(self, token: str) -> bool:
-        """FCM did not take this one. False if a new one would hardly help: the last was refused a moment ago, too."""
+        """FCM did not take this one.
+
+        False if a new one would hardly help: the last was refused a moment ago, too.
+        """
         if token == self._credential.token != self._refused:
             now = time.monotonic()
             if now < self._refused_at + PAUSE_AFTER_REFUSAL:

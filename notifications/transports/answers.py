@@ -39,8 +39,8 @@ def read_answer(status: int, body: bytes, *, retry_after: int = 0) -> FcmResult:
         return FcmResult(FcmResultKind.REVOKE, code or "INVALID_TOKEN")
     if code in _FINAL or status in (400, 413):
         return FcmResult(FcmResultKind.DEAD, code or f"HTTP_{status}")
-    # The rest is not this message's fault: FCM is busy, nobody knows, or the project is wrong. A code of FCM's own
-    # beside such a status, as of a wrong APNs key, is not about the whole project.
+    # The rest is no error of this message: FCM is busy, the cause is unknown, or the project is wrong. An FCM
+    # error code beside such a status, as of a wrong APNs key, is not about the whole project.
     verdict = FcmResultKind.REFUSED if status in (401, 403, 404) and not code else FcmResultKind.RETRY
     pause = SERVER_PAUSE if status not in (401, 403, 404, 429) else QUOTA_PAUSE
     wait = timedelta(seconds=retry_after) if retry_after > 0 else None

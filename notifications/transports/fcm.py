@@ -18,7 +18,7 @@ from firebase_admin import credentials
 from notifications.transports.access_token import AccessToken
 from notifications.transports.answers import SERVER_PAUSE, is_credential_refused, read_answer
 from notifications.transports.header_blocks import Headers
-from notifications.transports.http2 import Landed
+from notifications.transports.http2 import FinishedRequest
 from notifications.transports.network import Network
 from notifications.transports.results import FcmResult, FcmResultKind
 
@@ -49,7 +49,10 @@ class _Request(NamedTuple):
 
 
 class FcmTransport:
-    """Sends messages of one Firebase project. Belongs to one process and one thread: make it after the fork."""
+    """Sends messages of one Firebase project.
+
+    Belongs to one process and one thread: make it after the fork.
+    """
 
     def __init__(
         self,
@@ -69,44 +72,47 @@ class FcmTransport:
         )
         self._waiting: deque[_Request] = deque()
         self._look_at = 0.0
-        self._flying = 0
+        self._in_flight = 0
         self._headers: Headers = ()
         self._headers_token = ""
 
     @property
     def pending(self) -> int:
         """Requests without an answer."""
-        return len(self._waiting) + self._flying
+        return len(self._waiting) + self._in_flight
 
     def submit(self, key: Any, body: bytes, *, latest: float) -> None:
         """Queues one `messages:send`, complete as JSON. It begins before `latest` (monotonic) or never."""
         self._waiting.append(_Request(key, body, latest))
 
     def turn(self, wait: float) -> list[tuple[Any, FcmResult]]:
-        """Moves the network until there is an answer, at most `wait` seconds; gives all answers there are, by key."""
+        """Sends and receives for up to `wait` seconds, until there is an answer; returns all by their keys."""
         deadline = time.monotonic() + wait
         answers: Answers = []
-        left = 0.0  # at first only what is there, a server's goodbye among it
+        left = 0.0  # first read without waiting: the server may have closed a connection
         while True:
-            answers += self._land(self._network.receive(left))
-            answers += self._take_off()
+            answers += self._finish(self._network.receive(left))
+            answers += self._start_waiting()
             self._network.send()
             left = min(deadline - time.monotonic(), self._patience())
             if answers or left <= 0 or not self.pending:
                 return answers
 
     def close(self) -> None:
-        """Forgets every request without an answer and hangs up; what is submitted afterwards begins anew."""
+        """Drops all unanswered requests and closes the connections.
+
+        The transport can be used again afterwards.
+        """
         self._network.close()
         self._waiting.clear()
-        self._flying = 0
+        self._in_flight = 0
 
     def _patience(self) -> float:
-        """Nothing on the network tells that the token has come."""
+        # Seconds. The network does not wake up when the access token is there, so that wait is short.
         return WAIT_FOR_TOKEN if self._waiting and self._token.is_being_fetched else 1.0
 
-    def _take_off(self) -> Answers:
-        """Starts as many requests as there are streams; gives those that will not start."""
+    def _start_waiting(self) -> Answers:
+        """Starts as many requests as there are free streams; returns the results of those that cannot start."""
         if not self._waiting:
             return []
         if error := self._network.why_unreachable():
@@ -116,8 +122,8 @@ class FcmTransport:
         if not token:
             return self._wait_for_token(now)
         answers = self._start(token, now)
-        if self._waiting and self._flying < STREAMS:
-            self._network.connect(min(len(self._waiting), STREAMS - self._flying))
+        if self._waiting and self._in_flight < STREAMS:
+            self._network.connect(min(len(self._waiting), STREAMS - self._in_flight))
         if self._waiting and now >= self._look_at:
             self._look_at = now + LOOK_AT_WAITING
             answers += self._too_late(now)
@@ -126,12 +132,12 @@ class FcmTransport:
     def _start(self, token: str, now: float) -> Answers:
         answers: Answers = []
         headers = self._headers_with(token)
-        while self._waiting and self._flying < STREAMS:
+        while self._waiting and self._in_flight < STREAMS:
             request = self._waiting[0]
             if now >= request.latest:
                 answers.append((request.key, TOO_LATE))
             elif self._network.start(headers, request.body, request._replace(token=token), now):
-                self._flying += 1
+                self._in_flight += 1
             else:
                 break
             self._waiting.popleft()
@@ -157,7 +163,7 @@ class FcmTransport:
         return [(request.key, NO_CONNECTION) for request in waiting]
 
     def _wait_for_token(self, now: float) -> Answers:
-        """All, or while a token is being fetched those for which it comes too late."""
+        """While a token is being fetched only requests whose time is over fail, otherwise all."""
         if self._token.is_being_fetched:
             return self._too_late(now)
         waiting, self._waiting = self._waiting, deque()
@@ -168,11 +174,11 @@ class FcmTransport:
         self._waiting = deque(request for request in waiting if now < request.latest)
         return [(request.key, TOO_LATE) for request in waiting if now >= request.latest]
 
-    def _land(self, landed: Sequence[Landed]) -> Answers:
+    def _finish(self, finished: Sequence[FinishedRequest]) -> Answers:
         answers: Answers = []
         unanswered = []
-        self._flying -= len(landed)
-        for one in landed:
+        self._in_flight -= len(finished)
+        for one in finished:
             outcome = _outcome(one)
             if again := self._again(one, outcome):
                 self._waiting.append(again)
@@ -184,21 +190,21 @@ class FcmTransport:
             log.warning("no answer from FCM", requests=len(unanswered), error=unanswered[0])
         return answers
 
-    def _again(self, landed: Landed, outcome: FcmResult) -> _Request | None:
-        """Once for each of the two reasons for which FCM can not have acted on a request."""
-        request: _Request = landed.request
-        if landed.is_untouched and not request.was_untouched:
+    def _again(self, finished: FinishedRequest, outcome: FcmResult) -> _Request | None:
+        """The request to send once more: once for each reason for which FCM cannot have acted on it."""
+        request: _Request = finished.request
+        if finished.is_untouched and not request.was_untouched:
             return request._replace(was_untouched=True)
         if is_credential_refused(outcome) and not request.was_refused and self._token.refuse(request.token):
             return request._replace(was_refused=True)
         return None
 
 
-def _outcome(landed: Landed) -> FcmResult:
-    if landed.error:
-        return NO_CONNECTION if landed.is_untouched else NO_ANSWER
-    retry_after = _seconds(landed.retry_after) if landed.retry_after else 0
-    return read_answer(landed.status, landed.body, retry_after=retry_after)
+def _outcome(finished: FinishedRequest) -> FcmResult:
+    if finished.error:
+        return NO_CONNECTION if finished.is_untouched else NO_ANSWER
+    retry_after = _seconds(finished.retry_after) if finished.retry_after else 0
+    return read_answer(finished.status, finished.body, retry_after=retry_after)
 
 
 def _seconds(retry_after: str) -> int:

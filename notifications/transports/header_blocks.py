@@ -1,6 +1,6 @@
 """HPACK for a client that sends the same headers again and again and wants two of those it receives.
 
-The tables and Huffman's code are those of the `hpack` library, which is slow; so every block goes through it once.
+The tables and Huffman's code are those of the `hpack` library. It is slow, so each block goes through it once.
 """
 
 import logging
@@ -36,7 +36,8 @@ class Head(NamedTuple):
 
 @lru_cache(maxsize=4)  # twenty connections begin, and change the token, with the same
 def encode(headers: Headers, table_size: int, *, is_renewed: bool) -> Blocks:
-    """Headers that fit into the peer's table are entered with the first request and are a few bytes from then on.
+    """Headers that fit into the peer's table are entered with the first request and are a few bytes from then
+    on.
 
     `is_renewed`: other headers, or another size, were there before; the peer's table is emptied first.
     """

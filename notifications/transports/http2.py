@@ -1,4 +1,4 @@
-"""The client's side of one HTTP/2 connection (RFC 9113), without sockets: bytes in and out, requests in, ends out.
+"""The client's side of one HTTP/2 connection (RFC 9113). Sans-I/O: feed bytes, get completed requests.
 
 It knows one kind of request: POST with a body that is there. The oracle of its tests is the `h2` library.
 """
@@ -33,7 +33,7 @@ _number = Struct(">L")
 _goodbye = Struct(">LL")
 
 
-class Landed(NamedTuple):
+class FinishedRequest(NamedTuple):
     """The end of a request: an answer, or the reason why there is none."""
 
     request: Any
@@ -64,14 +64,14 @@ class _Stream:
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """Every request given to `start` lands exactly once: by `receive`, `expire` or `lose`."""
+    """Every request given to `start` ends exactly once: by `receive`, `expire` or `lose`."""
 
     is_ready: bool = False  # the peer has told its limits; nothing starts before
     is_leaving: bool = False  # takes no more requests
     error: str = ""  # it is beyond repair
     _streams: dict[int, _Stream] = field(default_factory=dict)  # oldest first
     _next: int = 1
-    _landed: list[Landed] = field(default_factory=list)
+    _finished: list[FinishedRequest] = field(default_factory=list)
     _out: list[bytes] = field(default_factory=list)
     _acknowledgements: int = 0
     _received: bytes = b""
@@ -116,7 +116,7 @@ class Connection:
         return next(iter(self._streams.values())).started if self._streams else None
 
     def start(self, headers: Headers, body: bytes, request: Any, now: float) -> None:
-        """Sends it with the next `take`, as far as the peer's windows allow. Only while there is a `free` stream.
+        """Sends a request with the next `take`, as far as the peer's windows allow. Needs a `free` stream.
 
         One frame of a few bytes and one with the body, 2 us, is what nearly every request is.
         """
@@ -143,7 +143,7 @@ class Connection:
         self._out.clear()
         return out
 
-    def receive(self, data: bytes) -> list[Landed]:
+    def receive(self, data: bytes) -> list[FinishedRequest]:
         """Never raises: what a peer does wrong ends the connection, and with it what is in flight."""
         if not self.error:
             try:
@@ -151,23 +151,23 @@ class Connection:
             except _ConnectionError as error:
                 self._put(GOAWAY, 0, 0, _goodbye.pack(0, error.code))
                 self._fail(str(error))
-        landed, self._landed = self._landed, []
-        return landed
+        finished, self._finished = self._finished, []
+        return finished
 
-    def expire(self, before: float) -> list[Landed]:
+    def expire(self, before: float) -> list[FinishedRequest]:
         """Gives up the requests that were started before that moment."""
         for number, stream in list(self._streams.items()):
             if stream.started >= before:
                 break
             self._cut(number, "time-out", reset=CANCEL)
-        landed, self._landed = self._landed, []
-        return landed
+        finished, self._finished = self._finished, []
+        return finished
 
-    def lose(self, error: str) -> list[Landed]:
+    def lose(self, error: str) -> list[FinishedRequest]:
         """The connection is gone."""
         self._fail(error)
-        landed, self._landed = self._landed, []
-        return landed
+        finished, self._finished = self._finished, []
+        return finished
 
     def _put(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
@@ -205,9 +205,9 @@ class Connection:
 
     def _cut(self, number: int, error: str, *, reset: int | None = None, is_untouched: bool = False) -> None:
         stream = self._streams.pop(number)
-        # Half a body is no message: nobody acts on it.
+        # The peer does not act on a message without its end.
         is_untouched = self._held.pop(number, None) is not None or is_untouched
-        self._landed.append(Landed(stream.request, error=error, is_untouched=is_untouched))
+        self._finished.append(FinishedRequest(stream.request, error=error, is_untouched=is_untouched))
         if reset is not None:
             self._put(RST_STREAM, 0, number, _number.pack(reset))
 
@@ -218,11 +218,13 @@ class Connection:
             self._cut(number, error)
 
     def _finish(self, number: int, stream: _Stream, *, is_whole: bool = True) -> None:
-        """The answer is there, or as much of it as we take; it may come before the peer has read all of the body."""
+        # The answer is complete, or as long as it may be. The peer may not have read the whole body yet.
         del self._streams[number]
         if self._held.pop(number, None) is not None or not is_whole:
             self._put(RST_STREAM, 0, number, _number.pack(CANCEL))
-        self._landed.append(Landed(stream.request, stream.status, stream.retry_after, bytes(stream.body)))
+        self._finished.append(
+            FinishedRequest(stream.request, stream.status, stream.retry_after, bytes(stream.body))
+        )
 
     def _read(self, data: bytes) -> None:
         """All whole frames. HEADERS and DATA of an answer, 3 us together, are what nearly all are."""
@@ -318,7 +320,7 @@ class Connection:
         if self._open_block is None:
             raise _ConnectionError(PROTOCOL_ERROR, "headers continued that never began")
         number, first_flags, block = self._open_block
-        # An empty CONTINUATION gets nowhere, so it counts as well.
+        # An empty CONTINUATION makes no progress, so it counts as well.
         block += payload
         if len(block) > LARGEST_LIST or not (payload or flags & END_HEADERS):
             raise _ConnectionError(ENHANCE_YOUR_CALM, "headers too large")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notifications.transports.header_blocks import Headers
-from notifications.transports.http2 import Connection, Landed
+from notifications.transports.http2 import Connection, FinishedRequest
 
 CONNECT_TIMEOUT = 5.0
 PAUSE_AFTER_FAILURE = 1.0
@@ -68,7 +68,7 @@ class Link:
                 sent = 0
             self._unsent = out[sent:]
 
-    def receive(self) -> list[Landed]:
+    def receive(self) -> list[FinishedRequest]:
         """What has arrived; when the connection has ended, its `error` says so."""
         try:
             data = self.socket.recv(CHUNK)
@@ -76,8 +76,8 @@ class Link:
                 raise ConnectionError("connection closed")
             self.heard_at = time.monotonic()
             self._incoming.write(data)
-            landed = self.connection.receive(b"".join(self._plain()))
-            return landed + self.connection.lose("connection closed") if self._is_over else landed
+            finished = self.connection.receive(b"".join(self._plain()))
+            return finished + self.connection.lose("connection closed") if self._is_over else finished
         except BlockingIOError:
             return []
         except OSError as error:  # of TLS as well
@@ -123,7 +123,7 @@ class Link:
 
 
 class Network:
-    """What it was given lands exactly once, unless `close` is called before."""
+    """What it was given ends exactly once, unless `close` is called before."""
 
     def __init__(self, url: str, *, ca_file: str, connections: int, timeout: float) -> None:
         parts = urlsplit(url)
@@ -142,7 +142,7 @@ class Network:
         weakref.finalize(self, _leave, self._bell, self._connecting, self._links)
         self._talking: set[Link] = set()
         self._filling: Link | None = None
-        self._landed: list[Landed] = []
+        self._finished: list[FinishedRequest] = []
         self._error = ""
         self._failed_at = self._look_at = float("-inf")
 
@@ -183,21 +183,21 @@ class Network:
         self._talking.clear()
         self._filling = None
 
-    def receive(self, wait: float) -> list[Landed]:
-        """What has landed; waits for the network up to `wait` seconds, not always so long."""
-        landed, self._landed = self._landed, []
+    def receive(self, wait: float) -> list[FinishedRequest]:
+        """What has finished; waits for the network up to `wait` seconds, not always so long."""
+        finished, self._finished = self._finished, []
         now = time.monotonic()
-        wait = 0.0 if landed else max(0.0, min(wait, self._look_at - now))
+        wait = 0.0 if finished else max(0.0, min(wait, self._look_at - now))
         for descriptor, _ in self._epoll.poll(wait):
             if descriptor == self._bell:
                 self._welcome()
             elif link := self._links.get(descriptor):
-                landed += link.receive()
+                finished += link.receive()
                 self._flush(link)
         now = time.monotonic()
         if now >= self._look_at:
-            landed += self._look(now)
-        return landed
+            finished += self._look(now)
+        return finished
 
     def close(self) -> None:
         """Hangs up and forgets what is in flight; can be used again."""
@@ -207,7 +207,7 @@ class Network:
         self._connecting.clear()
         for link in list(self._links.values()):
             self._drop(link)
-        self._landed.clear()
+        self._finished.clear()
         self._error = ""
 
     def _ring(self, _: Future[Link]) -> None:
@@ -227,12 +227,12 @@ class Network:
             self._epoll.register(link.socket, select.EPOLLIN)
 
     def _flush(self, link: Link) -> None:
-        """Sends what it has to say, answers to the server's own questions among it; closes it when it has ended."""
+        """Sends what is pending on the connection, and closes it when it has ended."""
         was_stuck = link.is_stuck
         try:
             link.send()
         except OSError as error:
-            self._landed += link.connection.lose(str(error))
+            self._finished += link.connection.lose(str(error))
         if link.connection.is_over:
             self._drop(link)
         elif link.is_stuck != was_stuck:
@@ -245,14 +245,14 @@ class Network:
         if self._filling is link:
             self._filling = None
 
-    def _look(self, now: float) -> list[Landed]:
-        """Gives up what has waited too long, and connections on which nobody seems to be there any more."""
-        landed: list[Landed] = []
+    def _look(self, now: float) -> list[FinishedRequest]:
+        """Fails requests that have waited too long, and closes connections that do not answer any more."""
+        finished: list[FinishedRequest] = []
         for link in list(self._links.values()):
             late = link.connection.expire(now - self._timeout)
-            landed += late
+            finished += late
             if late and link.heard_at < now - self._timeout:
-                landed += link.connection.lose("nothing heard")
+                finished += link.connection.lose("nothing heard")
             elif not link.connection.streams and link.heard_at < now - IDLE:
                 link.connection.lose("idle")
             self._flush(link)
@@ -260,14 +260,14 @@ class Network:
         self._look_at = min(
             [now + 1.0, *(started + self._timeout for started in oldest if started is not None)]
         )
-        return landed
+        return finished
 
 
 _EVENTS = {False: select.EPOLLIN, True: select.EPOLLIN | select.EPOLLOUT}
 
 
 def _leave(bell: int, connecting: list[Future[Link]], links: dict[int, Link]) -> None:
-    """A network that nobody closed is collected."""
+    """Closes what is open when a network is garbage collected without `close`."""
     for link in links.values():
         link.socket.close()
     for future in connecting:

@@ -1,4 +1,4 @@
-"""What a transport says about a message: the same few verdicts whatever the channel."""
+"""What a transport answers about a message, in the same few kinds for every channel."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,19 +9,20 @@ from django.core.exceptions import ImproperlyConfigured
 
 class FcmResultKind(StrEnum):
     ACCEPTED = "accepted"
-    RETRY = "retry"  # not this time, or nobody knows: send it again
-    DEAD = "dead"  # this message will never be taken
-    REVOKE = "revoke"  # this token will never take any message
-    SUSPECT = "suspect"  # this token is dead or our project is the wrong one: try it again later
-    REFUSED = "refused"  # our project, its rights or its keys are wrong: an operator must act
+    RETRY = "retry"  # not accepted this time, or unknown: send it again
+    DEAD = "dead"  # this message will never be accepted
+    REVOKE = "revoke"  # no message to this token will ever be accepted
+    SUSPECT = "suspect"  # the token is dead or the project is the wrong one: try it again later
+    REFUSED = "refused"  # the project, its rights or its keys are wrong: an operator must act
     UNSENT = "unsent"  # nothing left this machine
 
 
 @dataclass(frozen=True, slots=True)
 class FcmResult:
-    """`code` says why not, `message_id` is FCM's name of an accepted message.
+    """`error_code` says why a message was not accepted; `message_id` is FCM's name of an accepted message.
 
-    To be sent again: after `retry_after` if the other side said so, otherwise after `pause`, longer each time.
+    It is sent again after `retry_after` if FCM gave one, otherwise after `pause`, which grows with each
+    attempt.
     """
 
     kind: FcmResultKind

@@ -128,12 +128,12 @@ def refresh_session(*, refresh: str, now: datetime, access: str = "") -> Credent
     return _credentials(session, token, now)
 
 
-def log_out(*, session: Session, now: datetime) -> bool:
+def log_out(*, session_id: UUID, now: datetime) -> bool:
     """Ends the session, and returns False if it had ended already.
 
     Pushes to its device stop, because each delivery checks the session.
     """
-    return bool(Session.objects.filter(id=session.id, revoked_at=None).update(revoked_at=now))
+    return bool(Session.objects.filter(id=session_id, revoked_at=None).update(revoked_at=now))
 
 
 def end_sessions(*, user_id: UUID, now: datetime, keep: UUID | None = None) -> int:

@@ -24,7 +24,7 @@ SAID: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         dict(reversed(SAID.items())),
         SAID | {"quantity": Decimal("1.500")},
@@ -32,15 +32,15 @@ SAID: dict[str, Any] = {
         SAID | {"value": {"every": 2, "days": ["mon"]}},
     ],
 )
-def test_the_same_said_in_another_way_has_the_same_fingerprint(said: dict[str, Any]) -> None:
-    assert fingerprint(said) == fingerprint(SAID)
-    assert len(fingerprint(said)) == 32
+def test_the_same_body_in_another_form_has_the_same_fingerprint(sent: dict[str, Any]) -> None:
+    assert fingerprint(sent) == fingerprint(SAID)
+    assert len(fingerprint(sent)) == 32
 
 
 @pytest.mark.parametrize("name", SAID)
 def test_anything_else_has_another_fingerprint(name: str) -> None:
     others = [SAID | {name: 5}, {key: value for key, value in SAID.items() if key != name}]
-    assert len({fingerprint(said) for said in (SAID, *others)}) == 3
+    assert len({fingerprint(sent) for sent in (SAID, *others)}) == 3
 
 
 def test_what_cannot_be_told_apart_is_no_fingerprint() -> None:
@@ -50,7 +50,7 @@ def test_what_cannot_be_told_apart_is_no_fingerprint() -> None:
 
 def test_an_object_that_is_not_among_the_rows_any_more_is_a_conflict(ana: Credentials) -> None:
     people = User.objects.filter(id=ana.user.id)
-    ask: dict[str, Any] = {"scope": EVENT, "id": ana.user.id, "by": ana.user, "said": SAID}
+    ask: dict[str, Any] = {"scope": EVENT, "id": ana.user.id, "by": ana.user, "body": SAID}
     assert repeated(people, **ask) is None
     assert repeated(people, **ask) == ana.user
     with pytest.raises(IdConflict):
@@ -58,7 +58,7 @@ def test_an_object_that_is_not_among_the_rows_any_more_is_a_conflict(ana: Creden
 
 
 def test_an_id_is_of_one_scope_and_one_person(ana: Credentials, ben: Credentials) -> None:
-    ask: dict[str, Any] = {"id": ana.user.id, "said": SAID}
+    ask: dict[str, Any] = {"id": ana.user.id, "body": SAID}
     assert repeated(User.objects.all(), scope=EVENT, by=ana.user, **ask) is None
     assert repeated(User.objects.all(), scope=IdempotencyKey.Scope.INTAKE, by=ben.user, **ask) is None
     with pytest.raises(IdConflict):
@@ -66,6 +66,6 @@ def test_an_id_is_of_one_scope_and_one_person(ana: Credentials, ben: Credentials
 
 
 def test_without_an_id_everything_is_new(ana: Credentials) -> None:
-    ask: dict[str, Any] = {"scope": EVENT, "id": None, "by": ana.user, "said": SAID}
+    ask: dict[str, Any] = {"scope": EVENT, "id": None, "by": ana.user, "body": SAID}
     assert [repeated(User.objects.all(), **ask) for _ in range(2)] == [None, None]
     assert not IdempotencyKey.objects.exists()

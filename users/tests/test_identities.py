@@ -161,7 +161,7 @@ def test_an_outside_token_opens_one_session_per_session_of_the_issuer(db: None, 
 
 
 def test_ending_an_outside_session_stops_its_tokens_and_no_others(db: None, outside: LocalIssuer) -> None:
-    log_out(session=by_token(outside), now=timezone.now())
+    log_out(session_id=by_token(outside).id, now=timezone.now())
     with pytest.raises(InvalidToken):
         by_token(outside, iat=timezone.now() + timedelta(seconds=9))
     assert by_token(outside, session_id="session-2").revoked_at is None
@@ -173,7 +173,7 @@ def test_without_a_session_of_the_issuer_a_token_issued_before_an_end_is_refused
     now = datetime.now(UTC)
     first = by_token(outside, session_id=None, iat=now - 3 * HOUR)
     assert (first.outside_id, by_token(outside, session_id=None)) == ("", first)
-    log_out(session=first, now=now - HOUR)
+    log_out(session_id=first.id, now=now - HOUR)
     with pytest.raises(InvalidToken):
         by_token(outside, session_id=None, iat=now - 2 * HOUR)
     later = by_token(outside, session_id=None, iat=now - timedelta(minutes=30))

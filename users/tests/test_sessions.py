@@ -121,7 +121,7 @@ def test_100_simultaneous_uses_by_the_session_itself_get_one_answer() -> None:
 
 def test_signing_out_ends_only_this_session(ana: Credentials) -> None:
     other = log_in(email="ana@example.com", password=PASSWORD, now=timezone.now())
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     assert Session.objects.filter(revoked_at=None).count() == 1
     with pytest.raises(InvalidRefreshToken):
         refresh_session(refresh=other.refresh, now=timezone.now())

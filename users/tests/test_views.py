@@ -198,7 +198,7 @@ def test_a_token_of_nobody_is_a_401_when_outside_issuers_are_accepted(
 def test_sessions_are_listed_newest_first_by_pages(ana: Credentials, ben: Credentials) -> None:
     for name in ("Pixel", "iPad"):
         log_in(email="ana@example.com", password=PASSWORD, now=timezone.now(), device_name=name)
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     client = Client(ana)
     page = client.get("/api/v1/auth/sessions?limit=1").json()
     assert [(row["device_name"], row["is_current"]) for row in page["results"]] == [("Pixel", False)]

@@ -9,10 +9,10 @@ from django.core.management.base import BaseCommand
 from dosing.status import EVENT_OF, TRANSITIONS, DoseStatus
 
 FILE: Path = settings.BASE_DIR / "docs" / "dose-status.md"
-PAGE = """# What can become of a dose
+PAGE = """# The statuses of a dose
 
-Drawn by `manage.py draw_dose_status` from the transition table in `dosing/status.py`. What is not in it is refused
-with 409 `InvalidTransition`; what has just been done already is answered the same way and changes nothing.
+Drawn by `manage.py draw_dose_status` from the transition table in `dosing/status.py`. A change that is not in it is
+refused with 409 `InvalidTransition`. A change that was made before returns the dose as it is and changes nothing.
 
 ```mermaid
 stateDiagram-v2

@@ -27,6 +27,7 @@ from medtrack.console.dashboard.figures import (
 )
 from medtrack.database.ids import first_id
 from medtrack.tests.support.builders import device_of, medication_of, person, schedule_at, utc
+from medtrack.tests.support.planner import forget_statistics
 from notifications.engine_state import silent_devices
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import Credentials
@@ -242,6 +243,7 @@ def test_schedules_set_aside_are_those_that_are_still_wanted(ana: Credentials) -
 def test_what_is_rare_is_counted_through_an_index_of_its_own(
     db: None, ask: Callable[[], int], index: str
 ) -> None:
+    forget_statistics()
     with CaptureQueriesContext(connection) as asked:
         ask()
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, with a cheaper look at a connection before its use and statements that stay prepared."""
+"""Django's PostgreSQL backend, with a cheaper health check of connections and with prepared statements."""
 
 import select
 import sys
@@ -11,7 +11,7 @@ from psycopg.pq import Format
 
 
 class _PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """Binds on the server, where the statement stays parsed as long as the connection lasts; reads binary values."""
+    """Prepares its statements on the server, where they stay parsed as long as the connection lasts; reads binary."""
 
     def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
         super().__init__(connection)
@@ -23,12 +23,12 @@ class _PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
-        """However often it is repeated, only what asks for it is prepared."""
+        """Turns off psycopg's own preparing of statements that are repeated."""
         params: dict[str, Any] = super().get_connection_params()
         return params | {"prepare_threshold": sys.maxsize}
 
     def is_usable(self) -> bool:
-        """Without a round trip: a connection that the server closed has a farewell waiting to be read."""
+        """Checks without a round trip: a closed connection has unread data (FIN or an error message)."""
         if self.errors_occurred or self.connection is None:
             return bool(super().is_usable())
         if self.connection.closed:
@@ -38,7 +38,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return not poll.poll(0)
 
     def prepared_cursor(self) -> CursorWrapper:
-        """For the few statements that are worth it: with another plan for other values they could be slower."""
+        """Returns a cursor whose statements are prepared; see `medtrack.database.statements`."""
         self.close_if_health_check_failed()
         self.ensure_connection()
         with self.wrap_database_errors:

@@ -84,7 +84,7 @@ def make_dose_fall_due(*, now: datetime) -> UpcomingDose:
         usable = Medication.objects.visible_to(patient).filter(
             name=VITAMIN_C.name, is_active=True, paused_at=None
         )
-        medication = usable.first() or create_medication(by=patient, **_fields(VITAMIN_C))[0]
+        medication = usable.first() or create_medication(by=patient, **_fields(VITAMIN_C)).object
         # Delete the one-day schedules of earlier calls whose dose can no longer be answered in time.
         one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
         for schedule in one_day.filter(doses__answer_by__lte=now):
@@ -108,6 +108,7 @@ def create_patient(patient: Patient, *, now: datetime) -> int:
     """Returns the number of doses in the history."""
     first, *others = patient.devices
     user = _sign_up(patient.login, first.name, now)
+    # Each device signs in, because a session has one device.
     for device in others:
         log_in(email=patient.login.email, password=PASSWORD, now=now, device_name=device.name)
     for device in patient.devices:
@@ -131,7 +132,7 @@ def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now
     start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
     schedules = []
     for each in medications:
-        medication, _new = create_medication(by=user, created_at=set_up_at, **_fields(each))
+        medication = create_medication(by=user, created_at=set_up_at, **_fields(each)).object
         for slot in each.slots:
             rule: dict[str, Any] = {
                 "scheduled_time": slot.at,
@@ -160,6 +161,7 @@ def answer_doses(user: User, habits: Habits, *, now: datetime) -> int:
     # Seeded by the e-mail, so that the history is the same every time.
     random = Random(user.email)  # noqa: S311
     start = now - timedelta(days=DAYS)
+    # Sorted by id, too, so that the answers are the same every time.
     doses = list(DoseLog.objects.filter(user=user, due_at__lte=now).order_by("due_at", "id"))
     for due_at, group in groupby(doses, key=attrgetter("due_at")):
         # A patient answers the doses of one instant together.
@@ -190,6 +192,7 @@ def _sign_up(login: Login, device_name: str, now: datetime) -> User:
         timezone=login.timezone,
         language=login.language,
     )
+    # As if the user had opened the link in the mail, which the demo does not send.
     User.objects.filter(id=credentials.user.id).update(email_verified_at=now)
     return credentials.user
 

@@ -130,6 +130,7 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
+        # Only the request is read. What follows it is ignored, because the answer does not end.
         self._http.receive_data(data)
         try:
             event = self._http.next_event()
@@ -167,6 +168,7 @@ class _Connection(asyncio.Protocol):
             ("access-control-allow-origin", origin),
             ("vary", "origin"),
         ]
+        # No content length: the body continues until the page disconnects.
         self._write(h11.Response(status_code=200, headers=headers, reason="OK"))
         self._send_event(_OPENING)
         self._token = token

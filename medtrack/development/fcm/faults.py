@@ -74,6 +74,7 @@ class FaultQueue:
 
     def take(self, device: str | None, *, acceptable: bool) -> Fault | None:
         """Returns the first armed fault for the device. A fault that accepts needs an acceptable message."""
+        # `token` is None for a fault of all devices.
         for fault in self._armed:
             if fault.token in (None, device) and (acceptable or not fault.kind.accepts):
                 fault.times -= 1

@@ -84,6 +84,7 @@ def _refusal(content: Message, body_bytes: int) -> Answer | None:
 
 
 def check_target(message: Message) -> Answer | None:
+    # Exactly one target is allowed.
     targets = [name for name in _TARGETS if message.get(name) is not None]
     if len(targets) == 1:
         return None
@@ -107,6 +108,7 @@ def check_topic(message: Message) -> Answer | None:
 
 
 def check_data(message: Message) -> Answer | None:
+    # Firebase reserves these keys in the common data and in the data for Android.
     for path, holder in (("message", message), ("message.android", message.get("android") or {})):
         for key in holder.get("data") or ():
             if key in _RESERVED_KEYS or key.startswith(_RESERVED_PREFIXES):
@@ -139,6 +141,7 @@ _APNS_HEADERS: dict[str, tuple[Callable[[str], object], str]] = {
 
 
 def check_device(message: Message) -> Answer | None:
+    # `fid`, a Firebase installation id, replaces the registration token in newer clients.
     field = "token" if message.get("token") is not None else "fid"
     device = message.get(field)
     if device is None:

@@ -58,6 +58,7 @@ class Http1Session:
             authorization=headers.get(b"authorization", b"").decode("latin-1"),
             body=bytes(self._body),
         )
+        # The answer may follow later; h11 pauses until then.
         self._exchange = _Http1Exchange(self)
         self._handle(request, self._exchange)
 

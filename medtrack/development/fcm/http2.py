@@ -100,6 +100,7 @@ class Http2Session:
             ("content-type", "application/json; charset=UTF-8"),
             *answer.headers,
         ]
+        # The client may have reset the stream, which h2 reports as a protocol error.
         try:
             self._connection.send_headers(stream_id, headers)
             self._send_body(stream_id, answer.body)
@@ -115,6 +116,7 @@ class Http2Session:
             window = self._connection.local_flow_control_window(stream_id)
             size = min(len(body), window, self._connection.max_outbound_frame_size)
             is_last = size == len(body)
+            # An empty body needs no window.
             if size <= 0 and not is_last:
                 self._unsent[stream_id] = body
                 return
@@ -136,6 +138,7 @@ class Http2Session:
     def shut_down(self) -> None:
         if not self._transport.is_closing():
             self.lost()
+            # Sends GOAWAY, so that the client knows which requests were processed.
             self._connection.close_connection()
             self._flush()
             self._transport.close()

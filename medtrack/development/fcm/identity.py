@@ -50,6 +50,7 @@ class Identity:
 
 
 def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    # Other processes wait for some of these files, and must never see one that is incomplete.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     data = content.encode() if isinstance(content, str) else content
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -73,6 +74,7 @@ def ensure_service_account(directory: Path, *, project: str, url: str) -> Identi
     """
     path = directory / SERVICE_ACCOUNT
     account = json.loads(path.read_text()) if path.exists() else _new_service_account(project)
+    # The port may be another one after a restart.
     account |= {"project_id": project, "token_uri": f"{url}/token"}
     write_atomically(path, json.dumps(account, indent=2) + "\n", mode=0o600)
     key = load_pem_private_key(account["private_key"].encode(), password=None)
@@ -110,6 +112,7 @@ def _private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MedTrack FCM stand-in")])
     public, now = key.public_key(), datetime.datetime.now(datetime.UTC)
+    # Clients verify the certificate: it is its own authority, for the loopback interface only.
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = (
         x509.CertificateBuilder(name, name, public, x509.random_serial_number())

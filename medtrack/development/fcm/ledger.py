@@ -37,6 +37,7 @@ class Ledger(Generic[Item]):
         self._cut_torn_line()
 
     def append(self, line: bytes, item: Item) -> None:
+        # The running flush writes it, too, after the lines that it is writing now.
         self._lines.append(line)
         self._items.append(item)
         if self._flush is None:
@@ -63,6 +64,7 @@ class Ledger(Generic[Item]):
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
+        # os.write may write only a part.
         while rest:
             rest = rest[os.write(self._file, rest) :]
         os.fsync(self._file)

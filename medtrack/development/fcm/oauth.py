@@ -73,6 +73,7 @@ def _claims(assertion: str, identity: Identity, audience: str) -> dict[str, obje
         )
     except jwt.InvalidTokenError as problem:
         raise GrantError("invalid_grant", _description(problem, audience)) from problem
+    # Google issues tokens only for assertions that are valid for an hour at most.
     if int(str(claims["exp"])) - int(str(claims["iat"])) > 3600 + _CLOCK_SKEW_SECONDS:
         raise GrantError("invalid_grant", _NOT_SHORT_LIVED)
     return claims
@@ -101,6 +102,7 @@ def issue(identity: Identity, *, now: float) -> str:
 
 def is_valid(token: str, identity: Identity, *, now: float) -> bool:
     expires_at, _, signature = token.removeprefix(_PREFIX).rstrip(".").partition(".")
+    # In constant time; the expiry of a forged token may be no number, so the signature is checked first.
     is_genuine = hmac.compare_digest(signature.encode(), _signature(expires_at, identity).encode())
     return is_genuine and int(expires_at) > now
 

@@ -42,6 +42,7 @@ class FcmStandin:
         directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
         endpoint = directory / "endpoint"
+        # The process writes this file when it listens; an old one is of a killed process.
         endpoint.unlink(missing_ok=True)
         command = [sys.executable, "-m", "medtrack.development.fcm", "--directory", str(directory)]
         command += ["--port", str(port), "--project", project, *(["--quiet"] if quiet else [])]
@@ -71,6 +72,7 @@ class FcmStandin:
 
     def ledger(self) -> list[dict[str, Any]]:
         """Returns every complete line; the stand-in may be writing the last one."""
+        # After the last line break there is nothing, or an incomplete line.
         *lines, _unfinished = (self.directory / "ledger.jsonl").read_text().split("\n")
         return [json.loads(line) for line in lines]
 

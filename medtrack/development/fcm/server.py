@@ -38,6 +38,7 @@ class Server:
             self._server.close()
 
     async def close_connections(self) -> None:
+        # Copied, because the connections remove themselves from the set when they end.
         open_connections = list(self._connections)
         for connection in open_connections:
             connection.shut_down()
@@ -45,6 +46,7 @@ class Server:
         try:
             await asyncio.wait_for(asyncio.gather(*ended), _GRACE_SECONDS)
         except TimeoutError:
+            # These clients do not close their side of the connection.
             for connection in list(self._connections):
                 connection.abort()
 
@@ -70,6 +72,7 @@ class _Connection(asyncio.Protocol):
         self._open_connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        # After close() data that was already received is still reported.
         if not self._transport.is_closing():
             self._session.receive(data)
 

@@ -15,6 +15,10 @@ PASS_CLOSED_FOLDERS = [
 ]
 
 
+# The account without rights and files that every Linux system has.
+UNPRIVILEGED = 65534
+
+
 @dataclass(frozen=True)
 class Account:
     uid: int
@@ -22,12 +26,12 @@ class Account:
 
     @classmethod
     def for_data(cls, data: Path) -> Self:
-        """Returns the current account; for root the owner of `data`, or `nobody` before the data exists."""
+        """Returns the current account; for root the owner of `data`, or an account without rights."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid())
         if data.exists() and data.stat().st_uid != 0:
             return cls(data.stat().st_uid, data.stat().st_gid)
-        entry = pwd.getpwnam("nobody")
+        entry = pwd.getpwuid(UNPRIVILEGED)
         return cls(entry.pw_uid, entry.pw_gid)
 
     def make_folder(self, folder: Path) -> None:
@@ -38,6 +42,7 @@ class Account:
         """Returns the command that runs the program as this account, with access to the data."""
         if self.uid == os.geteuid():
             return [str(program), *arguments]
+        # Not su or sudo: setpriv replaces itself by the program, so that signals reach the program.
         change = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
         if _is_closed(program) or _is_closed(data):
             change += PASS_CLOSED_FOLDERS

@@ -42,6 +42,7 @@ class Console:
 
     def _relay(self, child: Child, colour: str) -> None:
         for line in child.process.stdout or ():
+            # honcho prints the local time.
             now = datetime.now().astimezone()
             message = Message(type="line", data=line, time=now, name=child.name, colour=colour)
             with self._lock, suppress(OSError):

@@ -16,6 +16,7 @@ def open_var(environ: Mapping[str, str]) -> Path:
     remedy = "choose another folder with MEDTRACK_VAR."
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Writing is tried: for root and in containers the permissions do not say whether it is possible.
         tempfile.TemporaryFile(dir=folder).close()
     except (FileExistsError, NotADirectoryError) as problem:
         reason = f"MedTrack keeps its data in the folder {folder}, but there is a file in its place"
@@ -41,6 +42,7 @@ def used_alone(folder: Path) -> Iterator[None]:
                 " stop that one, or start one beside it"
                 f" with PORT=8001 MEDTRACK_VAR={folder}-2 script/server."
             ) from problem
+        # The next start names this process when it finds the folder locked.
         holder.truncate(0)
         holder.write(str(os.getpid()))
         holder.flush()

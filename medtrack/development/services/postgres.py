@@ -57,10 +57,12 @@ def start(supervisor: Supervisor, folder: Path, *, version: str, settings: Mappi
     if not (data / "PG_VERSION").exists():
         _make_data(data, version, account, durable=settings.get("fsync") != "off")
     socket_folder = _socket_folder(supervisor, data, account)
+    # A group of its own: the processes that start later are stopped before it.
     supervisor.group().start(
         "PostgreSQL",
         account.command(
             _program(version, "postgres"),
+            # Without TCP, so that no other user of the machine can connect.
             *("-D", str(data), "-k", f'"{socket_folder}"', "-p", PORT, "-c", "listen_addresses="),
             *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
             data=data,
@@ -116,9 +118,11 @@ def _check_data(data: Path, version: str, account: Account) -> None:
         return
     if data.stat().st_uid not in (account.uid, os.geteuid()):
         raise RefusalError(f"{data} belongs to another user: start as that user or as root, or {remedy}")
+    # initdb accepts an empty folder.
     if data.is_dir() and not any(data.iterdir()):
         return
     version_file = data / "PG_VERSION"
+    # initdb writes pg_control last; without it the folder is incomplete.
     if not (data / "global" / "pg_control").exists() or not version_file.exists():
         raise RefusalError(f"{data} is not a whole PostgreSQL data folder: {remedy}")
     data_version = version_file.read_text().strip()

@@ -115,6 +115,7 @@ class Supervisor:
         self.stop_signal: int | None = None
 
     def __enter__(self) -> Self:
+        # The handler only stores the signal. `check` reacts to it between two steps.
         for number in SIGNALS:
             self._cleanup.callback(signal.signal, number, signal.signal(number, self._on_signal))
         orphans.stop(self._record)

@@ -14,6 +14,7 @@ START_SECONDS = 20
 def start(supervisor: Supervisor, folder: Path, *, port: int | None = None) -> str:
     """Returns the URL. Takes any free port unless `port` is given."""
     port = port or free_port()
+    # No snapshot and no append-only file.
     settings = ["--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
     supervisor.group().start(
         "Redis",

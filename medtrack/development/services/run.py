@@ -20,6 +20,7 @@ PREFIX = "medtrack-run-"
 
 def run(command: Sequence[str]) -> int:
     """Returns the command's exit status."""
+    # The folder is temporary and its name random, so that many runs can work side by side.
     remove_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:

@@ -16,6 +16,7 @@ def start(
 ) -> dict[str, str]:
     """Returns the settings with which the product sends its pushes to the stand-in."""
     endpoint = folder / "endpoint"
+    # The stand-in writes this file when it listens; an old one is of a killed run.
     endpoint.unlink(missing_ok=True)
     child = supervisor.group().start(
         "fcm",

@@ -10,8 +10,8 @@ from dosing.models import DoseLog, Schedule
 from medications.actions import create_medication
 from medications.models import Medication
 from notifications import queue
-from notifications.actions import register_device
-from notifications.models import DeviceToken
+from notifications.actions import register_device, revoke_device, send_test_push
+from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials, sign_up
 from users.models import Session, User
 
@@ -41,7 +41,7 @@ def session_of(user: User) -> Session:
 
 
 def medication_of(user: User, name: str = "Metformin", **fields: Any) -> Medication:
-    return create_medication(by=user, name=name, **fields)[0]
+    return create_medication(by=user, name=name, **fields).object
 
 
 def schedule_at(medication: Medication, at: time, *, now: datetime, **fields: Any) -> Schedule:
@@ -55,7 +55,16 @@ def device_of(user: User, token: str = "", **fields: Any) -> DeviceToken:
     values = {"platform": "android", "now": timezone.now(), **fields}
     return register_device(
         by=user, session=session_of(user), token=token or f"token-of-{user.name}", **values
-    )[0]
+    ).object
+
+
+def push_a_test(device: DeviceToken, *, now: datetime) -> NotificationLog:
+    return send_test_push(device_id=device.id, by=device.user, now=now)
+
+
+def revoked(device: DeviceToken, *, now: datetime) -> bool:
+    """Whether this revoked the device for its owner."""
+    return revoke_device(device_id=device.id, by=device.user, reason="removed_by_owner", now=now).changed
 
 
 def dose_due(user: User, due_at: datetime, *, medicine: str = "Metformin", **fields: Any) -> DoseLog:

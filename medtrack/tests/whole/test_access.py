@@ -95,7 +95,7 @@ def outsider(request: pytest.FixtureRequest, anas: Belongings) -> Client:
     old = access_token(user_id=anas.user.id, session_id=session.id, now=now - timedelta(days=1))
     if request.param == "a revoked session":
         ended = log_in(email=anas.user.email or "", password=PASSWORD, now=now)
-        log_out(session=session_of(anas.user), now=database_now())
+        log_out(session_id=session_of(anas.user).id, now=database_now())
         client = Client(ended)
     elif request.param == "an expired token":
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {old}")

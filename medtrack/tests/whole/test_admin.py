@@ -11,9 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.models import DoseLog
-from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due
+from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, push_a_test
 from notifications import queue
-from notifications.actions import send_test_push
 from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
 from users.models import User
@@ -99,7 +98,7 @@ def test_a_dose_and_its_reminder_lead_to_why_no_reminder_came(
 
 
 def test_a_test_push_has_no_dose_to_explain(staff: Client, ana: Credentials) -> None:
-    test = send_test_push(device=device_of(ana.user), now=timezone.now())
+    test = push_a_test(device_of(ana.user), now=timezone.now())
     page = staff.get(f"/admin/notifications/notificationlog/{test.id}/change/")
     assert page.status_code == 200
     assert WHY not in page.content.decode()

@@ -14,14 +14,11 @@ from pytest_django import Settings
 
 from medtrack.http.person_limits import LimitReached
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import (
-    person,
-    session_of,
-)
+from medtrack.tests.support.builders import person, push_a_test, revoked, session_of
 from medtrack.tests.support.workers import closing
 from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from notifications import actions as notifications_actions
-from notifications.actions import register_device, revoke_device, send_test_push
+from notifications.actions import register_device
 from notifications.models import DeviceToken, PushDelivery
 from notifications.reached_sessions import last_reached
 from users.actions import Credentials
@@ -77,7 +74,7 @@ def test_one_device_too_many_retires_the_longest_unseen_one_that_was_not_reached
         "LimitReached",
         "devices",
     )
-    revoke_device(device=accepted, reason="removed_by_owner", now=timezone.now())
+    revoked(accepted, now=timezone.now())
     assert as_ana.post("/api/v1/devices", body | {"token": "new"}, format="json").status_code == 201
 
 
@@ -97,7 +94,7 @@ def test_a_device_that_nobody_is_signed_in_on_gives_way_first(
 
 
 def deliver(device: DeviceToken, **fields: Any) -> None:
-    push = send_test_push(device=device, now=timezone.now())
+    push = push_a_test(device, now=timezone.now())
     values: dict[str, Any] = {
         "outcome": "accepted",
         "message_id": "1",
@@ -132,13 +129,13 @@ def test_two_people_who_swap_phones_at_their_limit_meet_no_defect(
     for letter, who in people.items():
         for number in range(2):
             unseen(phone(who.user, f"{letter}{number}"), timedelta(days=90 - number))
-    both_registered, retire = Barrier(2), notifications_actions._retire_others
+    both_registered, retire = Barrier(2), notifications_actions._revoke_excess
 
     def retire_together(new: DeviceToken, now: datetime) -> None:
         both_registered.wait(20)
         retire(new, now)
 
-    monkeypatch.setattr(notifications_actions, "_retire_others", retire_together)
+    monkeypatch.setattr(notifications_actions, "_revoke_excess", retire_together)
 
     def register(who: Credentials, token: str) -> int:
         body = {"token": token, "platform": "android"}

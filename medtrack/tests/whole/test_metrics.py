@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from medtrack.tests.support.api import Client as ApiClient
 from medtrack.tests.support.builders import device_of, dose_due
+from medtrack.tests.support.planner import forget_statistics
 from notifications import queue
 from notifications.engine_state import QUEUE, record_heartbeat
 from notifications.models import DeviceToken, EngineCheck, Heartbeat
@@ -160,6 +161,7 @@ def test_the_last_engine_check_is_reported_with_its_age(db: None) -> None:
 
 
 def test_the_queue_is_read_through_its_own_index(db: None) -> None:
+    forget_statistics()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {QUEUE}")

@@ -21,13 +21,9 @@ from medtrack.http.limits import Limit, PersonLimits
 from medtrack.http.openapi import limits_table
 from medtrack.http.person_limits import BEYOND, LimitReached
 from medtrack.tests.support.api import SCHEMA, Client
-from medtrack.tests.support.builders import (
-    medication_of,
-    person,
-    schedule_at,
-)
+from medtrack.tests.support.builders import medication_of, person, push_a_test, schedule_at
 from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, outcomes, phone
-from notifications.actions import TooManyTests, send_test_push
+from notifications.actions import TooManyTests
 from notifications.models import NotificationLog
 from users.actions import Credentials
 from users.models import RateCounter
@@ -58,7 +54,7 @@ def test_a_hundred_at_once_do_not_pass(limits: Callable[..., None], limit: str) 
         "zone_changes": lambda number: update_profile(
             by=ana, changes={"timezone": zones[number % 2]}, now=timezone.now()
         ),
-        "test_pushes": lambda number: send_test_push(device=devices[number % 3], now=timezone.now()),
+        "test_pushes": lambda number: push_a_test(devices[number % 3], now=timezone.now()),
     }
     errors = {"edits": "TooManyEdits", "zone_changes": "TooManyEdits", "test_pushes": "TooManyTests"}
     RateCounter.objects.all().delete()
@@ -182,11 +178,11 @@ def test_test_pushes_count_over_all_devices_of_a_person(
     limits(test_pushes=Limit(4, 3600))
     phones = [phone(ana.user), phone(ana.user)]
     for number in range(4):
-        send_test_push(device=phones[number % 2], now=timezone.now())
+        push_a_test(phones[number % 2], now=timezone.now())
     with pytest.raises(TooManyTests), transaction.atomic():
-        send_test_push(device=phones[0], now=timezone.now())
+        push_a_test(phones[0], now=timezone.now())
     assert NotificationLog.objects.count() == 4
-    send_test_push(device=phone(ben.user), now=timezone.now())
+    push_a_test(phone(ben.user), now=timezone.now())
 
 
 def test_what_has_no_limit_goes_on_at_all_limits(

@@ -75,7 +75,7 @@ def test_an_outside_token_for_which_there_is_no_room_is_a_conflict(
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {outside.token(session_id='2')}")
     refused = client.get("/api/v1/me")
     assert (refused.status_code, refused.json()["type"]) == (409, "LimitReached")
-    log_out(session=first, now=timezone.now())
+    log_out(session_id=first.id, now=timezone.now())
     assert client.get("/api/v1/me").status_code == 200
 
 
@@ -159,7 +159,7 @@ def test_signing_in_socially_has_the_same_limit_and_the_same_way_out(
 
 def test_a_session_that_is_over_is_not_ended_again(ana: Credentials) -> None:
     over = session_of(ana.user)
-    log_out(session=over, now=timezone.now())
+    log_out(session_id=over.id, now=timezone.now())
     with pytest.raises(NotFound), transaction.atomic():
         sign_in(ana.user, end_session=over.id)
 

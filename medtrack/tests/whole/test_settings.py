@@ -357,3 +357,16 @@ def test_every_setting_is_in_the_table_of_docs_operating() -> None:
     )
     # Read to refuse it.
     assert {name for name in read_names() if f"`{name}`" not in table} == {"PROXY_COUNT"}
+
+
+def test_warnings_are_printed_once_in_a_process() -> None:
+    twice = "from medtrack.configuration.start import load_settings; load_settings(); load_settings()"
+    started = subprocess.run(
+        [sys.executable, "-c", twice],
+        cwd=ROOT,
+        env=GOOD | {"PATH": os.environ["PATH"], "FCM_SPEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert started.stderr.count("FCM_SPEED is not a setting") == 1

@@ -290,7 +290,7 @@ def test_an_account_under_attack_can_be_signed_in_to_from_a_known_device(
     assert answer.status_code == 200
     refreshed = post(as_nobody, "refresh", {"refresh": answer.json()["refresh"]}).json()
     assert refreshed["device_secret"] == answer.json()["device_secret"] != ana.device_secret
-    log_out(session=session_of(ana.user), now=timezone.now())
+    log_out(session_id=session_of(ana.user).id, now=timezone.now())
     again = post(as_nobody, "login", LOGIN | {"device_secret": refreshed["device_secret"]})
     assert again.status_code == 200
     change = {"password": PASSWORD, "new_password": "another horse battery"}

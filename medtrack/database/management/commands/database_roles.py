@@ -21,7 +21,7 @@ class Command(BaseCommand):
                 generated = make_roles(settings.DATABASE_ROLE_PASSWORDS)
             except ProgrammingError as error:
                 raise CommandError(
-                    f"PostgreSQL refused: {str(error).splitlines()[0]}. Run this as the owner of the tables, who needs "
+                    f"PostgreSQL refused: {str(error).splitlines()[0]}. Run this as the owner of the tables, which needs "
                     "CREATEROLE."
                 ) from error
         for role, password in generated.items():

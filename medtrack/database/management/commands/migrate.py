@@ -6,7 +6,7 @@ from medtrack.database.owner import as_owner
 
 
 class Command(migrate.Command):
-    """Django's own, as the owner of the tables."""
+    """Django's command, run as the owner of the tables."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         with as_owner():
