@@ -33,7 +33,7 @@ def image_of(project: Path, target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """The product in the image's tree, with its migrations applied and its static files collected."""
     directory = tmp_path_factory.mktemp("house")
     with House(directory, project=image_of(ROOT, directory / "image")) as house:
