@@ -1,4 +1,4 @@
--- Sums up every living patient anew and writes what changed. Adherence is what dosing.adherence defines, over whole
+-- Refreshes the summaries of all patients and writes those that changed. Adherence is what dosing.adherence defines, over whole
 -- local days before `today`, which Python tells for every zone, so that both know the same clocks. Of answers only
 -- those recorded `since` the last time are read: events are never taken back, so that the latest one can only become
 -- later; who is new is looked up by key. The first patient's row is always written: it tells when all this was.

@@ -153,7 +153,7 @@ def test_every_number_leads_to_as_many_rows(superuser: User, staff: Client) -> N
             names.add(figure.name)
     assert names >= {
         *("due by now", "taken", "skipped", "missed", "still open", "sent", "late", "failed", "dead"),
-        *("waiting", "overdue", "tried in vain, again soon", "accepted by FCM", "seen by the phone"),
+        *("waiting", "overdue", "failed, to be tried again", "accepted by FCM", "seen by the phone"),
         *("to be sent again", "silent devices, now", "reminders without a device", "schedules set aside"),
     }
 

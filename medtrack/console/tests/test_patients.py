@@ -242,7 +242,7 @@ def test_an_order_of_the_headings_is_offered_once_chosen(staff: Client) -> None:
 def test_nobody_yet_and_nobody_found_say_what_to_do(staff: Client) -> None:
     assert "There are no patients yet." in staff.get(LIST).content.decode()
     page = staff.get(f"{LIST}?q=nobody").content.decode()
-    assert "Nobody was found." in page
+    assert "No patient was found." in page
     assert f'href="{LIST}">Clear search and filters' in page
 
 
