@@ -227,7 +227,7 @@ def test_what_is_wrong_is_said(superuser: User, alive: None) -> None:
         seconds=1, violations={"I2": 1200, "I9": 0}, ran_at=timezone.now() - timedelta(days=3)
     )
     assert {text.replace("\xa0", " "): level for text, level in notices(superuser).items()} == {
-        "1 dose is due, and its person was not reminded, for 3 minutes.": "alarm",
+        "1 dose has been due for 3 minutes without a reminder.": "alarm",
         "The queue is stuck: 1 reminder is overdue, for 3 minutes.": "alarm",
         "beat has been silent for 1 hour: nothing is planned or sent.": "alarm",
         "The last check of the engine found 1,200 violations: "
@@ -270,7 +270,7 @@ def test_a_dose_that_nobody_enqueued_is_an_alarm(superuser: User, alive: None) -
     device_of(person("Ana").user)
     dose_due(User.objects.get(name="Ana"), timezone.now() - timedelta(seconds=112))
     (notice,) = notices(superuser)
-    assert notice.replace("\xa0", " ") == "1 dose is due, and its person was not reminded, for 1 minute."
+    assert notice.replace("\xa0", " ") == "1 dose has been due for 1 minute without a reminder."
 
 
 def test_a_task_that_fails_is_an_alarm(superuser: User, alive: None) -> None:
