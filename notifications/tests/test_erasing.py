@@ -35,7 +35,7 @@ from medtrack.tests.support.builders import (
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.workers import closing, wait_until_somebody_waits_for_us
+from medtrack.tests.support.workers import closing, wait_until_a_lock_is_waited_for
 from notifications import queue
 from notifications.actions import register_device
 from notifications.judgement import Judge
@@ -405,7 +405,7 @@ def test_what_was_asked_for_before_is_not_written_after() -> None:
         with transaction.atomic():
             erasure._erase(ana, database_now())
             job = pool.submit(closing(acts[0]))
-            wait_until_somebody_waits_for_us()
+            wait_until_a_lock_is_waited_for()
         with pytest.raises(Http404):
             job.result()
     for act in acts:

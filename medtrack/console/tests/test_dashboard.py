@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from dosing.models import DoseLog, Schedule
-from medtrack.console.dashboard.page import Dashboard, Figure, dashboard
+from medtrack.console.dashboard.elements import Figure
+from medtrack.console.dashboard.page import Dashboard, dashboard
 from medtrack.console.tests.test_figures import random_reminders
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, medication_of, person, schedule_at
