@@ -1,4 +1,4 @@
-"""Three people for every test: Ana owns, Ben will have a grant, Cleo is a stranger."""
+"""Fixtures of all tests. Ana owns the objects, Cleo is another user who must not see them, Ben is a third one."""
 
 import gc
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The owner makes the tests' database; the tests themselves have the rights of web and engine, and no more."""
+    """The owner creates the test database; the tests have the privileges of web and engine only."""
     with django_db_blocker.unblock():
         call_command("database_roles", stdout=StringIO())
         create_tests_role()
@@ -64,20 +64,20 @@ def _static_files(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def _language() -> Iterator[None]:
-    """A request leaves its language behind in the thread; the next test must not inherit it."""
+    """Resets the language that a request activated in this thread."""
     yield
     translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
 def _throttles(settings: Settings) -> None:
-    """What one test counts in Redis must not be another's."""
+    """Each test has its own counters in Redis."""
     settings.THROTTLE_PREFIX = f"throttle-{uuid4().hex}"
 
 
 @pytest.fixture(autouse=True)
 def _password_alone(settings: Settings) -> None:
-    """Staff of a test sign in with the password alone, as in development; the tests of the second factor ask for it."""
+    """Staff sign in with the password only, as in development; tests of the second factor require it themselves."""
     settings.STAFF_SECOND_FACTOR = False
 
 
@@ -125,7 +125,7 @@ def fcm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FcmStandin
 
 @pytest.fixture
 def fcm(fcm_process: FcmStandin) -> FcmStandin:
-    """The FCM stand-in, a real process, without faults and with a ledger of its own per test."""
+    """The FCM stand-in, a real process, without faults and with an empty ledger."""
     fcm_process.clear_faults()
     fcm_process.set_latency(0)
     ledger: Path = fcm_process.directory / "ledger.jsonl"
@@ -135,7 +135,7 @@ def fcm(fcm_process: FcmStandin) -> FcmStandin:
 
 @pytest.fixture
 def mail_worker(settings: Settings) -> Iterator[None]:
-    """Mails are sent at once, into pytest's outbox."""
+    """Sends mails at once, into Django's outbox."""
     settings.EMAIL_URL, settings.APP_URL = "memorymail://", "https://app.example.org"
     app.conf.task_always_eager = app.conf.task_eager_propagates = True
     yield

@@ -27,7 +27,7 @@ from django.test import Client  # noqa: E402
 
 from medtrack.console.dashboard import figures  # noqa: E402
 from medtrack.console.patients import summaries  # noqa: E402
-from medtrack.console.patients.search import Wish  # noqa: E402
+from medtrack.console.patients.search import PatientFilter  # noqa: E402
 from medtrack.database.clock import database_now  # noqa: E402
 from notifications import engine_state  # noqa: E402
 from users.models import User  # noqa: E402
@@ -174,7 +174,7 @@ def patients(now: datetime) -> dict[str, Section]:
 
 
 def list_patients(query: dict[str, str]) -> None:
-    patients = Wish(query).found()
+    patients = PatientFilter(query).patients()
     patients.count()
     list(patients[:50])
 

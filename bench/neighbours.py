@@ -29,7 +29,7 @@ setup_django()
 
 from neighbours_attacks import ATTACKS, Front, attacking  # noqa: E402
 
-from medtrack.tests.support.running_product import House, eventually  # noqa: E402
+from medtrack.tests.support.running_product import RunningProduct, eventually  # noqa: E402
 
 LEAD = 14.0  # seconds until the first dose is due: beat enqueues every ten
 PAUSE = 0.05  # seconds between two rounds of the neighbour
@@ -54,16 +54,16 @@ class Figures:
 
 
 @contextmanager
-def front(house: House, through: str) -> Iterator[Front]:
+def front(product: RunningProduct, through: str) -> Iterator[Front]:
     """Yields the address for clients: the port of web, or the proxy of deploy/nginx."""
     if through == "web":
-        house.start("web")
-        eventually(lambda: house.answers("livez"))
-        yield Front(house.port)
+        product.start("web")
+        eventually(lambda: product.answers("livez"))
+        yield Front(product.port)
         return
-    house.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
+    product.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
     nginx: Any = import_module("medtrack.tests.support.nginx").Nginx
-    with nginx(house.directory / "nginx", sockets=house.directory / "sockets", processes=2) as proxy:
+    with nginx(product.directory / "nginx", sockets=product.directory / "sockets", processes=2) as proxy:
         eventually(proxy.is_ready)
         yield Front(proxy.https_port, str(proxy.certificate))
 
@@ -77,8 +77,8 @@ def zone_after_midnight() -> str:
 class Neighbour:
     """A user with a day of doses, and users who are reminded of one dose each, so that no two share a push."""
 
-    def __init__(self, front: Front, house: House, reminders: int) -> None:
-        self.front, self.house = front, house
+    def __init__(self, front: Front, product: RunningProduct, reminders: int) -> None:
+        self.front, self.product = front, product
         zone = zone_after_midnight()
         self.access = front.sign_up("neighbour", zone)
         for hour in range(MEDICATIONS):
@@ -127,35 +127,35 @@ def run(scene: str, seconds: float, through: str) -> bool:
     """Measures one scene and prints it. Returns whether it meets the goals."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medtrack-neighbours-")))
-        house = stack.enter_context(House(directory))
-        clients = stack.enter_context(front(house, through))
-        house.start("worker")
-        house.start("beat")
+        product = stack.enter_context(RunningProduct(directory))
+        clients = stack.enter_context(front(product, through))
+        product.start("worker")
+        product.start("beat")
         each = max(int(seconds / 3), 1)
-        neighbour = Neighbour(clients, house, 2 * each)
+        neighbour = Neighbour(clients, product, 2 * each)
         attack = ATTACKS[scene](clients)
         starts = [time.time() + LEAD, time.time() + LEAD + seconds + 1]
         due = {}
         for number, name in enumerate(neighbour.due):
             phase, index = divmod(number, each)
             due[name] = starts[phase] + seconds * (index + 0.5) / each
-            house.rows(DUE, due[name], due[name], f"{name}@example.com")
+            product.rows(DUE, due[name], due[name], f"{name}@example.com")
         time.sleep(max(starts[0] - time.time(), 0))
         quiet = neighbour.use(starts[0] + seconds)
         with attacking(attack, seconds + 1):
             time.sleep(max(starts[1] - time.time(), 0))
             attacked = neighbour.use(starts[1] + seconds)
-        lateness(house, due, starts[1], quiet, attacked)
+        lateness(product, due, starts[1], quiet, attacked)
     return print_table(scene, quiet, attacked, neighbour.failures)
 
 
-def lateness(house: House, due: dict[str, float], attacked_from: float, *phases: Figures) -> None:
+def lateness(product: RunningProduct, due: dict[str, float], attacked_from: float, *phases: Figures) -> None:
     """Waits for every reminder, and adds its lateness to the phase in which it was due."""
 
     def accepted() -> dict[str, float]:
         return {
             line["message"]["token"]: datetime.fromisoformat(line["at"]).timestamp()
-            for line in reversed(house.fcm.ledger())
+            for line in reversed(product.fcm.ledger())
             if line["status"] == 200
         }
 

@@ -2,21 +2,13 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.database.clock import database_now
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
 from notifications.querysets import FINAL_STATUSES, NO_DEVICE, FinalStatus, NotificationLogQuerySet
-from notifications.trace import trace
-from notifications.trace_history import history_of
-from users.access_log import record_access
-from users.models import AccessLog
-from users.read_only_admin import GuardedInline, ReadOnlyAdmin, is_superuser
+from users.read_only_admin import GuardedInline, ReadOnlyAdmin
 
 FINAL_STATUS_NAMES = {
     FinalStatus.SENT: _("sent in time"),
@@ -68,35 +60,6 @@ class NotificationLogAdmin(ReadOnlyAdmin[NotificationLog]):
     search_fields = ("user__email", "user__name", "id", "dose__id")
     ordering = ("-id",)
     inlines = (PushDeliveryInline,)
-
-    def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.dose_trace)
-        return [path("dose/<uuid:dose_id>/", page, name="notifications_dose_trace"), *super().get_urls()]
-
-    def may_trace(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm("dosing.view_doselog")
-
-    def dose_trace(self, request: HttpRequest, dose_id: UUID) -> HttpResponse:
-        """Shows why a reminder of this dose was sent or not, also when the dose was deleted."""
-        if not self.may_trace(request):
-            raise PermissionDenied
-        history = history_of(dose_id, now=database_now())
-        if not history.user.is_patient and not is_superuser(request):
-            raise Http404
-        record_access(request, AccessLog.Action.VIEW, patient_id=history.user.id, object_id=dose_id)
-        told = trace(history)
-        devices = {device.id: device for device in history.devices}
-        context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "history": history,
-            "verdict": told.verdict,
-            "decisions": [
-                (decision, decision.device_id and devices.get(decision.device_id))
-                for decision in told.decisions
-            ],
-        }
-        return TemplateResponse(request, "console/trace.html", context)
 
 
 @admin.register(DeviceToken)

@@ -1,8 +1,8 @@
-"""The access log: who of the staff looked at or changed whose data, on which page or by what command."""
+"""Writes the access log: which member of staff saw or changed whose data, on which page or by which command."""
 
 import getpass
 import os
-from typing import cast
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -14,42 +14,71 @@ from users.models import AccessLog
 _MAX_ADDRESS = 50
 
 
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and on which page or by which command. Without `staff_id` it is manage.py's `system_user`."""
+
+    staff_id: UUID | None
+    page: str
+    address: str = ""
+    system_user: str = ""
+
+    @classmethod
+    def of_request(cls, request: HttpRequest) -> "Actor":
+        match = request.resolver_match
+        return cls(
+            staff_id=request.user.pk,
+            page=(match.url_name if match else "") or request.path[:100],
+            address=address(request)[:_MAX_ADDRESS],
+        )
+
+    @classmethod
+    def of_command(cls, name: str) -> "Actor":
+        try:
+            system_user = getpass.getuser()
+        except (KeyError, OSError):
+            # In a container the user may have no name.
+            system_user = f"uid {os.getuid()}"
+        return cls(staff_id=None, page=f"manage.py {name}", system_user=system_user)
+
+
 def record_access(
     request: HttpRequest,
     action: AccessLog.Action,
     *,
-    staff_id: UUID | None = None,
     patient_id: UUID | None = None,
     object_id: object = "",
     **details: object,
 ) -> None:
-    """Adds a row about this request.
+    """Adds a row about a page that is going to be shown.
 
-    `details` are JSON: the search and the filters, the number of rows, or the action and its result.
-    `staff_id` is the signed-in user unless it is given, as for someone who joins the staff by this request.
+    `details` are JSON: the search and the filters, or the number of rows.
     """
-    match = request.resolver_match
+    _add(Actor.of_request(request), action, patient_id, object_id, details)
+
+
+def record_action(
+    by: Actor, *, patient_id: UUID | None = None, object_id: object = "", **details: object
+) -> None:
+    """Adds a row about a change, in the transaction of the change. `details` are JSON."""
+    if by.system_user:
+        details["by"] = by.system_user
+    _add(by, AccessLog.Action.ACT, patient_id, object_id, details)
+
+
+def _add(
+    by: Actor,
+    action: AccessLog.Action,
+    patient_id: UUID | None,
+    object_id: object,
+    details: dict[str, object],
+) -> None:
     AccessLog.objects.create(
-        staff_id=staff_id or cast(UUID, request.user.pk),
+        staff_id=by.staff_id,
         patient_id=patient_id,
         action=action,
-        page=(match.url_name if match else "") or request.path[:100],
+        page=by.page,
         object_id=str(object_id),
         details=details,
-        address=address(request)[:_MAX_ADDRESS],
-    )
-
-
-def record_command(command: str, *, object_id: object, **details: object) -> None:
-    """Adds a row about a manage.py command. Its user is the operating system's; no account is known."""
-    try:
-        by = getpass.getuser()
-    except (KeyError, OSError):
-        # In a container the user may have no name.
-        by = f"uid {os.getuid()}"
-    AccessLog.objects.create(
-        action=AccessLog.Action.ACT,
-        page=f"manage.py {command}",
-        object_id=str(object_id),
-        details={**details, "by": by},
+        address=by.address,
     )

@@ -13,7 +13,7 @@ from dosing.models import DoseLog, Schedule
 from dosing.planning import HORIZON, Planned, plan_due, plan_schedules
 from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.tests.support.workers import closing, in_another_worker, wait_until_a_lock_is_waited_for
 from users.actions import Credentials
 from users.models import User
 
@@ -198,7 +198,7 @@ def test_a_planner_that_waited_for_a_zone_change_plans_in_the_new_zone() -> None
             Schedule.objects.select_for_update(no_key=True).get(id=schedule.id)
             User.objects.update(timezone="Asia/Seoul")
             planner = pool.submit(closing(lambda: plan_schedules(schedule_ids=[schedule.id], now=NOW)))
-            wait_until_somebody_waits_for_us()
+            wait_until_a_lock_is_waited_for()
         planner.result()
     assert due_instants() == [utc(2026, 11, 21, 4)]
 

@@ -1,4 +1,4 @@
-"""Signing in and one's own account, under the names by which django-allauth finds its pages; none other of its is there."""
+"""Pages for signing in and for one's own account. Only these views of allauth are mounted; the names are allauth's."""
 
 from django.contrib import admin
 from django.urls import path

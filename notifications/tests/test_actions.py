@@ -23,7 +23,7 @@ from medtrack.tests.support.builders import (
     session_of,
     utc,
 )
-from medtrack.tests.support.workers import closing, in_another_worker, wait_until_somebody_waits_for_us
+from medtrack.tests.support.workers import closing, in_another_worker, wait_until_a_lock_is_waited_for
 from notifications import queue
 from notifications.actions import MAX_TESTS, TEST_LIFETIME
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -100,7 +100,7 @@ def test_whoever_registers_a_phone_that_is_just_changing_hands_sees_its_new_owne
         with transaction.atomic():
             device_of(cleo, "phone", now=hours[0])
             again = pool.submit(closing(lambda: device_of(cleo, "phone", now=hours[1])))
-            wait_until_somebody_waits_for_us()
+            wait_until_a_lock_is_waited_for()
         again.result()
     device = DeviceToken.objects.get()
     assert (device.owned_since, device.last_seen_at) == (hours[0], hours[1])

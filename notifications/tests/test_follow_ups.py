@@ -12,7 +12,7 @@ from dosing.actions.doses import snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from medtrack.tests.support.builders import device_of, dose_due
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import PushResult, Turn
@@ -56,16 +56,16 @@ def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_othe
     first, second = push.devices
     result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
     queue.mark([result])
-    pass_by(10)
+    move_into_past(10)
     assert [row.step for row in follow_ups()] == [1]
 
 
 def test_a_follow_up_waits_from_the_hand_over_and_not_from_the_due_time(dose: DoseLog) -> None:
     queue.enqueue()
-    pass_by(12)
+    move_into_past(12)
     answer(claim(), ACCEPTED)
     assert follow_ups() == []
-    pass_by(10)
+    move_into_past(10)
     assert [row.step for row in follow_ups()] == [1]
 
 
@@ -73,7 +73,7 @@ def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, do
     queue.enqueue()
     answer(claim(), ACCEPTED)
     snooze_dose(dose_id=dose.id, by=ana.user, now=timezone.now(), minutes=15)
-    pass_by(12)
+    move_into_past(12)
     assert follow_ups() == []
     DoseLog.objects.update(snoozed_until=timezone.now())
     assert follow_ups() == []
@@ -83,7 +83,7 @@ def test_a_snoozed_dose_is_left_alone_until_its_snooze_ends(ana: Credentials, do
 def test_follow_ups_go_on_after_one_that_fcm_never_took(dose: DoseLog) -> None:
     queue.enqueue()
     answer(claim(), BUSY, retry_after=timedelta(0))
-    pass_by(31)
+    move_into_past(31)
     claim()
     assert (reminder().status, reminder().reason) == ("dead", "expired")
     assert [row.status for row in follow_ups()] == ["queued"]
@@ -94,7 +94,7 @@ def test_a_dose_that_was_reopened_is_reminded_of_again(ana: Credentials, dose: D
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     claim()
     undo_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    pass_by(10)
+    move_into_past(10)
     assert [row.status for row in follow_ups()] == ["queued"]
 
 
@@ -105,7 +105,7 @@ def test_a_follow_up_does_not_hide_another_that_is_on_its_way(ana: Credentials) 
     queue.enqueue()
     answer(claim(), ACCEPTED)
     take_dose(dose_id=second.id, by=ana.user, now=timezone.now())
-    pass_by(10)
+    move_into_past(10)
     assert [row.dose_id for row in follow_ups()] == [first.id]
     undo_dose(dose_id=second.id, by=ana.user, now=timezone.now())
     tags = {row.tag for row in follow_ups()}
@@ -146,12 +146,12 @@ def test_an_unanswered_dose_is_followed_up_until_the_cap_and_takes_the_place_on_
     answer(claim(), ACCEPTED)
     for step in (1, 2, 3):
         assert queue.enqueue_follow_ups() == 0
-        pass_by(10)
+        move_into_past(10)
         assert [queue.enqueue_follow_ups(), queue.enqueue_follow_ups()] == [1, 0]
         (push,) = (claimed := claim()).pushes
         assert (push.kind, push.step) == ("follow_up", step)
         answer(claimed, ACCEPTED)
-    pass_by(10)
+    move_into_past(10)
     assert queue.enqueue_follow_ups() == 0
     assert NotificationLog.objects.values("tag").distinct().count() == 1
 
@@ -160,5 +160,5 @@ def test_an_answered_dose_is_not_followed_up(ana: Credentials, dose: DoseLog) ->
     queue.enqueue()
     answer(claim(), ACCEPTED)
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
-    pass_by(10)
+    move_into_past(10)
     assert follow_ups() == []

@@ -22,7 +22,7 @@ from medtrack.tests.support.builders import (
     push_a_test,
     session_of,
 )
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from medtrack.tests.support.workers import in_another_worker
 from notifications import queue
 from notifications.actions import read_all_notifications, read_notification
@@ -85,7 +85,7 @@ def test_a_push_of_two_doses_to_two_phones_is_one_entry(as_ana: Client, ana: Cre
 def test_each_kind_of_push_is_an_entry_newest_first_and_a_withdrawal_is_none(
     as_ana: Client, ana: Credentials, due: list[DoseLog]
 ) -> None:
-    pass_by(11)
+    move_into_past(11)
     deliver()
     push_a_test(device_of(ana.user), now=database_now())
     deliver()
@@ -145,7 +145,7 @@ def test_reading_marks_every_row_of_the_push_and_the_first_time_counts(
 
 
 def test_reading_all_up_to_what_was_seen(as_ana: Client, due: list[DoseLog]) -> None:
-    pass_by(11)
+    move_into_past(11)
     seen = inbox(as_ana)[0]
     deliver()
     body = {"until": seen["sent_at"]}

@@ -11,7 +11,7 @@ from django.utils import timezone
 from dosing.actions.doses import take_dose
 from medtrack.development.fcm.process import FcmStandin
 from medtrack.tests.support.builders import PASSWORD, device_of, dose_due, person, session_of
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import dispatcher, queue
 from notifications.judgement import MISMATCH, Judge
 from notifications.models import NotificationLog
@@ -43,7 +43,7 @@ def test_of_two_leases_of_one_push_in_one_mark_the_later_counts(db: None) -> Non
     people("Ana")
     due("Ana")
     (old,) = claim().pushes
-    pass_by(1)
+    move_into_past(1)
     (new,) = claim().pushes
     results = [PushResult(push, dict.fromkeys(push.devices, ACCEPTED), None) for push in (new, old)]
     assert queue.mark(results).lost == 1

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from medtrack.tests.support.builders import device_of, dose_due, person, push_a_test
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.judgement import MISMATCH, UNREGISTERED, USERS, Judge, is_in_doubt, judged, last_answers
 from notifications.models import DeviceToken, FirebaseProject, NotificationLog, PushDelivery
@@ -137,10 +137,10 @@ def test_a_suspect_token_of_a_project_that_works_gets_one_push_an_hour(db: None)
     due("Ana")
     answer(claim(), {"Ana": STRANGE})
     accepted_by("Ana")
-    pass_by(58)
+    move_into_past(58)
     due("Ana")
     assert claim().pushes == []
-    pass_by(3)
+    move_into_past(3)
     due("Ana")
     answer(claim(), {"Ana": ACCEPTED})
     assert phone("Ana").suspect_since is None
@@ -152,7 +152,7 @@ def test_a_mended_key_is_noticed_while_the_reminders_are_still_useful(db: None) 
     people(*names)
     due(*names)
     answer(claim(), dict.fromkeys(names, STRANGE))
-    pass_by(5)
+    move_into_past(5)
     answer(claim(), dict.fromkeys(names, ACCEPTED))
     assert NotificationLog.objects.filter(status="accepted").count() == USERS
 
@@ -162,7 +162,7 @@ def test_a_project_that_never_had_an_accepted_push_revokes_nothing(db: None) -> 
     for _ in range(3):
         due("Ana")
         answer(claim(), {"Ana": STRANGE})
-        pass_by(61)
+        move_into_past(61)
     assert phone("Ana").revoked_at is None
 
 
@@ -179,7 +179,7 @@ def test_an_accepted_push_of_the_same_person_proves_nothing(db: None) -> None:
             results = [PushResult(push, one.outcomes, timedelta(seconds=60))]
             queue.mark(results)
             judge.settle(results)
-        pass_by(61)
+        move_into_past(61)
     assert DeviceToken.objects.filter(revoked_at=None).count() == 2
 
 
@@ -190,7 +190,7 @@ def test_a_mismatch_after_another_persons_push_was_accepted_revokes_the_token(db
     assert phone("Ana").revoked_at is None, "the first mismatch proves nothing"
     due("Ben")
     answer(claim(), {"Ben": ACCEPTED})
-    pass_by(2)
+    move_into_past(2)
     # Time for the next probe although no hour has passed.
     answer(claim(), {"Ana": STRANGE})
     assert phone("Ana").revoke_reason == MISMATCH
@@ -204,12 +204,12 @@ def test_after_a_wrong_key_is_mended_every_token_is_good_again(db: None) -> None
     for _ in range(3):
         due(*names)
         answer(claim(), dict.fromkeys(names, STRANGE))
-        pass_by(2)
+        move_into_past(2)
     FirebaseProject.objects.create(id="another", accepted_at=timezone.now(), accepted_user_id=uuid4())
     for _ in range(2):
         due(*names)
         answer(claim(), dict.fromkeys(names, ACCEPTED))
-        pass_by(2)
+        move_into_past(2)
     assert DeviceToken.objects.filter(revoked_at=None, suspect_since=None).count() == len(names)
 
 
@@ -219,7 +219,7 @@ def test_a_project_that_becomes_wrong_revokes_no_more_than_a_few(db: None) -> No
     people(*names)
     due(*names)
     answer(claim(), dict.fromkeys(names, ACCEPTED))
-    pass_by(60)
+    move_into_past(60)
     due(*names)
     claimed = claim()
     for push in claimed.pushes:
@@ -268,7 +268,7 @@ def test_one_account_with_many_tokens_is_one_person(db: None) -> None:
     for _ in range(3):
         due("Eve", "Ben")
         answer(claim(), {"Eve": STRANGE, "Ben": ACCEPTED}, judge=judge)
-        pass_by(2)
+        move_into_past(2)
     assert not judge.in_doubt
     assert sorted(last_answers().values()) in ([False], [False, True])
 
@@ -281,7 +281,7 @@ def test_test_pushes_are_neither_refusals_nor_acceptances(db: None) -> None:
     judge = Judge(PROJECT)
     answer(claim(Turn.TESTS), dict.fromkeys(names, REFUSED), judge=judge)
     assert not judge.in_doubt
-    pass_by(3)
+    move_into_past(3)
     answer(claim(Turn.TESTS), dict.fromkeys(names, ACCEPTED), judge=judge)
     assert last_answers() == {}
     assert not FirebaseProject.objects.exists()
@@ -298,7 +298,7 @@ def test_the_last_answer_of_each_person_counts(db: None) -> None:
     people("Ana", "Ben")
     due("Ana", "Ben")
     answer(claim(), {"Ana": ACCEPTED, "Ben": STRANGE})
-    pass_by(0.5)
+    move_into_past(0.5)
     due("Ana")
     answer(claim(), {"Ana": REFUSED})
     names = {str(id): name for id, name in User.objects.values_list("id", "name")}
@@ -326,6 +326,6 @@ def test_a_reminder_that_waited_for_a_suspect_token_expires_in_the_end(db: None)
     people("Ana")
     due("Ana")
     answer(claim(), {"Ana": STRANGE})
-    pass_by(31)
+    move_into_past(31)
     claim()
     assert (NotificationLog.objects.get().status, NotificationLog.objects.get().reason) == ("dead", "expired")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from dosing.actions.doses import skip_dose, snooze_dose, take_dose, undo_dose
 from dosing.models import DoseLog
 from medtrack.tests.support.builders import PASSWORD, claim_all, device_of, dose_due, session_of
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import Claim, Push, PushResult
@@ -64,7 +64,7 @@ def test_the_end_of_a_snooze_is_a_reminder_in_the_place_of_the_one_that_was_snoo
     (first,) = enqueue_and_deliver()
     snooze(dose)
     assert enqueue_and_deliver() == []
-    pass_by(15)
+    move_into_past(15)
     (again,) = enqueue_and_deliver()
     assert (again.kind, again.tag, again.dose_ids) == ("snoozed", first.tag, first.dose_ids)
     assert NotificationLog.objects.get(kind="snoozed").snooze_count == 1
@@ -75,16 +75,16 @@ def test_it_comes_even_to_somebody_who_wants_no_follow_ups(dose: DoseLog) -> Non
     User.objects.update(follow_up_cap=0)
     enqueue_and_deliver()
     snooze(dose)
-    pass_by(15)
+    move_into_past(15)
     assert [push.kind for push in enqueue_and_deliver()] == ["snoozed"]
 
 
 def test_follow_ups_go_on_after_it(dose: DoseLog) -> None:
     enqueue_and_deliver()
     snooze(dose)
-    pass_by(15)
+    move_into_past(15)
     enqueue_and_deliver()
-    pass_by(10)
+    move_into_past(10)
     assert [push.kind for push in enqueue_and_deliver()] == ["follow_up"]
 
 
@@ -93,10 +93,10 @@ def test_a_dose_snoozed_before_its_time_is_reminded_of_once_at_the_end(ana: Cred
     dose = dose_due(ana.user, timezone.now() + MINUTE)
     enqueue()
     snooze(dose)
-    pass_by(2)
+    move_into_past(2)
     assert enqueue_and_deliver() == []
     assert rows("due") == [("moot", "snoozed")]
-    pass_by(15)
+    move_into_past(15)
     assert [push.kind for push in enqueue_and_deliver()] == ["snoozed"]
 
 
@@ -105,17 +105,17 @@ def test_a_dose_snoozed_again_is_reminded_of_at_the_last_end_only(dose: DoseLog)
     snooze(dose, 1)
     enqueue()
     snooze(dose, 30)
-    pass_by(2)
+    move_into_past(2)
     assert enqueue_and_deliver() == []
     assert rows("snoozed") == [("moot", "snoozed_again")]
-    pass_by(30)
+    move_into_past(30)
     assert [push.step for push in enqueue_and_deliver()] == [2]
 
 
 def test_a_snooze_that_ended_while_nothing_ran_says_why_nothing_came(dose: DoseLog) -> None:
     enqueue_and_deliver()
     snooze(dose)
-    pass_by(60)
+    move_into_past(60)
     enqueue()
     assert rows("snoozed") == [("moot", "expired")]
 
@@ -126,7 +126,7 @@ def test_doses_put_off_to_different_times_do_not_hide_each_other(ana: Credential
     first, second = (dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin"))
     (both,) = enqueue_and_deliver()
     snooze(first, 15)
-    pass_by(15)
+    move_into_past(15)
     pushes = {push.kind: push for push in enqueue_and_deliver()}
     assert pushes["snoozed"].dose_ids == [str(first.id)]
     assert pushes["snoozed"].tag != both.tag
@@ -148,7 +148,7 @@ def quiet_now(*, ends_in: timedelta) -> datetime:
 
 def test_quiet_hours_hold_a_follow_up_until_they_end(dose: DoseLog) -> None:
     enqueue_and_deliver()
-    pass_by(10)
+    move_into_past(10)
     end = quiet_now(ends_in=timedelta(hours=1))
     enqueue()
     queue.hold(claim().pushes)
@@ -170,7 +170,7 @@ def test_quiet_hours_never_hold_what_falls_due(dose: DoseLog) -> None:
 
 def test_a_follow_up_that_would_come_after_the_answer_window_is_given_up(dose: DoseLog) -> None:
     enqueue_and_deliver()
-    pass_by(10)
+    move_into_past(10)
     quiet_now(ends_in=timedelta(hours=5))
     enqueue()
     queue.hold([push for push in claim().pushes if push.held_until])
@@ -179,12 +179,12 @@ def test_a_follow_up_that_would_come_after_the_answer_window_is_given_up(dose: D
 
 def test_a_held_follow_up_is_moot_once_the_dose_is_answered(dose: DoseLog) -> None:
     enqueue_and_deliver()
-    pass_by(10)
+    move_into_past(10)
     quiet_now(ends_in=timedelta(hours=1))
     enqueue()
     queue.hold(claim().pushes)
     take_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
-    pass_by(61)
+    move_into_past(61)
     assert deliver() == []
     assert rows("follow_up") == [("moot", "answered")]
 
@@ -211,7 +211,7 @@ def test_nobody_is_pushed_to_without_end(ana: Credentials) -> None:
     for number in range(queue.MAX_PUSHES_BESIDES_DUE + 5):
         dose_due(ana.user, now - timedelta(seconds=number + 1), medicine=f"Medicine {number}")
     enqueue_and_deliver()
-    pass_by(15)
+    move_into_past(15)
     assert len(enqueue_and_deliver()) == queue.MAX_PUSHES_BESIDES_DUE
     assert rows("follow_up").count(("moot", "too_many_pushes")) == 5
 
@@ -219,7 +219,7 @@ def test_nobody_is_pushed_to_without_end(ana: Credentials) -> None:
 def test_the_end_of_a_snooze_is_not_followed_up_as_well_whoever_comes_first(dose: DoseLog) -> None:
     enqueue_and_deliver()
     snooze(dose)
-    pass_by(15)
+    move_into_past(15)
     queue.enqueue_follow_ups()
     assert [push.kind for push in deliver()] == ["snoozed"]
 
@@ -274,7 +274,7 @@ def test_a_reopened_dose_is_not_withdrawn_and_what_it_shows_next_is(dose: DoseLo
     undo_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
     assert deliver() == []
     assert rows("withdraw") == [("moot", "reopened")]
-    pass_by(11)
+    move_into_past(11)
     assert [push.kind for push in enqueue_and_deliver()] == ["follow_up"]
     answer()
     assert len(withdrawn()) == 1

@@ -21,7 +21,7 @@ from medtrack.tests.support.builders import (
     push_a_test,
     session_of,
 )
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from medtrack.tests.support.workers import closing, in_another_worker
 from notifications import queue
 from notifications.judgement import Judge
@@ -321,7 +321,7 @@ def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana
 
 def outrun() -> None:
     """The lease runs its full time and nobody marks."""
-    pass_by(LEASE.total_seconds() / 60)
+    move_into_past(LEASE.total_seconds() / 60)
 
 
 def test_a_push_that_outran_its_lease_twice_goes_alone_and_once_more_is_dead(dose: DoseLog) -> None:
@@ -353,7 +353,7 @@ def test_a_lease_that_ended_early_or_was_marked_was_not_outrun(dose: DoseLog) ->
     claimed = claim()
     assert len(claimed.pushes) == 1
     answer(claimed, BUSY, retry_after=timedelta(seconds=1))
-    pass_by(1)
+    move_into_past(1)
     assert len(claim().pushes) == 1
     assert reminder().outrun == 0
 

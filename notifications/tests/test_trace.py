@@ -15,7 +15,7 @@ from dosing.settling import settle
 from medications.models import Medication
 from medtrack.database.clock import database_now
 from medtrack.tests.support.builders import device_of, dose_due, medication_of, revoked, session_of
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.explanations import TraceCode
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -45,7 +45,7 @@ OBSTACLES: dict[str, Callable[[DoseLog], Any]] = {
     "reminder_disabled": lambda dose: Schedule.objects.update(reminder_enabled=False),
     "user_inactive": lambda dose: User.objects.update(is_active=False),
     "snoozed": snooze,
-    "expired": lambda dose: pass_by(31),
+    "expired": lambda dose: move_into_past(31),
     "no_device": lambda dose: log_out(session_id=session_of(dose.user).id, now=timezone.now()),
 }
 
@@ -138,7 +138,7 @@ def test_what_fcm_refuses_for_now_is_being_retried_and_in_the_end_says_why(dose:
     send(FcmResult(FcmResultKind.RETRY, code), retry_after=timedelta(seconds=10))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("refused", code), ("will_retry", code)]
-    pass_by(31)
+    move_into_past(31)
     assert verdict_of(dose) == ("not_delivered", code)
     claim()
     assert verdict_of(dose) == ("not_delivered", code)
@@ -151,7 +151,7 @@ def test_what_could_not_even_be_sent_says_so(dose: DoseLog, code: str) -> None:
     send(FcmResult(FcmResultKind.UNSENT, code), retry_after=timedelta(seconds=60))
     assert verdict_of(dose) == ("retrying", code)
     assert decisions_of(dose)[-3:] == [("claimed", ""), ("unsent", code), ("will_retry", code)]
-    pass_by(31)
+    move_into_past(31)
     claim()
     assert verdict_of(dose) == ("not_delivered", "expired")
 
@@ -160,7 +160,7 @@ def test_a_worker_that_died_leaves_an_attempt_without_an_answer(dose: DoseLog) -
     queue.enqueue()
     claim()
     assert verdict_of(dose) == ("on_its_way", "")
-    pass_by(1)
+    move_into_past(1)
     assert verdict_of(dose) == ("retrying", "")
     assert decisions_of(dose)[-2:] == [("claimed", ""), ("lease_lost", "")]
     send(ACCEPTED)
@@ -175,7 +175,7 @@ def test_a_reminder_put_off_again_while_it_was_queued_says_so(dose: DoseLog) -> 
     snooze(dose, minutes=1)
     queue.enqueue()
     snooze(dose, minutes=30)
-    pass_by(2)
+    move_into_past(2)
     claim()
     assert ("moot", "snoozed_again") in decisions_of(dose)
     DoseLog.objects.update(snoozed_until=None)
@@ -188,7 +188,7 @@ def follow_up_in_quiet_hours(dose: DoseLog, *, hours: int) -> None:
     DeviceToken.objects.update(revoked_at=timezone.now(), revoke_reason="removed_by_owner")
     claim()
     device_of(dose.user)
-    pass_by(11)
+    move_into_past(11)
     now = timezone.now()
     quiet = {
         "quiet_hours_start_time": now - timedelta(hours=1),
@@ -207,7 +207,7 @@ def test_a_follow_up_waits_for_the_end_of_the_quiet_hours(dose: DoseLog) -> None
 
 def test_a_follow_up_on_its_way_says_more_than_what_expired_before_it(dose: DoseLog) -> None:
     queue.enqueue()
-    pass_by(31)
+    move_into_past(31)
     User.objects.update(follow_up_cap=1)
     queue.enqueue_follow_ups()
     assert verdict_of(dose) == ("waiting_to_be_sent", "")
@@ -235,7 +235,7 @@ def test_a_withdrawal_is_part_of_the_story_and_moot_when_the_dose_is_open_again(
     send(ACCEPTED)
     assert decisions_of(dose)[-1] == ("withdrawn", "")
     undo_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
-    pass_by(2)
+    move_into_past(2)
     NotificationLog.objects.filter(kind="due").update(sent_at=timezone.now())
     take(dose)
     queue.enqueue()
@@ -272,7 +272,7 @@ def answered_early(ana: User) -> DoseLog:
 
 def never_enqueued(ana: User) -> DoseLog:
     dose = due(ana)
-    pass_by(300)
+    move_into_past(300)
     settle(now=timezone.now())
     return dose
 
@@ -293,7 +293,7 @@ def paused(ana: User) -> DoseLog:
 
 def paused_and_resumed(ana: User) -> DoseLog:
     dose = paused(ana)
-    pass_by(300)
+    move_into_past(300)
     resume_medication(medication_id=dose.medication.id, by=dose.medication.user, now=timezone.now())
     return dose
 
@@ -372,7 +372,7 @@ def test_a_story_is_told_in_order_with_the_push_it_shares(ana: Credentials) -> N
     due_at = timezone.now() - timedelta(seconds=1)
     device = device_of(ana.user)
     doses = [dose_due(ana.user, due_at, medicine=name) for name in ("Metformin", "Aspirin")]
-    pass_by(1)
+    move_into_past(1)
     queue.enqueue()
     send(BUSY, retry_after=NOW)
     send(ACCEPTED)

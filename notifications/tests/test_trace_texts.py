@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from dosing.models import DoseLog
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import device_of, dose_due
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.explanations import REASONS, Reason, TraceCode, VerdictCode, explain
 from notifications.models import NotificationLog
@@ -134,7 +134,7 @@ def test_a_long_story_takes_as_many_queries_as_a_short_one(ana: Credentials, dos
     queue.enqueue()
     send(ACCEPTED)
     for _ in range(3):
-        pass_by(11)
+        move_into_past(11)
         queue.enqueue_follow_ups()
         send(ACCEPTED)
     take(dose)

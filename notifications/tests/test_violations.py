@@ -32,7 +32,7 @@ from medtrack.tests.support.builders import (
     session_of,
 )
 from medtrack.tests.support.database_role import OWNER, acting_as
-from medtrack.tests.support.elapsed_time import pass_by
+from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.judgement import Judge
 from notifications.models import DeviceToken, EngineCheck, NotificationLog, PushDelivery
@@ -95,7 +95,7 @@ def sent(ana: Credentials) -> NotificationLog:
     device_of(ana.user)
     dose_due(ana.user, ago(seconds=1))
     send()
-    pass_by(20)
+    move_into_past(20)
     return NotificationLog.objects.get()
 
 
@@ -128,7 +128,7 @@ def lose_the_reminder() -> None:
 
 def lose_the_reminder_of_yesterday() -> None:
     lose_the_reminder()
-    pass_by(24 * 60)
+    move_into_past(24 * 60)
     DoseLog.objects.update(status="missed", log_date=F("log_date") - timedelta(days=1))
     run("UPDATE schedules SET updated_at = now() - interval '9 days'")
     run("UPDATE medications SET updated_at = now() - interval '9 days'")
@@ -347,20 +347,20 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     assert found() == []
 
     for minutes in (3, 8):
-        pass_by(minutes)
+        move_into_past(minutes)
         assert found() == []
     take_dose(dose_id=due["Ana", "Metformin"].id, by=ana.user, now=timezone.now())
     snooze_dose(dose_id=due["Ana", "Aspirin"].id, by=ana.user, now=timezone.now(), minutes=10)
     skip_dose(dose_id=due["Ben", "Aspirin"].id, by=ben.user, now=timezone.now())
     undo_dose(dose_id=due["Ben", "Aspirin"].id, by=ben.user, now=timezone.now())
     send(BUSY, retry_after=timedelta(seconds=10))
-    pass_by(1)
+    move_into_past(1)
     send()
     kinds = set(NotificationLog.objects.values_list("kind", "status", "reason"))
     assert ("follow_up", "queued", "quiet_hours") in kinds or ("follow_up", "moot", "quiet_hours") in kinds
     assert found() == []
 
-    pass_by(10)
+    move_into_past(10)
     send()
     for name in ("Aspirin", "Insulin"):
         take_dose(dose_id=due["Ana", name].id, by=ana.user, now=timezone.now(), session=session_of(ana.user))
@@ -374,10 +374,10 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     revoked(tablet, now=timezone.now())
     medication = Medication.objects.get(user=ben.user, name="Insulin")
     pause_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
-    pass_by(20)
+    move_into_past(20)
     send(GONE)
     device_of(ben.user, "token-of-Cleo")  # Ben signs in on Cleo's phone
-    pass_by(1)
+    move_into_past(1)
     resume_medication(medication_id=medication.id, by=medication.user, now=timezone.now())
     update_profile(by=ana.user, changes={"timezone": "Pacific/Apia"}, now=timezone.now())
     daily = Schedule.objects.get(cycle_type="daily", medication__name="Later")
@@ -401,7 +401,7 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
     assert NotificationLog.objects.get(kind="test").status == "accepted"
     assert found() == []
 
-    pass_by(4 * 60)
+    move_into_past(4 * 60)
     settle(now=timezone.now())
     send()
     assert DoseLog.objects.filter(status="missed").exists()

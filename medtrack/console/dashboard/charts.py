@@ -49,20 +49,6 @@ class Bars:
     columns: tuple[Column, ...]
     ticks: tuple[Tick, ...]
 
-    @property
-    def is_empty(self) -> bool:
-        return not any(column.total for column in self.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Sparkline:
-    """`runs` are the points of each unbroken stretch, as `polyline` wants them; `last` is where the line ends."""
-
-    width: str
-    height: str
-    runs: tuple[str, ...]
-    last: tuple[str, str] | None
-
 
 def bars(
     labels: Sequence[str],
@@ -114,39 +100,6 @@ def share_bar(parts: Iterable[tuple[str, float]], *, width: float, height: float
         boxes.append(Box(kind, size, _text(x), "0", _text(wide), _text(height)))
         x += wide
     return tuple(boxes)
-
-
-def sparkline(
-    values: Sequence[float | None],
-    *,
-    width: float,
-    height: float,
-    low: float | None = None,
-    high: float | None = None,
-    margin: float = 2,
-) -> Sparkline:
-    """A small line through the values, from `low` to `high` or else from the least to the greatest of them.
-
-    None is a gap. A single value, or values that are all the same, lie in the middle unless the range says otherwise.
-    """
-    known = [value for value in values if value is not None and isfinite(value)]
-    least = min(known, default=0.0) if low is None else low
-    most = max(known, default=0.0) if high is None else high
-    step = (width - 2 * margin) / max(len(values) - 1, 1)
-    runs: list[list[tuple[str, str]]] = [[]]
-    for n, value in enumerate(values):
-        if value is None or not isfinite(value):
-            runs.append([])
-            continue
-        share = min(max((value - least) / (most - least), 0), 1) if most > least else 0.5
-        runs[-1].append((_text(margin + n * step), _text(height - margin - share * (height - 2 * margin))))
-    unbroken = [run for run in runs if run]
-    return Sparkline(
-        _text(width),
-        _text(height),
-        tuple(" ".join(",".join(point) for point in run) for run in unbroken),
-        unbroken[-1][-1] if unbroken else None,
-    )
 
 
 def _ticks(greatest: int) -> tuple[int, ...]:

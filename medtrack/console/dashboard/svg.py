@@ -3,12 +3,12 @@
 Each says in words what it shows: `label` is what a screen reader reads and the mouse finds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from medtrack.console.dashboard.charts import share_bar, sparkline
+from medtrack.console.dashboard.charts import share_bar
 
 
 def share_bar_svg(
@@ -30,27 +30,4 @@ def share_bar_svg(
         h=height,
         label=label,
         boxes=boxes,
-    )
-
-
-def sparkline_svg(
-    values: Sequence[float | None],
-    *,
-    label: str,
-    width: float = 96,
-    height: float = 24,
-    low: float | None = None,
-    high: float | None = None,
-) -> SafeString:
-    line = sparkline(values, width=width, height=height, low=low, high=high)
-    runs = format_html_join("", '<polyline points="{}"/>', ((run,) for run in line.runs))
-    end = format_html('<circle cx="{}" cy="{}" r="2"/>', *line.last) if line.last else ""
-    return format_html(
-        '<svg class="sparkline" role="img" width="{w}" height="{h}" viewBox="0 0 {w} {h}"><title>{label}</title>'
-        "{runs}{end}</svg>",
-        w=width,
-        h=height,
-        label=label,
-        runs=runs,
-        end=end,
     )

@@ -1,14 +1,12 @@
-"""What staff can do for a patient: each button with its permission, what it is going to do, and the API's own
-action behind it. Nothing here writes by itself."""
+"""What staff can do for a patient. Each action needs a permission and does what the API's own action does."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
 
-from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -19,220 +17,196 @@ from medtrack.console.patient.facts import next_doses
 from medtrack.http.problems import Conflict
 from notifications.actions import revoke_device, send_test_push
 from notifications.models import DeviceToken
-from users.access_log import record_access
+from users.access_log import Actor, record_action
 from users.actions import end_sessions, log_out
-from users.models import AccessLog, Session, User
+from users.models import Session, User
 
-# Why a device that support removed gets nothing any more.
+# Stored as the reason why a device that staff revoked gets no pushes.
 REVOKE_REASON = "removed_by_support"
 
 
-class Outcome(NamedTuple):
-    """A message to staff, at one of the levels of django.contrib.messages; `word` is for the access log."""
-
-    level: int
-    message: str
-    word: str
-
-
 @dataclass(frozen=True)
-class Button:
-    """`act` is given the person, what it is about (a device, a session or nothing) and the instant."""
+class PatientAction:
+    """Its permission, its texts, and the kind of object that it needs besides the patient."""
 
     name: str
     permission: str
     label: Promise
     question: Promise
-    act: Callable[[User, Any, datetime], Outcome]
-    # Why it would do nothing, or an empty text.
-    obstacle: Callable[[User, Any], str]
-    about: type[DeviceToken] | type[Session] | None = None
+    target: type[DeviceToken] | type[Session] | None = None
     is_grave: bool = False
 
 
-def press(
-    button: Button, request: HttpRequest, *, patient: User, target: Any = None, now: datetime
-) -> Outcome:
-    """Does it and notes who did, both or neither; what the action refuses is noted as well."""
+class Status(StrEnum):
+    DONE = "done"
+    NOTHING_TO_DO = "nothing_to_do"
+    REFUSED = "refused"
+
+
+class ActionResult(NamedTuple):
+    status: Status
+    message: str
+
+
+@transaction.atomic
+def perform(
+    *, action: str, patient_id: UUID, target_id: UUID | None = None, by: Actor, now: datetime
+) -> ActionResult:
+    """Performs one of `ACTIONS` and records it in the access log, in one transaction.
+
+    `target_id` is of the patient's device or session, where the action has a `target`.
+    """
     try:
+        # A savepoint: a refused action changes nothing, and the access log says that it was refused.
         with transaction.atomic():
-            outcome = button.act(patient, target, now)
-            _note(button, request, patient, target, outcome)
-    except (Conflict, Throttled) as refusal:
-        outcome = Outcome(messages.ERROR, str(refusal.detail), "refused")
-        _note(button, request, patient, target, outcome)
-    messages.add_message(request, outcome.level, outcome.message)
-    return outcome
-
-
-def _note(button: Button, request: HttpRequest, patient: User, target: Any, outcome: Outcome) -> None:
-    record_access(
-        request,
-        AccessLog.Action.ACT,
-        patient_id=patient.id,
-        object_id=target.id if target else "",
-        button=button.name,
-        outcome=outcome.word,
+            result = _perform(action, patient_id, target_id, now)
+    except (Conflict, Throttled) as error:
+        result = ActionResult(Status.REFUSED, str(error.detail))
+    record_action(
+        by, patient_id=patient_id, object_id=target_id or "", button=action, outcome=result.status.value
     )
+    return result
 
 
-def _done(message: str) -> Outcome:
-    return Outcome(messages.SUCCESS, message, "done")
+def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetime) -> ActionResult:
+    patient = User.objects.get(id=patient_id)
+    devices, sessions = patient.devices.select_related("session"), patient.sessions
+    match action:
+        case "test-push":
+            device = devices.get(id=target_id)
+            send_test_push(device_id=device.id, by=patient, now=now)
+            return _done(_("A test push is on its way to %(device)s.") % {"device": device})
+        case "revoke-device":
+            device = devices.get(id=target_id)
+            if revoke_device(device_id=device.id, by=patient, reason=REVOKE_REASON, now=now).changed:
+                return _done(_("No more pushes are sent to %(device)s.") % {"device": device})
+            return _nothing_to_do(_already_revoked(device))
+        case "end-session":
+            session = sessions.get(id=target_id)
+            if log_out(session_id=session.id, now=now):
+                return _done(_("The session on %(device)s has ended.") % {"device": session})
+            return _nothing_to_do(_("This session had already ended."))
+        case "end-sessions":
+            if count := end_sessions(user_id=patient_id, now=now):
+                text = ngettext("%(count)s session has ended.", "%(count)s sessions have ended.", count)
+                return _done(text % {"count": count})
+            return _nothing_to_do(_("There was no session to end."))
+        case "replan":
+            replan_user(user_id=patient_id, now=now)
+            count = len(next_doses(patient, now=now))
+            text = ngettext(
+                "Re-planned: %(count)s dose is due in the next 48 hours.",
+                "Re-planned: %(count)s doses are due in the next 48 hours.",
+                count,
+            )
+            return _done(text % {"count": count})
+        case "deactivate":
+            if deactivate_account(user_id=patient_id, now=now).changed:
+                return _done(_("The account is deactivated: the patient cannot sign in and has no doses."))
+            return _nothing_to_do(_("The account was already deactivated."))
+        case "reactivate":
+            if reactivate_account(user_id=patient_id, now=now).changed:
+                return _done(_("The account is active again, and its doses are planned."))
+            return _nothing_to_do(_("The account was already active."))
+    raise ValueError(action)
 
 
-def _nothing(message: str) -> Outcome:
-    return Outcome(messages.WARNING, message, "nothing_to_do")
-
-
-def _send_test_push(patient: User, device: DeviceToken, now: datetime) -> Outcome:
-    send_test_push(device_id=device.id, by=patient, now=now)
-    return _done(_("A test push is on its way to %(device)s.") % {"device": device})
-
-
-def _revoke_device(patient: User, device: DeviceToken, now: datetime) -> Outcome:
-    if revoke_device(device_id=device.id, by=patient, reason=REVOKE_REASON, now=now).changed:
-        return _done(_("Nothing is pushed to %(device)s any more.") % {"device": device})
-    return _nothing(_already_revoked(device))
-
-
-def _end_session(patient: User, session: Session, now: datetime) -> Outcome:
-    if log_out(session_id=session.id, now=now):
-        return _done(_("The session on %(device)s has ended.") % {"device": session})
-    return _nothing(_("This session had ended before."))
-
-
-def _end_sessions(patient: User, nothing: None, now: datetime) -> Outcome:
-    if count := end_sessions(user_id=patient.id, now=now):
-        message = ngettext("%(count)s session has ended.", "%(count)s sessions have ended.", count)
-        return _done(message % {"count": count})
-    return _nothing(_("No session was left to end."))
-
-
-def _replan(patient: User, nothing: None, now: datetime) -> Outcome:
-    replan_user(user_id=patient.id, now=now)
-    count = len(next_doses(patient, now=now))
-    message = ngettext(
-        "Planned anew: %(count)s dose is due in the coming 48 hours.",
-        "Planned anew: %(count)s doses are due in the coming 48 hours.",
-        count,
-    )
-    return _done(message % {"count": count})
-
-
-def _deactivate(patient: User, nothing: None, now: datetime) -> Outcome:
-    if deactivate_account(user_id=patient.id, now=now).changed:
-        return _done(_("The account is not active any more: nobody can sign in, and nothing falls due."))
-    return _nothing(_("The account was not active before."))
-
-
-def _reactivate(patient: User, nothing: None, now: datetime) -> Outcome:
-    if reactivate_account(user_id=patient.id, now=now).changed:
-        return _done(_("The account is active again, and its doses are planned."))
-    return _nothing(_("The account was active before."))
-
-
-def _already_revoked(device: DeviceToken) -> str:
-    return _("%(device)s had been revoked before.") % {"device": device}
-
-
-def _no_obstacle(patient: User, target: Any) -> str:
+def disabled_reason(action: PatientAction, *, patient: User, target: DeviceToken | Session | None) -> str:
+    """Returns why the action would do nothing now, or an empty text."""
+    match action.name, target:
+        case "test-push", DeviceToken(is_reachable=False):
+            return _("Nothing is sent to this device any more. Sign in on it again.")
+        case "revoke-device", DeviceToken() as device if device.revoked_at:
+            return _already_revoked(device)
+        case "end-session", Session() as session if session.revoked_at:
+            return _("This session had already ended.")
+        case "deactivate", _target if not patient.is_active:
+            return _("The account was already deactivated.")
+        case "reactivate", _target if patient.is_active:
+            return _("The account was already active.")
     return ""
 
 
-BUTTONS = {
-    button.name: button
-    for button in (
-        Button(
+def _done(message: str) -> ActionResult:
+    return ActionResult(Status.DONE, message)
+
+
+def _nothing_to_do(message: str) -> ActionResult:
+    return ActionResult(Status.NOTHING_TO_DO, message)
+
+
+def _already_revoked(device: DeviceToken) -> str:
+    return _("%(device)s was already revoked.") % {"device": device}
+
+
+ACTIONS = {
+    action.name: action
+    for action in (
+        PatientAction(
             name="test-push",
             permission="console.send_test_push",
             label=gettext_lazy("Send a test push"),
             question=gettext_lazy(
-                "A push that says it is a test goes to this device, within seconds and to no other. At most five "
-                "an hour are sent."
+                "Within seconds this device, and no other, gets a push that says it is a test. At most five are "
+                "sent in an hour."
             ),
-            act=_send_test_push,
-            obstacle=lambda patient, device: (
-                ""
-                if device.is_reachable
-                else _("Nothing is sent to this device any more. Sign in on it again.")
-            ),
-            about=DeviceToken,
+            target=DeviceToken,
         ),
-        Button(
+        PatientAction(
             name="revoke-device",
             permission="console.revoke_device",
             label=gettext_lazy("Revoke the device"),
             question=gettext_lazy(
-                "No reminder goes to this device any more, until somebody opens the app on it and signs in. Other "
-                "devices are not touched."
+                "This device gets no more reminders until the patient opens the app on it and signs in. Other "
+                "devices are not affected."
             ),
-            act=_revoke_device,
-            obstacle=lambda patient, device: _already_revoked(device) if device.revoked_at else "",
-            about=DeviceToken,
+            target=DeviceToken,
             is_grave=True,
         ),
-        Button(
+        PatientAction(
             name="end-session",
             permission="console.end_sessions",
             label=gettext_lazy("End the session"),
             question=gettext_lazy(
                 "The app on this device asks to sign in again, and gets no reminder until then."
             ),
-            act=_end_session,
-            obstacle=lambda patient, session: (
-                _("This session had ended before.") if session.revoked_at else ""
-            ),
-            about=Session,
+            target=Session,
             is_grave=True,
         ),
-        Button(
+        PatientAction(
             name="end-sessions",
             permission="console.end_sessions",
             label=gettext_lazy("End all sessions"),
             question=gettext_lazy(
-                "The person is signed out on every device, and gets no reminder on any of them before signing in "
-                "again."
+                "The patient is signed out on every device, and gets no reminders until signing in again."
             ),
-            act=_end_sessions,
-            obstacle=_no_obstacle,
             is_grave=True,
         ),
-        Button(
+        PatientAction(
             name="replan",
             permission="console.replan",
-            label=gettext_lazy("Plan the doses anew"),
+            label=gettext_lazy("Re-plan doses"),
             question=gettext_lazy(
-                "The doses to come are made those of the schedules as they stand, also of schedules that were set "
-                "aside. What was due or answered stays as it is."
+                "Future doses are planned again from the current schedules, including schedules that were set "
+                "aside. Doses that are due or answered do not change."
             ),
-            act=_replan,
-            obstacle=_no_obstacle,
         ),
-        Button(
+        PatientAction(
             name="deactivate",
             permission="console.deactivate",
             label=gettext_lazy("Deactivate the account"),
             question=gettext_lazy(
-                "All sessions end, nobody can sign in, no dose falls due and no reminder is sent, until the account "
-                "is active again. Nothing is deleted but doses that were planned and not due yet."
-            ),
-            act=_deactivate,
-            obstacle=lambda patient, _nothing: (
-                "" if patient.is_active else _("The account was not active before.")
+                "All sessions end. The patient cannot sign in, has no doses and gets no reminders until the "
+                "account is reactivated. Only doses that are planned and not due yet are deleted."
             ),
             is_grave=True,
         ),
-        Button(
+        PatientAction(
             name="reactivate",
             permission="console.deactivate",
             label=gettext_lazy("Reactivate the account"),
             question=gettext_lazy(
-                "The person can sign in again. Doses fall due from now on; what would have fallen due meanwhile "
-                "never did."
-            ),
-            act=_reactivate,
-            obstacle=lambda patient, _nothing: (
-                _("The account was active before.") if patient.is_active else ""
+                "The patient can sign in again. Doses are due from now on; there are none for the time in between."
             ),
         ),
     )

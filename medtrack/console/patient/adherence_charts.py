@@ -1,23 +1,22 @@
-"""A person's adherence as two pictures: a calendar of days and a line of weeks. Pure: geometry and words for
-templates, which draw them with classes alone. Lengths are in the SVG's own units."""
+"""Adherence as two pictures, a calendar of days and a line of weeks: geometry and words for templates. Pure.
+
+Lengths are in the SVG's own units; colours are CSS classes.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from django.utils.dates import MONTHS_3
 from django.utils.translation import gettext as _
 
-from dosing.adherence import Figures, GroupBy, Line, Period, periods
+from dosing.adherence import Figures, Line, Period, PeriodLength, period_around
+from medtrack.console.patient.facts import dates
 from medtrack.console.patient.schedule_words import day_in_words, weekday
 
-DAYS = 90
-WEEKS = 13
-CELL = 16
 STEP = 20
 LEFT, TOP = 34, 18
 LINE_WIDTH, LINE_HEIGHT = 324, 158
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class WeeklyLine:
 
 
 def heat_map(days: Mapping[date, Figures], *, first: date, last: date, week_start: int) -> HeatMap:
-    """Weeks as columns and weekdays as rows, from the ISO weekday `week_start` on."""
-    start = _week_of(first, week_start)
+    """Weeks are columns and weekdays are rows, beginning with the ISO weekday `week_start`."""
+    start = period_around(first, PeriodLength.WEEKLY, week_start=week_start).start
     cells = [
         Cell(*_place(day, start), _level(days.get(day, Figures())), _title(day, days.get(day, Figures())))
-        for day in _dates(first, last)
+        for day in dates(first, last)
     ]
     columns = (last - start).days // 7 + 1
     rows = [
@@ -81,16 +80,6 @@ def heat_map(days: Mapping[date, Figures], *, first: date, last: date, week_star
     return HeatMap(
         LEFT + columns * STEP, TOP + 7 * STEP, cells, rows, list(_months(first, last, start, columns))
     )
-
-
-def weeks(days: Mapping[date, Figures], *, first: date, last: date, week_start: int) -> list[Line]:
-    """The last thirteen weeks, the one that runs included."""
-    spans = list(periods(GroupBy.WEEK, first, last, week_start=week_start))[-WEEKS:]
-    return [Line(total(days, span.start, span.end), span) for span in spans]
-
-
-def total(days: Mapping[date, Figures], first: date, last: date) -> Figures:
-    return sum((days.get(day, Figures()) for day in _dates(first, last)), Figures())
 
 
 def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
@@ -110,17 +99,17 @@ def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
     scale = [
         Label(left - 6, round(bottom - share * (bottom - top)), f"{share:.0%}") for share in (0, 0.5, 1.0)
     ]
-    dates = [
+    date_labels = [
         Label(x, LINE_HEIGHT - 5, _short(line.period.start))
         for number, (x, line) in enumerate(zip(xs, lines, strict=True))
         if line.period and number % 4 == 0
     ]
     joined = [" ".join(stroke) for stroke in strokes if len(stroke) > 1]
-    return WeeklyLine(LINE_WIDTH, LINE_HEIGHT, left, right, joined, points, scale, dates)
+    return WeeklyLine(LINE_WIDTH, LINE_HEIGHT, left, right, joined, points, scale, date_labels)
 
 
 def percent(figures: Figures) -> str:
-    """Rounded down, so that only everything is 100 %."""
+    # Rounded down, so that 100 % means all of them.
     return f"{figures.taken * 100 // figures.due} %" if figures.due else "–"
 
 
@@ -161,22 +150,14 @@ def _place(day: date, start: date) -> tuple[int, int]:
 
 
 def _months(first: date, last: date, start: date, columns: int) -> Iterator[Label]:
-    """Above the column in which the month begins; the first one's name only where there is room before the next."""
-    begins = [first] + [day for day in _dates(first, last) if day.day == 1 and day != first]
-    found = [((day - start).days // 7, day) for day in begins]
-    for number, (column, day) in enumerate(found):
-        following = found[number + 1][0] if number + 1 < len(found) else columns
+    # Above the column in which the month begins, if there is room before the next name.
+    begins = [first] + [day for day in dates(first, last) if day.day == 1 and day != first]
+    columns_of = [((day - start).days // 7, day) for day in begins]
+    for number, (column, day) in enumerate(columns_of):
+        following = columns_of[number + 1][0] if number + 1 < len(columns_of) else columns
         if following - column >= 2:
             yield Label(LEFT + column * STEP, TOP - 6, str(MONTHS_3[day.month]).capitalize())
 
 
-def _week_of(day: date, week_start: int) -> date:
-    return day - timedelta(days=(day.isoweekday() - week_start) % 7)
-
-
 def _short(day: date) -> str:
     return f"{day.month}/{day.day}"
-
-
-def _dates(first: date, last: date) -> Iterator[date]:
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))

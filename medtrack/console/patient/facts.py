@@ -1,4 +1,7 @@
-"""What one patient's page tells beside the timeline, each part read by a fixed number of queries along a key."""
+"""What one patient's page shows besides the timeline: queries and their results, without words.
+
+Each part is read by a fixed number of queries that use an index.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,32 +13,30 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Max, Q
 from django.db.models.functions import Least
-from django.utils.translation import gettext as _
 
-from dosing.adherence import Figures, GroupBy, Line, Streaks
+from dosing.adherence import Figures, GroupBy, Line, Streaks, periods
 from dosing.models import DoseEvent, DoseLog, Schedule
-from dosing.planning import RULE_ERRORS, rule_of
 from dosing.reports import report
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.console.patient import adherence_charts
-from medtrack.console.patient.adherence_charts import DAYS, HeatMap, WeeklyLine
-from medtrack.console.patient.schedule_words import amount, clock, day_in_words, in_words
 from medtrack.database.ids import first_id
-from notifications.explanations import REASONS
 from notifications.models import DeviceToken, PushDelivery
 from users.models import Session, User
 
+DAYS = 90
+WEEKS = 13
+# How far ahead the next doses are shown.
 COMING = timedelta(hours=48)
-# Of pushes: how far back their deliveries are counted, and how far back an accepted one is looked for.
-FAILING_WITHIN, HEARD_WITHIN = timedelta(days=7), timedelta(days=30)
-# More than these a page does not show at once.
-MANY = 100
+# How far back failed pushes are counted, and how far back the last accepted one is looked for.
+FAILED_WITHIN, ACCEPTED_WITHIN = timedelta(days=7), timedelta(days=30)
+# The page shows at most so many rows of a kind.
+MAX_ROWS = 100
+_NO_PUSHES: dict[str, Any] = {"failed_count": 0, "last_accepted_at": None, "last_arrived_at": None}
 
 
 @dataclass(frozen=True)
 class Adherence:
-    """Over the last 90 local days, today included; `week` and `month` are of whole days and end yesterday."""
+    """Over the last 90 local days, today included; `week` and `month` are whole days and end yesterday."""
 
     first: date
     last: date
@@ -45,39 +46,26 @@ class Adherence:
     week: Figures
     month: Figures
     streaks: Streaks | None
-    heat_map: HeatMap
-    line: WeeklyLine
-
-
-@dataclass(frozen=True)
-class Intake:
-    """Schedules of one medicine that differ in nothing but the time of day."""
-
-    words: str
-    details: list[str]
-    state: str
-    plan_error: str
 
 
 @dataclass(frozen=True)
 class Treatment:
+    """A medication with its schedules. Those that differ only in the time of day are in one group."""
+
     medication: Medication
-    intakes: list[Intake]
-    state: str
+    groups: list[list[Schedule]]
 
 
 @dataclass(frozen=True)
 class Device:
     token: DeviceToken
-    state: str
-    why: str
-    failed: int
+    failed_count: int
     last_accepted_at: datetime | None
     last_arrived_at: datetime | None
 
 
 def zone_of(user: User) -> ZoneInfo:
-    """UTC for a zone that no check of ours let in: the page of somebody like that is what support needs."""
+    # UTC for a damaged zone: support needs the page of such a patient.
     try:
         return user.zone
     except (LookupError, OSError, ValueError):
@@ -87,170 +75,107 @@ def zone_of(user: User) -> ZoneInfo:
 def adherence_of(user: User, *, zone: ZoneInfo, now: datetime) -> Adherence:
     last = now.astimezone(zone).date()
     first = last - timedelta(days=DAYS - 1)
-    told = report(user, first, last, group_by=GroupBy.DAY, now=now)
-    days = {line.period.start: line.figures for line in told.results if line.period}
-    week_start = user.week_start
-    weeks = adherence_charts.weeks(days, first=first, last=last, week_start=week_start)
+    by_day = report(user, first, last, group_by=GroupBy.DAY, now=now)
+    days = {line.period.start: line.figures for line in by_day.results if line.period}
+    # The last thirteen weeks, the current one included.
+    weeks = list(periods(GroupBy.WEEK, first, last, week_start=user.week_start))[-WEEKS:]
     yesterday = last - timedelta(days=1)
     return Adherence(
         first=first,
         last=last,
         days=days,
-        weeks=weeks,
-        total=told.total.figures,
-        week=adherence_charts.total(days, last - timedelta(days=7), yesterday),
-        month=adherence_charts.total(days, last - timedelta(days=30), yesterday),
-        streaks=told.total.streaks,
-        heat_map=adherence_charts.heat_map(days, first=first, last=last, week_start=week_start),
-        line=adherence_charts.weekly_line(weeks),
+        weeks=[Line(_total(days, week.start, week.end), week) for week in weeks],
+        total=by_day.total.figures,
+        week=_total(days, last - timedelta(days=7), yesterday),
+        month=_total(days, last - timedelta(days=30), yesterday),
+        streaks=by_day.total.streaks,
     )
+
+
+def dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _total(days: Mapping[date, Figures], first: date, last: date) -> Figures:
+    return sum((days.get(day, Figures()) for day in dates(first, last)), Figures())
 
 
 def last_answer_at(user: User, *, now: datetime) -> datetime | None:
-    """To a dose of the last 90 days; what is older is no news."""
-    lately = DoseEvent.objects.filter(
+    """Returns when a dose of the last 90 days was last answered; older answers are not looked for."""
+    recent = DoseEvent.objects.filter(
         dose__user=user, dose__log_date__gte=(now - timedelta(days=DAYS)).date()
     )
-    latest: datetime | None = lately.aggregate(at=Max(Least("occurred_at", "recorded_at")))["at"]
+    latest: datetime | None = recent.aggregate(at=Max(Least("occurred_at", "recorded_at")))["at"]
     return latest
 
 
 def next_doses(user: User, *, now: datetime) -> list[DoseLog]:
-    """The planned ones of the coming 48 hours. The dates are what the index knows."""
+    """Returns the planned doses of the next 48 hours."""
     coming = DoseLog.objects.visible_to(user).filter(
         due_at__gt=now,
         due_at__lte=now + COMING,
+        # The index has dates, which are at most two days away from `due_at`.
         log_date__range=((now - timedelta(days=2)).date(), (now + COMING + timedelta(days=2)).date()),
         status=DoseStatus.PENDING,
         answer_by__isnull=False,
     )
-    written = ("note", "skip_reason", "medication__memo")
-    return list(coming.defer(*written).order_by("due_at", "id")[:MANY])
+    notes = ("note", "skip_reason", "medication__memo")
+    return list(coming.defer(*notes).order_by("due_at", "id")[:MAX_ROWS])
 
 
-def treatments_of(user: User, *, today: date, reads_notes: bool) -> list[Treatment]:
-    """All medicines that were not deleted, those in use first."""
+def treatments_of(user: User, *, reads_notes: bool) -> list[Treatment]:
+    """Returns all medications that are not deleted, those in use first."""
     medications = Medication.objects.visible_to(user).order_by(
         "-is_active", F("paused_at").asc(nulls_first=True), "name", "id"
     )
     if not reads_notes:
         medications = medications.defer("memo")
-    schedules: dict[UUID, list[Schedule]] = {}
-    living = Schedule.objects.filter(medication__in=Medication.objects.visible_to(user), deleted_at=None)
-    for schedule in living.order_by("scheduled_time", "id"):
-        schedules.setdefault(schedule.medication_id, []).append(schedule)
+    schedules = Schedule.objects.filter(medication__in=Medication.objects.visible_to(user), deleted_at=None)
+    of_medication: dict[UUID, list[Schedule]] = {}
+    for schedule in schedules.order_by("scheduled_time", "id"):
+        of_medication.setdefault(schedule.medication_id, []).append(schedule)
     return [
-        Treatment(
-            medication, _intakes(medication, schedules.get(medication.id, ()), today), _state(medication)
-        )
-        for medication in medications
+        Treatment(medication, _grouped(of_medication.get(medication.id, ()))) for medication in medications
     ]
 
 
+def _grouped(schedules: Iterable[Schedule]) -> list[list[Schedule]]:
+    # The sort is stable, so that each group keeps the order by time of day.
+    groups = [list(group) for _key, group in groupby(sorted(schedules, key=_rule), key=_rule)]
+    groups.sort(key=lambda group: (not group[0].is_active, group[0].scheduled_time, group[0].id))
+    return groups
+
+
+def _rule(schedule: Schedule) -> tuple[str, ...]:
+    """Everything that the page shows of a schedule but its time of day."""
+    rule = (schedule.cycle_type, schedule.cycle_value, schedule.quantity, schedule.meal_relation)
+    span = (schedule.start_date, schedule.end_date, schedule.is_active, schedule.reminder_enabled)
+    return tuple(map(str, (*rule, *span, schedule.plan_error)))
+
+
 def devices_of(user: User, *, now: datetime) -> list[Device]:
-    """Those that pushes go to first."""
-    found = DeviceToken.objects.visible_to(user).select_related("session").defer("token")
-    tokens = list(found.order_by(F("revoked_at").desc(nulls_first=True), "-last_seen_at", "id")[:MANY])
-    heard = _heard([token.id for token in tokens], now)
-    return [_device(token, heard.get(token.id, {})) for token in tokens]
+    """Returns the devices, those that are not revoked first."""
+    tokens = list(
+        DeviceToken.objects.visible_to(user)
+        .select_related("session")
+        .defer("token")
+        .order_by(F("revoked_at").desc(nulls_first=True), "-last_seen_at", "id")[:MAX_ROWS]
+    )
+    pushes = _pushes_by_device([token.id for token in tokens], now)
+    return [Device(token, **pushes.get(token.id, _NO_PUSHES)) for token in tokens]
+
+
+def _pushes_by_device(device_ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, Any]]:
+    # Ids are in order of time, so that the primary key finds recent deliveries.
+    recent = PushDelivery.objects.filter(device__in=device_ids, id__gte=first_id(now - ACCEPTED_WITHIN))
+    failed = Q(outcome=PushDelivery.Outcome.DEAD, id__gte=first_id(now - FAILED_WITHIN))
+    rows = recent.values("device_id").annotate(
+        failed_count=Count("id", filter=failed),
+        last_accepted_at=Max("answered_at", filter=Q(outcome=PushDelivery.Outcome.ACCEPTED)),
+        last_arrived_at=Max("arrived_at"),
+    )
+    return {row["device_id"]: {name: dict(row)[name] for name in _NO_PUSHES} for row in rows}
 
 
 def living_sessions(user: User, *, now: datetime) -> list[Session]:
-    return list(Session.objects.visible_to(user, now=now).order_by("-last_used_at", "id")[:MANY])
-
-
-def name_of(token: DeviceToken) -> str:
-    """As the person would call it: the app says which phone it is on when somebody signs in."""
-    session = token.session
-    name = session.device_name if session else ""
-    return f"{token.get_platform_display()} {name or token.app_version}".strip()
-
-
-def quantity_of(dose: DoseLog) -> str:
-    return amount(dose.actual_quantity, unit_of(dose.medication))
-
-
-def unit_of(medication: Medication) -> str:
-    return medication.unit or str(medication.get_form_display())
-
-
-def _intakes(medication: Medication, schedules: Iterable[Schedule], today: date) -> list[Intake]:
-    def alike(schedule: Schedule) -> tuple[str, ...]:
-        rule = (schedule.cycle_type, schedule.cycle_value, schedule.quantity, schedule.meal_relation)
-        span = (schedule.start_date, schedule.end_date, schedule.is_active, schedule.reminder_enabled)
-        return tuple(map(str, (*rule, *span, schedule.plan_error)))
-
-    groups = groupby(sorted(schedules, key=alike), key=alike)
-    intakes = [(list(group)) for _key, group in groups]
-    intakes.sort(key=lambda group: (not group[0].is_active, group[0].scheduled_time, group[0].id))
-    return [_intake(medication, group, today) for group in intakes]
-
-
-def _intake(medication: Medication, group: Sequence[Schedule], today: date) -> Intake:
-    schedule = group[0]
-    unit = unit_of(medication)
-    try:
-        words = in_words(rule_of(schedule).cycle, [one.scheduled_time for one in group], unit=unit)
-    except RULE_ERRORS:  # damaged: what planning says of it stands beside
-        words = f"{schedule.get_cycle_type_display()} {clock(schedule.scheduled_time)}"
-    details = [] if schedule.cycle_type == Schedule.CycleType.TAPER else [amount(schedule.quantity, unit)]
-    if schedule.meal_relation != Schedule.MealRelation.ANY:
-        details.append(str(schedule.get_meal_relation_display()))
-    details.append(_period(schedule))
-    if not schedule.reminder_enabled and schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
-        details.append(_("reminders off"))
-    return Intake(words, details, _schedule_state(schedule, today), schedule.plan_error)
-
-
-def _period(schedule: Schedule) -> str:
-    said = {"first": day_in_words(schedule.start_date)}
-    if schedule.end_date is None:
-        return _("since %(first)s") % said
-    return _("%(first)s to %(last)s") % (said | {"last": day_in_words(schedule.end_date)})
-
-
-def _schedule_state(schedule: Schedule, today: date) -> str:
-    if not schedule.is_active:
-        return _("ended")
-    if schedule.end_date is not None and schedule.end_date < today:
-        return _("over")
-    return _("to come") if schedule.start_date > today else ""
-
-
-def _state(medication: Medication) -> str:
-    if not medication.is_active:
-        return _("ended")
-    return _("paused") if medication.paused_at else ""
-
-
-def _device(token: DeviceToken, heard: Mapping[str, Any]) -> Device:
-    if token.revoked_at is not None:
-        state = _("revoked")
-    elif not token.is_signed_in:
-        state = _("signed out")
-    elif token.suspect_since is not None:
-        state = _("not accepted by FCM")
-    else:
-        state = _("silent") if token.silent_since else _("reachable")
-    return Device(
-        token=token,
-        state=state,
-        why=str(REASONS.get(token.revoke_reason, token.revoke_reason)),
-        failed=heard.get("failed", 0),
-        last_accepted_at=heard.get("last_accepted_at"),
-        last_arrived_at=heard.get("last_arrived_at"),
-    )
-
-
-def _heard(device_ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, Any]]:
-    """By device, of its deliveries since 30 days: ids are made in order of time."""
-    lately = PushDelivery.objects.filter(device__in=device_ids, id__gte=first_id(now - HEARD_WITHIN))
-    accepted = Q(outcome=PushDelivery.Outcome.ACCEPTED)
-    rows = lately.values("device_id").annotate(
-        failed=Count(
-            "id", filter=Q(outcome=PushDelivery.Outcome.DEAD) & Q(id__gte=first_id(now - FAILING_WITHIN))
-        ),
-        last_accepted_at=Max("answered_at", filter=accepted),
-        last_arrived_at=Max("arrived_at"),
-    )
-    return {row["device_id"]: dict(row) for row in rows}
+    return list(Session.objects.visible_to(user, now=now).order_by("-last_used_at", "id")[:MAX_ROWS])

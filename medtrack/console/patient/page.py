@@ -1,203 +1,146 @@
-"""One patient's page, and the pages that ask once more before something is done for the patient."""
+"""One patient's page: profile, adherence, medications, next doses, devices, sessions and the timeline."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import get_object_or_404, redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from medtrack.console.models import Patient
-from medtrack.console.patient import facts as patient_facts
-from medtrack.console.patient.actions import BUTTONS, Button, press
-from medtrack.console.patient.adherence_charts import percent, span_in_words, taken_of_due
+from medtrack.console.patient import facts
+from medtrack.console.patient.actions import ACTIONS
+from medtrack.console.patient.adherence_charts import (
+    heat_map,
+    percent,
+    span_in_words,
+    taken_of_due,
+    weekly_line,
+)
+from medtrack.console.patient.descriptions import device_state, dose_quantity, treatment_text
 from medtrack.console.patient.schedule_words import clock, day_in_words, days
-from medtrack.console.patient.timeline import KINDS, Choice, Timeline, timeline_of
+from medtrack.console.patient.timeline import KINDS, Timeline, TimelineQuery, timeline_of
 from medtrack.console.patient.timeline_words import by_day
 from medtrack.database.clock import database_now
-from notifications.models import DeviceToken
+from notifications.explanations import REASONS
 from users.access_log import record_access
-from users.models import AccessLog, User
-
-if TYPE_CHECKING:
-    _Base = admin.ModelAdmin[Patient]
-else:
-    _Base = object
+from users.models import AccessLog
 
 PAGE = "admin:console_patient_change"
 
 
-class PatientPage(_Base):
-    """For the ModelAdmin of patients: what it shows of one, instead of a form."""
-
-    def get_urls(self) -> list[URLPattern]:
-        page = self.admin_site.admin_view(self.button_view)
-        own = [
-            path("<str:patient_id>/do/<str:name>/", page, name="console_patient_act"),
-            path("<str:patient_id>/do/<str:name>/<str:target_id>/", page, name="console_patient_act_on"),
-        ]
-        return [*own, *super().get_urls()]
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        patient = patient_with(object_id)
-        choice = Choice.read(request.GET)
-        record_access(
-            request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=patient.id, **_asked_for(choice)
-        )
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": str(patient),
-            **_page(request, patient, choice),
-        }
-        return TemplateResponse(request, "admin/console/patient/page.html", context)
-
-    def button_view(
-        self, request: HttpRequest, patient_id: str, name: str, target_id: str = ""
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        button = permitted_button(request, name)
-        patient = patient_with(patient_id)
-        target = _target(button, patient, target_id)
-        back = reverse(PAGE, args=[patient.id])
-        return confirmed(
-            self.admin_site, request, button, patient=patient, target=target, back=back, shows_person=True
-        )
-
-
-def confirmed(
-    site: admin.AdminSite,
-    request: HttpRequest,
-    button: Button,
-    *,
-    patient: User,
-    target: Any,
-    back: str,
-    shows_person: bool,
-) -> HttpResponse:
-    """Says what is going to happen, and at a POST does it and goes back, with a message."""
-    if request.method == "POST":
-        press(button, request, patient=patient, target=target, now=database_now())
-        return redirect(back)
-    if request.method not in ("GET", "HEAD"):
-        return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
-    shown = patient if target is None else target
-    record_access(request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=shown.pk)
-    context = {
-        **site.each_context(request),
-        "title": button.label,
-        "button": button,
-        "patient": patient if shows_person else None,
-        "target": target,
-        "obstacle": button.obstacle(patient, target),
-        "back": back,
-    }
-    return TemplateResponse(request, "admin/console/patient/confirm.html", context)
-
-
-def permitted_button(request: HttpRequest, name: str) -> Button:
-    """Raises Http404 and PermissionDenied."""
-    if not (button := BUTTONS.get(name)):
-        raise Http404
-    if not request.user.has_perm(button.permission):
+def patient_page(request: HttpRequest, patient_id: str) -> HttpResponse:
+    if not request.user.has_perm("console.view_patient"):
         raise PermissionDenied
-    return button
+    patient = patient_or_404(patient_id)
+    query = TimelineQuery.read(request.GET)
+    # Before anything is read: a page that cannot be recorded is not shown.
+    filters: dict[str, Any] = {name: str(value) for name, value in query.filters.items()}
+    record_access(request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=patient.id, **filters)
+    context = {
+        **admin.site.each_context(request),
+        "opts": Patient._meta,
+        "title": str(patient),
+        **_context(request, patient, query),
+    }
+    return TemplateResponse(request, "admin/console/patient/page.html", context)
 
 
-def patient_with(id: str) -> Patient:
-    """Not one of the staff and not erased. Raises Http404."""
-    patient: Patient = get_object_or_404(Patient.objects.patients(), id=_uuid(id))
+def patient_or_404(patient_id: str) -> Patient:
+    """Raises Http404 for staff, for deleted users and for what is no id."""
+    patient: Patient = get_object_or_404(Patient.objects.patients(), id=uuid_or_404(patient_id))
     return patient
 
 
-def _target(button: Button, patient: User, target_id: str) -> Any:
-    """What of the patient's the button is about. Raises Http404."""
-    if (button.about is None) != (not target_id):
-        raise Http404
-    if button.about is DeviceToken:
-        devices = patient.devices.select_related("session").defer("token")
-        return get_object_or_404(devices, id=_uuid(target_id))
-    return get_object_or_404(patient.sessions, id=_uuid(target_id)) if button.about else None
-
-
-def _uuid(text: str) -> UUID:
-    """Raises Http404."""
+def uuid_or_404(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
         raise Http404 from error
 
 
-def _asked_for(choice: Choice) -> dict[str, Any]:
-    asked = {"kind": choice.kind, "day": choice.day, "before": choice.before}
-    return {name: str(value) for name, value in asked.items() if value}
-
-
-def _page(request: HttpRequest, patient: Patient, choice: Choice) -> dict[str, Any]:
+def _context(request: HttpRequest, patient: Patient, query: TimelineQuery) -> dict[str, Any]:
     now = database_now()
-    zone = patient_facts.zone_of(patient)
-    reads_notes = request.user.has_perm("console.read_notes")
-    timeline = timeline_of(patient.id, choice, zone=zone, now=now, reads_notes=reads_notes)
-    adherence = patient_facts.adherence_of(patient, zone=zone, now=now)
+    zone = facts.zone_of(patient)
     today = now.astimezone(zone).date()
+    reads_notes = request.user.has_perm("console.read_notes")
+    timeline = timeline_of(patient.id, query, zone=zone, now=now, reads_notes=reads_notes)
+    answered_at = facts.last_answer_at(patient, now=now)
     return {
         "patient": patient,
         "zone": zone,
         "now": now,
         "today": today,
-        "facts": _facts(patient),
+        "settings": _settings_in_words(patient),
         "reads_notes": reads_notes,
-        "adherence": adherence,
-        "figures": _figures(adherence),
+        **_adherence(patient, facts.adherence_of(patient, zone=zone, now=now)),
+        "last_answer_at": answered_at,
+        "last_answer_ago": _("%(span)s ago") % {"span": timesince(answered_at, now)} if answered_at else "",
+        "next_doses": [(dose, dose_quantity(dose)) for dose in facts.next_doses(patient, now=now)],
+        "treatments": [
+            treatment_text(treatment, today=today)
+            for treatment in facts.treatments_of(patient, reads_notes=reads_notes)
+        ],
+        "devices": [
+            (
+                device,
+                device_state(device.token),
+                REASONS.get(device.token.revoke_reason, device.token.revoke_reason),
+            )
+            for device in facts.devices_of(patient, now=now)
+        ],
+        "sessions": facts.living_sessions(patient, now=now),
+        "days": by_day(timeline.entries, patient=patient, zone=zone, reads_notes=reads_notes),
+        "query": query,
+        "kinds": [(str(kind), label) for kind, label in KINDS.items()],
+        "older": _older(timeline, query),
+        # Template variables have no hyphens.
+        "may": {
+            name.replace("-", "_"): request.user.has_perm(action.permission)
+            for name, action in ACTIONS.items()
+        },
+    }
+
+
+def _adherence(patient: Patient, adherence: facts.Adherence) -> dict[str, Any]:
+    """The charts, the same numbers as tables, and the figures of the header."""
+    spans = (
+        (_("last 7 days"), adherence.week),
+        (_("last 30 days"), adherence.month),
+        (_("last 90 days"), adherence.total),
+    )
+    figures = [(name, percent(of_span), taken_of_due(of_span)) for name, of_span in spans]
+    if adherence.streaks:
+        longest = _("longest: %(days)s") % {"days": days(adherence.streaks.longest)}
+        figures.append((_("complete days in a row"), str(adherence.streaks.current), longest))
+    return {
+        "figures": figures,
+        "heat_map": heat_map(
+            adherence.days, first=adherence.first, last=adherence.last, week_start=patient.week_start
+        ),
+        "weekly_line": weekly_line(adherence.weeks),
         "day_rows": [
-            (day_in_words(day), figures, percent(figures))
-            for day, figures in sorted(adherence.days.items(), reverse=True)
-            if figures.due
+            (day_in_words(day), of_day, percent(of_day))
+            for day, of_day in sorted(adherence.days.items(), reverse=True)
+            if of_day.due
         ],
         "week_rows": [
             (span_in_words(line.period), line.figures, percent(line.figures))
             for line in reversed(adherence.weeks)
             if line.period
         ],
-        "last_answer_at": (answered_at := patient_facts.last_answer_at(patient, now=now)),
-        "last_answer_ago": _("%(span)s ago") % {"span": timesince(answered_at, now)} if answered_at else "",
-        "next_doses": [
-            (dose, patient_facts.quantity_of(dose)) for dose in patient_facts.next_doses(patient, now=now)
-        ],
-        "treatments": patient_facts.treatments_of(patient, today=today, reads_notes=reads_notes),
-        "devices": patient_facts.devices_of(patient, now=now),
-        "sessions": patient_facts.living_sessions(patient, now=now),
-        "days": by_day(timeline.entries, person=patient, zone=zone, reads_notes=reads_notes),
-        "choice": choice,
-        "kinds": [(str(kind), label) for kind, label in KINDS.items()],
-        "older": _older(timeline, choice),
-        "may": {
-            name.replace("-", "_"): request.user.has_perm(button.permission)
-            for name, button in BUTTONS.items()
-        },
     }
 
 
-def _facts(patient: Patient) -> dict[str, str]:
-    """Settings in words."""
-    quiet = patient.quiet_hours_start_time, patient.quiet_hours_end_time
+def _settings_in_words(patient: Patient) -> dict[str, str]:
+    start, end = patient.quiet_hours_start_time, patient.quiet_hours_end_time
     follow_ups = {"cap": patient.follow_up_cap, "minutes": patient.follow_up_interval_minutes}
     return {
-        "quiet_hours": f"{clock(quiet[0])} – {clock(quiet[1])}" if quiet[0] and quiet[1] else "",
+        "quiet_hours": f"{clock(start)} – {clock(end)}" if start and end else "",
         "follow_ups": (
             _("at most %(cap)s, every %(minutes)s minutes") % follow_ups
             if patient.follow_up_cap
@@ -206,23 +149,9 @@ def _facts(patient: Patient) -> dict[str, str]:
     }
 
 
-def _figures(adherence: patient_facts.Adherence) -> list[tuple[str, str, str, float | None]]:
-    """What it is of, the share, the numbers behind it, and the share as a number."""
-    spans = (
-        (_("last 7 days"), adherence.week),
-        (_("last 30 days"), adherence.month),
-        (_("last 90 days"), adherence.total),
-    )
-    shown = [(name, percent(figures), taken_of_due(figures), figures.rate) for name, figures in spans]
-    if adherence.streaks:
-        longest = _("longest: %(days)s") % {"days": days(adherence.streaks.longest)}
-        shown.append((_("complete days in a row"), str(adherence.streaks.current), longest, None))
-    return shown
-
-
-def _older(timeline: Timeline, choice: Choice) -> str:
-    """The query of the next page."""
+def _older(timeline: Timeline, query: TimelineQuery) -> str:
+    """Returns the query string of the next page, or an empty text."""
     if not timeline.older:
         return ""
-    asked = {"kind": choice.kind, "day": choice.day, "before": timeline.older}
-    return "&".join(f"{name}={value}" for name, value in asked.items() if value)
+    filters = {**query.filters, "before": timeline.older}
+    return "&".join(f"{name}={value}" for name, value in filters.items())

@@ -18,67 +18,67 @@ _HOUR = timedelta(hours=1)
 
 def in_words(cycle: Cycle, times: Sequence[time], *, unit: str = "") -> str:
     """When doses fall due, as in "Mon, Wed, Fri 08:00 and 20:00"; `unit` is what a taper's quantities count."""
-    said = {"times": listed([clock(at) for at in sorted(times)])}
+    parts = {"times": listed([clock(at) for at in sorted(times)])}
     match cycle:
         case Daily():
-            return _("every day %(times)s") % said
+            return _("every day %(times)s") % parts
         case Weekly():
-            return _weekly(cycle, said)
+            return _weekly(cycle, parts)
         case Interval(every=1):
-            return _("every day %(times)s") % said
+            return _("every day %(times)s") % parts
         case Interval(every=every):
-            return _("every %(count)s days %(times)s") % (said | {"count": str(every)})
+            return _("every %(count)s days %(times)s") % (parts | {"count": str(every)})
         case OnOff(on=on, off=off):
-            said |= {"on": days(on), "off": str(off)}
-            return _("every day %(times)s, %(on)s on / %(off)s off") % said
+            parts |= {"on": days(on), "off": str(off)}
+            return _("every day %(times)s, %(on)s on / %(off)s off") % parts
         case Monthly():
-            return _monthly(cycle, said)
+            return _monthly(cycle, parts)
         case Dates():
-            return _dates(cycle, said)
+            return _dates(cycle, parts)
         case Taper():
             steps = [
                 _("%(days)s of %(quantity)s") % {"days": days(length), "quantity": amount(quantity, unit)}
                 for length, quantity in cycle.steps
             ]
-            said["steps"] = reduce(
-                lambda told, step: _("%(steps)s, then %(step)s") % {"steps": told, "step": step}, steps
+            parts["steps"] = reduce(
+                lambda before, step: _("%(steps)s, then %(step)s") % {"steps": before, "step": step}, steps
             )
-            return _("every day %(times)s: %(steps)s") % said
+            return _("every day %(times)s: %(steps)s") % parts
         case AsNeeded():
             return _as_needed(cycle)
     raise TypeError(cycle)
 
 
-def _weekly(cycle: Weekly, said: dict[str, str]) -> str:
+def _weekly(cycle: Weekly, parts: dict[str, str]) -> str:
     if len(cycle.weekdays) == 7:
-        said["days"] = _("every day")
+        parts["days"] = _("every day")
     else:
-        said["days"] = ", ".join(weekday(number) for number in sorted(cycle.weekdays))
+        parts["days"] = ", ".join(weekday(number) for number in sorted(cycle.weekdays))
     if cycle.every == 1:
-        return f"{said['days']} {said['times']}"
-    return _("every %(count)s weeks: %(days)s %(times)s") % (said | {"count": str(cycle.every)})
+        return f"{parts['days']} {parts['times']}"
+    return _("every %(count)s weeks: %(days)s %(times)s") % (parts | {"count": str(cycle.every)})
 
 
-def _monthly(cycle: Monthly, said: dict[str, str]) -> str:
-    said["days"] = listed([str(number) for number in cycle.days])
+def _monthly(cycle: Monthly, parts: dict[str, str]) -> str:
+    parts["days"] = listed([str(number) for number in cycle.days])
     words = ngettext(
         "monthly on day %(days)s, %(times)s", "monthly on days %(days)s, %(times)s", len(cycle.days)
     )
     if cycle.days[-1] > 28:
-        return _("%(monthly)s (in shorter months on the last day)") % {"monthly": words % said}
-    return words % said
+        return _("%(monthly)s (in shorter months on the last day)") % {"monthly": words % parts}
+    return words % parts
 
 
-def _dates(cycle: Dates, said: dict[str, str]) -> str:
+def _dates(cycle: Dates, parts: dict[str, str]) -> str:
     if len(cycle.days) <= NAMED_DATES:
-        said["dates"] = listed([day_in_words(day) for day in cycle.days])
-        return _("on %(dates)s, %(times)s") % said
-    said |= {
+        parts["dates"] = listed([day_in_words(day) for day in cycle.days])
+        return _("on %(dates)s, %(times)s") % parts
+    parts |= {
         "count": str(len(cycle.days)),
         "first": day_in_words(cycle.days[0]),
         "last": day_in_words(cycle.days[-1]),
     }
-    return _("on %(count)s dates from %(first)s to %(last)s, %(times)s") % said
+    return _("on %(count)s dates from %(first)s to %(last)s, %(times)s") % parts
 
 
 def _as_needed(cycle: AsNeeded) -> str:

@@ -1,7 +1,7 @@
-"""What happened around one person, newest first: doses, answers, reminders with their deliveries, sign-ins.
+"""What happened around one patient, newest first: doses, answers, reminders with their deliveries, sign-ins.
 
-A page is found by one statement, which reads keys alone and ends where the page does; then each kind is read once.
-Keys are instant, rank and id, so that nothing is lost or shown twice while more happens.
+One statement finds the keys of a page and reads no further; then the rows of each kind are read once. The keys are
+instant, rank and id, so that entries are neither lost nor repeated while new ones are added.
 """
 
 from collections import defaultdict
@@ -62,27 +62,32 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What to show: of one kind, of one local day, older than a position; None is everything."""
+class TimelineQuery:
+    """Which entries to show: of one kind, of one local day, older than a position; None is all of them."""
 
     kind: Kind | None = None
     day: date | None = None
     before: Position | None = None
-    is_understood: bool = True
+    # False if a part of the address could not be read; that part is None.
+    is_valid: bool = True
 
     @classmethod
-    def read(cls, query: Mapping[str, str]) -> "Choice":
-        """What cannot be read is left out, and said to be."""
+    def read(cls, parameters: Mapping[str, str]) -> "TimelineQuery":
         readers: dict[str, Any] = {"kind": Kind, "day": local_date, "before": Position.parse}
         read: dict[str, Any] = {}
-        is_understood = True
+        is_valid = True
         for name, reader in readers.items():
-            if text := query.get(name, ""):
+            if text := parameters.get(name, ""):
                 try:
                     read[name] = reader(text)
                 except ValueError:
-                    is_understood = False
-        return cls(**read, is_understood=is_understood)
+                    is_valid = False
+        return cls(**read, is_valid=is_valid)
+
+    @property
+    def filters(self) -> dict[str, object]:
+        filters = {"kind": self.kind, "day": self.day, "before": self.before}
+        return {name: value for name, value in filters.items() if value}
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ class Entry:
     reminder: NotificationLog | None = None
     deliveries: Sequence[PushDelivery] = ()
     session: Session | None = None
-    # Of a session: begun, ended or ran_out.
-    turn: str = ""
+    # What happened to the session: begun, ended or ran_out.
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,8 @@ class Timeline:
     older: Position | None
 
 
-# A dose's local date is at most two days away from its instant. So of the doses that are surely before the page's
-# first instant, enough to fill the page, the last one's date tells how far back the page can reach at most.
+# A dose's local date is at most two days away from its instant. The inner query finds enough doses that are certainly
+# older than the page's first instant to fill the page; the date of the last one limits how far back the page goes.
 _DOSES = """
     SELECT coalesce(d.due_at, d.taken_at) AS at, 1 AS rank, d.id
     FROM dose_logs d
@@ -121,8 +126,8 @@ _DOSES = """
       AND (coalesce(d.due_at, d.taken_at), 1, d.id) < (%(at)s, %(rank)s, %(id)s)
     ORDER BY 1 DESC, 3 DESC LIMIT %(limit)s
 """
-# Not along the instants of everybody's events, as the limit might suggest: that is what the addition prevents. A
-# dose is planned at most two days ahead, so nothing was said earlier of a later one.
+# `+ interval '0'` keeps the planner from the index on `recorded_at`, which has the events of all users and looks cheap
+# because of the limit. Doses are planned at most two days ahead, so no answer is older than its dose by more.
 _ANSWERS = """
     SELECT e.recorded_at AS at, 2 AS rank, e.id
     FROM dose_logs d JOIN dose_events e ON e.dose_id = d.id
@@ -139,13 +144,13 @@ _REMINDERS = """
     ORDER BY n.send_at DESC, n.id DESC LIMIT %(limit)s
 """
 _SIGN_INS = """
-    SELECT turn.at, turn.rank, s.id
+    SELECT change.at, change.rank, s.id
     FROM sessions s
     CROSS JOIN LATERAL (VALUES
         (4, s.created_at), (5, s.revoked_at), (6, CASE WHEN s.revoked_at IS NULL THEN s.expires_at END)
-    ) AS turn (rank, at)
-    WHERE s.user_id = %(user)s AND turn.at BETWEEN %(since)s AND least(%(until)s, %(now)s)
-      AND (turn.at, turn.rank, s.id) < (%(at)s, %(rank)s, %(id)s)
+    ) AS change (rank, at)
+    WHERE s.user_id = %(user)s AND change.at BETWEEN %(since)s AND least(%(until)s, %(now)s)
+      AND (change.at, change.rank, s.id) < (%(at)s, %(rank)s, %(id)s)
     ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT %(limit)s
 """
 _BRANCHES = {
@@ -154,25 +159,33 @@ _BRANCHES = {
     Kind.REMINDERS: _REMINDERS,
     Kind.SIGN_INS: _SIGN_INS,
 }
-_TURNS = {4: "begun", 5: "ended", 6: "ran_out"}
+_SESSION_CHANGES = {4: "begun", 5: "ended", 6: "ran_out"}
 _AGES = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
 
 def timeline_of(
-    user_id: UUID, choice: Choice, *, zone: ZoneInfo, now: datetime, reads_notes: bool, limit: int = PAGE
+    user_id: UUID,
+    query: TimelineQuery,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+    reads_notes: bool,
+    limit: int = PAGE,
 ) -> Timeline:
-    """A page; without `reads_notes` nothing that somebody wrote is even read."""
-    positions = _positions(user_id, choice, zone=zone, now=now, limit=limit + 1)
+    """Returns one page. Without `reads_notes` no text that the patient wrote is read from the database."""
+    positions = _positions(user_id, query, zone=zone, now=now, limit=limit + 1)
     page = positions[:limit]
     older = page[-1] if len(positions) > limit else None
     return Timeline(_entries(page, reads_notes), older)
 
 
-def _positions(user_id: UUID, choice: Choice, *, zone: ZoneInfo, now: datetime, limit: int) -> list[Position]:
-    since, until = _AGES if choice.day is None else _day(choice.day, zone)
-    before = choice.before or Position(_AGES[1], 0, UUID(int=0))
+def _positions(
+    user_id: UUID, query: TimelineQuery, *, zone: ZoneInfo, now: datetime, limit: int
+) -> list[Position]:
+    since, until = _AGES if query.day is None else _day(query.day, zone)
+    before = query.before or Position(_AGES[1], 0, UUID(int=0))
     until = min(until, before.at)
-    chosen = [choice.kind] if choice.kind else list(Kind)
+    chosen = [query.kind] if query.kind else list(Kind)
     branches = " UNION ALL ".join(f"({_BRANCHES[kind]})" for kind in chosen)
     params = {
         "user": user_id,
@@ -185,14 +198,13 @@ def _positions(user_id: UUID, choice: Choice, *, zone: ZoneInfo, now: datetime, 
     }
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT * FROM ({branches}) AS found ORDER BY at DESC, rank DESC, id DESC LIMIT %(limit)s",  # noqa: S608
+            f"SELECT * FROM ({branches}) AS page ORDER BY at DESC, rank DESC, id DESC LIMIT %(limit)s",  # noqa: S608
             params,
         )
         return [Position(*row) for row in cursor.fetchall()]
 
 
 def _day(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Its first and its last instant."""
     ends = due_instant(day + timedelta(days=1), time.min, zone)
     return due_instant(day, time.min, zone), ends - timedelta(microseconds=1)
 
@@ -201,15 +213,14 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
     ids: dict[int, list[UUID]] = defaultdict(list)
     for position in page:
         ids[min(position.rank, 4)].append(position.id)
-    medicine = ("dose__medication",)
     doses = DoseLog.objects.select_related("medication", "recorded_by").filter(id__in=ids[1])
-    events = DoseEvent.objects.select_related(*medicine, "recorded_by").filter(id__in=ids[2])
-    reminders = NotificationLog.objects.select_related(*medicine).filter(id__in=ids[3])
+    events = DoseEvent.objects.select_related("dose__medication", "recorded_by").filter(id__in=ids[2])
+    reminders = NotificationLog.objects.select_related("dose__medication").filter(id__in=ids[3])
     if not reads_notes:
         doses = doses.defer("note", "skip_reason", "medication__memo")
         events = events.defer("payload", "dose__note", "dose__skip_reason", "dose__medication__memo")
         reminders = reminders.defer("dose__note", "dose__skip_reason", "dose__medication__memo")
-    found: dict[int, dict[UUID, Any]] = {
+    rows: dict[int, dict[UUID, Any]] = {
         1: _by_id(doses),
         2: _by_id(events),
         3: _by_id(reminders),
@@ -219,8 +230,8 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
     return [
         _entry(position, row, deliveries)
         for position in page
-        # Whatever was deleted between the two statements is not there any more.
-        if (row := found[min(position.rank, 4)].get(position.id))
+        # The row is missing if it was deleted between the two statements.
+        if (row := rows[min(position.rank, 4)].get(position.id))
     ]
 
 
@@ -239,15 +250,15 @@ def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDeli
                 reminder=row,
                 deliveries=deliveries.get(row.id, ()),
             )
-    return Entry(position.id, position.at, Kind.SIGN_INS, session=row, turn=_TURNS[position.rank])
+    return Entry(position.id, position.at, Kind.SIGN_INS, session=row, change=_SESSION_CHANGES[position.rank])
 
 
 def _deliveries(reminder_ids: Sequence[UUID]) -> dict[UUID, list[PushDelivery]]:
-    found = defaultdict(list)
+    deliveries = defaultdict(list)
     of_these = PushDelivery.objects.filter(notification_id__in=reminder_ids)
     for delivery in of_these.select_related("device__session").defer("device__token").order_by("id"):
-        found[delivery.notification_id].append(delivery)
-    return dict(found)
+        deliveries[delivery.notification_id].append(delivery)
+    return dict(deliveries)
 
 
 def _by_id(rows: Iterable[Any]) -> dict[UUID, Any]:

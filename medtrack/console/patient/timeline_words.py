@@ -1,4 +1,4 @@
-"""The timeline as lines to read, by day of the person's own clock. Pure: words in the language that is active."""
+"""The timeline in words, by the patient's local days, in the active language. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from dosing.models import DoseLog
 from dosing.status import DoseStatus
-from medtrack.console.patient.facts import name_of, quantity_of
+from medtrack.console.patient.descriptions import device_name, dose_quantity
 from medtrack.console.patient.timeline import Entry, Kind
 from notifications.explanations import REASONS
 from notifications.models import NotificationLog, PushDelivery
@@ -27,10 +27,10 @@ _ONE: dict[Kind, Promise] = {
     Kind.REMINDERS: gettext_lazy("reminder"),
     Kind.SIGN_INS: gettext_lazy("sign-in"),
 }
-_TURNS: dict[str, Promise] = {
+_SESSION_CHANGES: dict[str, Promise] = {
     "begun": gettext_lazy("signed in"),
     "ended": gettext_lazy("session ended"),
-    "ran_out": gettext_lazy("session ran out"),
+    "ran_out": gettext_lazy("session expired"),
 }
 _STEPS: tuple[tuple[str, Promise], ...] = (
     ("arrived_at", gettext_lazy("arrived")),
@@ -41,7 +41,7 @@ _STEPS: tuple[tuple[str, Promise], ...] = (
 
 @dataclass(frozen=True)
 class TimelineLine:
-    """`tone` is a class for `state`; `more` are lines below it; `dose_id` is whose reminders can be traced."""
+    """`tone` is the CSS class of `state`, `more` are lines below, `dose_id` is of the dose that has a trace."""
 
     id: UUID
     at: str
@@ -57,20 +57,17 @@ class TimelineLine:
 
 
 def by_day(
-    entries: Iterable[Entry], *, person: User, zone: ZoneInfo, reads_notes: bool
+    entries: Iterable[Entry], *, patient: User, zone: ZoneInfo, reads_notes: bool
 ) -> list[tuple[date, list[TimelineLine]]]:
-    """Without `reads_notes` nothing that somebody wrote is looked at."""
-
-    def line(entry: Entry) -> TimelineLine:
-        return _LINES[entry.kind](entry, _Reader(person, zone, reads_notes))
-
+    """Returns the lines of each local day. Without `reads_notes` they contain no text that the patient wrote."""
+    viewer = _Viewer(patient, zone, reads_notes)
     days = groupby(entries, key=lambda entry: entry.at.astimezone(zone).date())
-    return [(day, [line(entry) for entry in of_day]) for day, of_day in days]
+    return [(day, [_LINES[entry.kind](entry, viewer) for entry in of_day]) for day, of_day in days]
 
 
 @dataclass(frozen=True)
-class _Reader:
-    person: User
+class _Viewer:
+    patient: User
     zone: ZoneInfo
     reads_notes: bool
 
@@ -78,50 +75,50 @@ class _Reader:
         return f"{at.astimezone(self.zone):%H:%M}"
 
     def second(self, at: datetime, beside: datetime) -> str:
-        """With the date when it is another than that of the instant beside it."""
+        # With the date if it is not the date of `beside`.
         local = at.astimezone(self.zone)
         is_same = local.date() == beside.astimezone(self.zone).date()
         return f"{local:%H:%M:%S}" if is_same else f"{local:%Y-%m-%d %H:%M:%S}"
 
 
-def _dose(entry: Entry, reader: _Reader) -> TimelineLine:
+def _dose(entry: Entry, viewer: _Viewer) -> TimelineLine:
     dose = entry.dose
     assert dose is not None  # noqa: S101 - by its kind
-    facts = [quantity_of(dose)]
+    facts = [dose_quantity(dose)]
     if dose.schedule_id is None:
         facts.append(_("as needed"))
     if dose.taken_at and dose.due_at:
-        facts.append(_("taken at %(time)s") % {"time": reader.second(dose.taken_at, entry.at)[:-3]})
+        facts.append(_("taken at %(time)s") % {"time": viewer.second(dose.taken_at, entry.at)[:-3]})
     if dose.status == DoseStatus.PENDING and dose.answer_by is None:
-        facts.append(_("nobody waits for it any more"))
+        facts.append(_("no longer counted"))
     if dose.snoozed_until:
-        facts.append(_("put off until %(time)s") % {"time": reader.second(dose.snoozed_until, entry.at)[:-3]})
+        facts.append(_("snoozed until %(time)s") % {"time": viewer.second(dose.snoozed_until, entry.at)[:-3]})
     return TimelineLine(
         entry.id,
-        reader.minute(entry.at),
+        viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
         dose.medication.name,
         str(dose.get_status_display()),
         _DOSE_TONES.get(DoseStatus(dose.status), ""),
         facts,
-        written=[text for text in (dose.skip_reason, dose.note) if text] if reader.reads_notes else [],
+        written=[text for text in (dose.skip_reason, dose.note) if text] if viewer.reads_notes else [],
         dose_id=dose.id if dose.schedule_id else None,
     )
 
 
-def _answer(entry: Entry, reader: _Reader) -> TimelineLine:
+def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
     event = entry.event
     assert event is not None  # noqa: S101 - by its kind
-    is_own = event.recorded_by_id == reader.person.id
+    is_own = event.recorded_by_id == viewer.patient.id
     who = _("by the patient") if is_own else _("by %(name)s") % {"name": event.recorded_by}
-    facts = [_of_dose(entry.dose, entry.at, reader), who]
+    facts = [_of_dose(entry.dose, entry.at, viewer), who]
     if abs((event.occurred_at - event.recorded_at).total_seconds()) >= 60:
-        facts.append(_("said to be at %(time)s") % {"time": reader.second(event.occurred_at, entry.at)[:-3]})
-    written = [f"{name}: {value}" for name, value in event.payload.items()] if reader.reads_notes else []
+        facts.append(_("reported time %(time)s") % {"time": viewer.second(event.occurred_at, entry.at)[:-3]})
+    written = [f"{name}: {value}" for name, value in event.payload.items()] if viewer.reads_notes else []
     return TimelineLine(
         entry.id,
-        reader.minute(entry.at),
+        viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
         event.dose.medication.name,
@@ -133,61 +130,61 @@ def _answer(entry: Entry, reader: _Reader) -> TimelineLine:
     )
 
 
-def _reminder(entry: Entry, reader: _Reader) -> TimelineLine:
+def _reminder(entry: Entry, viewer: _Viewer) -> TimelineLine:
     reminder = entry.reminder
     assert reminder is not None  # noqa: S101 - by its kind
     title = reminder.dose.medication.name if reminder.dose else _("to one device")
     if reminder.dose_id and not reminder.dose:
-        title = _("a dose that is gone")
+        title = _("a deleted dose")
     kind = str(reminder.get_kind_display())
     facts = [f"{kind} {reminder.step}" if reminder.step else kind]
     if reminder.reason:
         facts.append(str(REASONS.get(reminder.reason, reminder.reason)))
     return TimelineLine(
         entry.id,
-        reader.minute(entry.at),
+        viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
         title,
         str(reminder.get_status_display()),
         _REMINDER_TONES.get(NotificationLog.Status(reminder.status), ""),
         facts,
-        more=[_delivery(delivery, entry.at, reader) for delivery in entry.deliveries],
+        more=[_delivery(delivery, entry.at, viewer) for delivery in entry.deliveries],
         dose_id=reminder.dose_id,
     )
 
 
-def _delivery(delivery: PushDelivery, beside: datetime, reader: _Reader) -> str:
-    said = {"time": reader.second(delivery.answered_at, beside)}
+def _delivery(delivery: PushDelivery, beside: datetime, viewer: _Viewer) -> str:
+    time = {"time": viewer.second(delivery.answered_at, beside)}
     if delivery.outcome == PushDelivery.Outcome.ACCEPTED:
-        steps = [_("FCM accepted it at %(time)s") % said]
+        steps = [_("FCM accepted it at %(time)s") % time]
     else:
         why = REASONS.get(delivery.error_code)
-        steps = [_("not accepted at %(time)s") % said, str(why) if why else delivery.error_code]
+        steps = [_("not accepted at %(time)s") % time, str(why) if why else delivery.error_code]
     for name, label in _STEPS:
         if at := getattr(delivery, name):
-            steps.append(f"{label} {reader.second(at, beside)}")
-    return f"{name_of(delivery.device)}: {' · '.join(steps)}"
+            steps.append(f"{label} {viewer.second(at, beside)}")
+    return f"{device_name(delivery.device)}: {' · '.join(steps)}"
 
 
-def _sign_in(entry: Entry, reader: _Reader) -> TimelineLine:
+def _sign_in(entry: Entry, viewer: _Viewer) -> TimelineLine:
     return TimelineLine(
         entry.id,
-        reader.minute(entry.at),
+        viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
         str(entry.session),
-        str(_TURNS[entry.turn]),
+        str(_SESSION_CHANGES[entry.change]),
     )
 
 
-def _of_dose(dose: DoseLog | None, beside: datetime, reader: _Reader) -> str:
+def _of_dose(dose: DoseLog | None, beside: datetime, viewer: _Viewer) -> str:
     if dose is None or dose.due_at is None:
         return ""
-    return _("the dose of %(time)s") % {"time": reader.second(dose.due_at, beside)[:-3]}
+    return _("the dose of %(time)s") % {"time": viewer.second(dose.due_at, beside)[:-3]}
 
 
-_LINES: dict[Kind, Callable[[Entry, _Reader], TimelineLine]] = {
+_LINES: dict[Kind, Callable[[Entry, _Viewer], TimelineLine]] = {
     Kind.DOSES: _dose,
     Kind.ANSWERS: _answer,
     Kind.REMINDERS: _reminder,

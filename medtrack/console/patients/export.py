@@ -1,6 +1,6 @@
-"""The list of patients as a CSV file, row by row out of a cursor that stays on the server.
+"""The list of patients as a CSV file, streamed from a server-side cursor.
 
-A client that reads slowly holds a thread of web for as long, so exports go one by one and give up.
+A slow client occupies a thread of the web process, so only one export runs at a time, and it has a time limit.
 """
 
 import csv
@@ -15,22 +15,22 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from medtrack.console.patients.search import Found
+from medtrack.console.patients.search import ListedPatients
 
 CHUNK = 1000
-# So long the whole file may take, and so long the client may take over one chunk of it.
+# Limits of the whole file, and of the time in which the client takes one chunk.
 TIME_LIMIT = timedelta(minutes=5)
 STALL_LIMIT = timedelta(minutes=1)
 
 _LOCK = 7_305_814_023
-# So that Excel takes it for UTF-8.
+# Excel needs it to recognise UTF-8.
 _BOM = "\N{BYTE ORDER MARK}"
-# What a spreadsheet takes for a formula, in the wide letters of East Asia too.
+# Spreadsheets take text that begins so for a formula; also in full-width letters.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-# Where a spreadsheet separates cells by something else, a cell may begin within ours.
+# With another separator than the comma, a cell may begin in the middle of a text.
 _LATER_FORMULA = re.compile(r"([;\t\r\n])(?=\s*[=+\-@])")
 
-# The name of each column, where its value is, and what it says.
+# Name, lookup and description of each column.
 COLUMNS: tuple[tuple[str, str, Any], ...] = (
     ("id", "id", _("the patient's id, for the API and this console")),
     ("name", "name", _("as the patient wrote it")),
@@ -50,35 +50,34 @@ COLUMNS: tuple[tuple[str, str, Any], ...] = (
 )
 
 
-class ExportGaveUp(Exception):
-    """The client did not take the file in time, or somebody else began in the same moment; the file is not whole."""
+class ExportAborted(Exception):
+    """The client was too slow, or another export began at the same moment. The file is incomplete."""
 
 
-def is_under_way() -> bool:
-    """Whether somebody is exporting just now."""
+def is_running() -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT NOT pg_try_advisory_xact_lock(%s)", [_LOCK])
         return bool(cursor.fetchone()[0])
 
 
-def csv_of(found: Found) -> Iterator[bytes]:
-    """Chunks of whole lines. Raises ExportGaveUp."""
+def csv_of(patients: ListedPatients) -> Iterator[bytes]:
+    """Chunks of whole lines. Raises ExportAborted."""
     deadline = monotonic() + TIME_LIMIT.total_seconds()
     with transaction.atomic():
         _begin()
-        rows = found.values_list(*(path for _name, path, _about in COLUMNS)).iterator(chunk_size=CHUNK)
+        rows = patients.values_list(*(path for _name, path, _about in COLUMNS)).iterator(chunk_size=CHUNK)
         yield (_BOM + _lines([[name for name, _path, _about in COLUMNS]])).encode()
         while chunk := list(islice(rows, CHUNK)):
             yield _lines([_cell(value) for value in row] for row in chunk).encode()
             if monotonic() > deadline:
-                raise ExportGaveUp
+                raise ExportAborted
 
 
 def _begin() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
-            raise ExportGaveUp
+            raise ExportAborted
         limit = f"{STALL_LIMIT.total_seconds():.0f}s"
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [limit])
 
@@ -94,7 +93,7 @@ def _text(text: str) -> str:
 
 
 def _instant(at: datetime) -> str:
-    """Of UTC, in seconds."""
+    # UTC, without fractions of a second.
     return f"{at.isoformat()[:19]}Z"
 
 

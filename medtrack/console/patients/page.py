@@ -1,7 +1,7 @@
-"""The list of patients, and the file that it is exported to."""
+"""The list of patients, and the page that exports it to a file."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin
@@ -10,89 +10,80 @@ from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from medtrack.console.models import Patient
 from medtrack.console.patients import export as exports
 from medtrack.console.patients.rows import Freshness, patients_in_words, row_of
-from medtrack.console.patients.search import COLUMNS, DEFAULT_ORDER, Wish, zones
+from medtrack.console.patients.search import COLUMNS, DEFAULT_ORDER, PatientFilter, zones
 from medtrack.console.patients.summaries import refreshed_at
 from medtrack.database.clock import database_now
 from users.access_log import record_access
 from users.models import AccessLog, User
 
-# A click on these headings begins with the last ones: the newest, the most.
+# The first click on these headings sorts in descending order: the newest, the most.
 _LAST_FIRST = {"answer", "devices", "since"}
 _HEADINGS = ("name", "adherence_30", "adherence_7", "trend", "answer", "devices", "zone")
 
 
-if TYPE_CHECKING:
-    _Base = admin.ModelAdmin[Patient]
-else:
-    _Base = object
+PER_PAGE = 50
 
 
-class PatientList(_Base):
-    """For the ModelAdmin of patients: the list, and its export."""
+def patient_list(request: HttpRequest) -> HttpResponse:
+    _require(request, "console.view_patient")
+    patient_filter, now, zone = PatientFilter(request.GET), database_now(), _zone_of(request)
+    page = Paginator(patient_filter.patients(), PER_PAGE).get_page(request.GET.get("page"))
+    rows = [row_of(patient, now=now, zone=zone) for patient in page]
+    _record(request, patient_filter, shown=len(rows), found=page.paginator.count, page=page.number)
+    context = {
+        **_context(request, patient_filter),
+        "title": capfirst(Patient._meta.verbose_name_plural),
+        "zones": zones(),
+        "page": page,
+        "count_in_words": patients_in_words(page.paginator.count),
+        "pages": _pages(page, patient_filter),
+        "rows": rows,
+        "headings": list(_headings(patient_filter)),
+        "freshness": Freshness(refreshed_at(), now, zone),
+        "can_export": request.user.has_perm("console.export_patients"),
+    }
+    return TemplateResponse(request, "admin/console/patient/change_list.html", context)
 
-    def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export_view)
-        return [path("export/", export, name="console_patient_export"), *super().get_urls()]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        self._require(request, "console.view_patient")
-        wish, now, zone = Wish(request.GET), database_now(), _zone_of(request)
-        page = Paginator(wish.found(), self.list_per_page).get_page(request.GET.get("page"))
-        rows = [row_of(patient, now=now, zone=zone) for patient in page]
-        _record(request, wish, shown=len(rows), found=page.paginator.count, page=page.number)
-        context = {
-            **self._context(request, wish),
-            **(extra_context or {}),
-            "title": capfirst(self.opts.verbose_name_plural),
-            "zones": zones(),
-            "page": page,
-            "count_in_words": patients_in_words(page.paginator.count),
-            "pages": _pages(page, wish),
-            "rows": rows,
-            "headings": list(_headings(wish)),
-            "freshness": Freshness(refreshed_at(), now, zone),
-            "can_export": request.user.has_perm("console.export_patients"),
-        }
-        return TemplateResponse(request, "admin/console/patient/change_list.html", context)
+def export_page(request: HttpRequest) -> HttpResponseBase:
+    """A GET shows how many patients and which columns the file will have. A POST returns the file."""
+    _require(request, "console.view_patient", "console.export_patients")
+    patient_filter = PatientFilter(request.GET)
+    count = patient_filter.patients().count()
+    is_busy = exports.is_running()
+    if request.method == "POST" and not (is_busy or patient_filter.errors):
+        _record(request, patient_filter, action=AccessLog.Action.EXPORT, found=count)
+        return _file(patient_filter)
+    context = {
+        **_context(request, patient_filter),
+        "title": _("Export"),
+        "count": count,
+        "count_in_words": patients_in_words(count),
+        "columns": [(name, about) for name, _path, about in exports.COLUMNS],
+        "is_busy": is_busy,
+    }
+    status = 400 if patient_filter.errors else 409 if request.method == "POST" else 200
+    return TemplateResponse(request, "admin/console/patient/export.html", context, status=status)
 
-    def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """First how many they are and what the file will hold, then the file itself."""
-        self._require(request, "console.view_patient", "console.export_patients")
-        wish = Wish(request.GET)
-        count = wish.found().count()
-        is_busy = exports.is_under_way()
-        if request.method == "POST" and not (is_busy or wish.errors):
-            _record(request, wish, action=AccessLog.Action.EXPORT, found=count)
-            return _file(wish)
-        context = {
-            **self._context(request, wish),
-            "title": _("Export"),
-            "count": count,
-            "count_in_words": patients_in_words(count),
-            "columns": [(name, about) for name, _path, about in exports.COLUMNS],
-            "is_busy": is_busy,
-        }
-        status = 400 if wish.errors else 409 if request.method == "POST" else 200
-        return TemplateResponse(request, "admin/console/patient/export.html", context, status=status)
 
-    def _context(self, request: HttpRequest, wish: Wish) -> dict[str, Any]:
-        return {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "wish": wish,
-            "query_string": wish.query_string(),
-        }
+def _context(request: HttpRequest, patient_filter: PatientFilter) -> dict[str, Any]:
+    return {
+        **admin.site.each_context(request),
+        "opts": Patient._meta,
+        "filter": patient_filter,
+        "query_string": patient_filter.query_string(),
+    }
 
-    def _require(self, request: HttpRequest, *permissions: str) -> None:
-        if not request.user.has_perms(permissions):
-            raise PermissionDenied
+
+def _require(request: HttpRequest, *permissions: str) -> None:
+    if not request.user.has_perms(permissions):
+        raise PermissionDenied
 
 
 def _zone_of(request: HttpRequest) -> ZoneInfo:
@@ -100,40 +91,51 @@ def _zone_of(request: HttpRequest) -> ZoneInfo:
 
 
 def _record(
-    request: HttpRequest, wish: Wish, *, action: AccessLog.Action | None = None, **numbers: int
+    request: HttpRequest,
+    patient_filter: PatientFilter,
+    *,
+    action: AccessLog.Action | None = None,
+    **numbers: int,
 ) -> None:
-    asked: dict[str, Any] = {"q": wish.text, "filters": wish.filters}
-    details = {name: value for name, value in asked.items() if value} | numbers
-    chosen = action or (AccessLog.Action.SEARCH if wish.narrows else AccessLog.Action.LIST)
-    record_access(request, chosen, sort=wish.order, **details)
+    values: dict[str, Any] = {"q": patient_filter.text, "filters": patient_filter.filters}
+    details = {name: value for name, value in values.items() if value} | numbers
+    access = action or (AccessLog.Action.SEARCH if patient_filter.narrows else AccessLog.Action.LIST)
+    record_access(request, access, sort=patient_filter.order, **details)
 
 
-def _file(wish: Wish) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(exports.csv_of(wish.found()), content_type="text/csv; charset=utf-8")
+def _file(patient_filter: PatientFilter) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(
+        exports.csv_of(patient_filter.patients()), content_type="text/csv; charset=utf-8"
+    )
     response["Content-Disposition"] = f'attachment; filename="patients-{database_now():%Y-%m-%d}.csv"'
     return response
 
 
-def _headings(wish: Wish) -> Iterator[dict[str, Any]]:
-    """What each column is called, how it is sorted now, and where a click on it leads."""
+def _headings(patient_filter: PatientFilter) -> Iterator[dict[str, Any]]:
+    """Yields for each column its label, how it is sorted now, and the URL that sorts by it."""
     for name in _HEADINGS:
-        is_sorted = wish.order.removeprefix("-") == name
-        descends = wish.order.startswith("-")
+        is_sorted = patient_filter.order.removeprefix("-") == name
+        descends = patient_filter.order.startswith("-")
         next_descends = not descends if is_sorted else name in _LAST_FIRST
         order = f"-{name}" if next_descends else name
         yield {
             "name": name,
             "label": COLUMNS[name],
             "sorted": ("descending" if descends else "ascending") if is_sorted else "",
-            "url": "?" + wish.query_string(sort=None if order == DEFAULT_ORDER else order),
+            "url": "?" + patient_filter.query_string(sort=None if order == DEFAULT_ORDER else order),
         }
 
 
-def _pages(page: Page[Patient], wish: Wish) -> list[tuple[Any, str]]:
-    """Numbers with their links; a gap and the page itself have none."""
+def _pages(page: Page[Patient], patient_filter: PatientFilter) -> list[tuple[Any, str]]:
+    """Returns page numbers with their URLs; gaps and the current page have none."""
     paginator = page.paginator
     shown = paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
     return [
-        (number, "" if number in (page.number, Paginator.ELLIPSIS) else "?" + wish.query_string(page=number))
+        (
+            number,
+            ""
+            if number in (page.number, Paginator.ELLIPSIS)
+            else "?" + patient_filter.query_string(page=number),
+        )
         for number in shown
     ]

@@ -1,4 +1,4 @@
-"""How a patient's row of the list reads: numbers and instants in the words of whoever looks."""
+"""The rows of the list of patients: numbers and instants in words, in the viewer's zone and language."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,20 +13,20 @@ from medtrack.console.models import Patient, PatientSummary
 from medtrack.console.patients.search import DROP
 
 GOOD, FAIR = 80, 50
-# Of a hundred: less is noise.
+# Percentage points: a smaller change counts as steady.
 STEADY = 3
 STALE_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A share as whole percent, rounded down so that 100 means all."""
+    """A share in whole percent, rounded down, so that 100 means all."""
 
     percent: int
 
     @property
     def width(self) -> str:
-        """Of a picture 72 wide; its ends are round, and take 6."""
+        # The picture is 72 wide, of which the round ends take 6.
         return f"{6 + 0.66 * self.percent:.1f}"
 
     @property
@@ -68,10 +68,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`badges` are what is wrong with the devices, each with the name of its look."""
+    """`badges` are problems of the devices: CSS class and text."""
 
     patient: Patient
-    is_summed_up: bool
+    has_summary: bool
     seven: Bar | None = None
     thirty: Bar | None = None
     change: Change | None = None
@@ -83,7 +83,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """As of when the figures are; they are made every few minutes."""
+    """When the figures were refreshed, which happens every few minutes."""
 
     at: datetime | None
     now: datetime
@@ -96,7 +96,7 @@ class Freshness:
     @property
     def words(self) -> str:
         if self.at is None:
-            return _("The figures are not made yet.")
+            return _("The figures are not there yet.")
         local, today = self.at.astimezone(self.zone), self.now.astimezone(self.zone).date()
         time = formats.date_format(local, "H:i")
         return _("as of %(time)s") % {
@@ -107,11 +107,11 @@ class Freshness:
 def row_of(patient: Patient, *, now: datetime, zone: ZoneInfo) -> Row:
     summary: PatientSummary | None = getattr(patient, "summary", None)
     if summary is None:
-        return Row(patient, is_summed_up=False)
+        return Row(patient, has_summary=False)
     points = getattr(patient, "trend", None)
     return Row(
         patient,
-        is_summed_up=True,
+        has_summary=True,
         seven=_bar(summary.adherence_7),
         thirty=_bar(summary.adherence_30),
         change=None if points is None else Change(int(points)),
@@ -127,7 +127,7 @@ def patients_in_words(count: int) -> str:
 
 
 def since(at: datetime, *, now: datetime, zone: ZoneInfo) -> str:
-    """On which day, and within two days at what time, in this zone."""
+    """Returns the day in this zone, with the time if it is today or yesterday."""
     local, today = at.astimezone(zone), now.astimezone(zone).date()
     time = formats.date_format(local, "H:i")
     days = (today - local.date()).days

@@ -1,6 +1,6 @@
-"""Which patients the console's list shows, and in which order: what was asked for becomes one query.
+"""Which patients the console's list shows, and in which order: a form whose values become one query.
 
-Pages and the CSV file ask in the same words, so that a file holds what the list showed.
+The list and the CSV file use the same form, so that a file contains what the list showed.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from medtrack.console.models import Patient
 from users.zones import ZONES
 
-# Of a hundred: that much worse than in the thirty days before is dropping.
+# Percentage points: adherence that is so much lower than in the thirty days before is dropping.
 DROP = 15
 MAX_WORDS = 8
 DEFAULT_ORDER = "adherence_30"
@@ -25,8 +25,8 @@ DEFAULT_ORDER = "adherence_30"
 TREND = Round((F("summary__adherence_30") - F("summary__adherence_before")) * 100)
 
 
-# Patients with their `trend`.
-Found = QuerySet[Patient]
+# Patients with the annotation `trend`.
+ListedPatients = QuerySet[Patient]
 
 _ORDERS: dict[str, Any] = {
     "adherence_30": F("summary__adherence_30"),
@@ -58,15 +58,15 @@ _CONDITIONS: dict[tuple[str, str], Q] = {
 }
 
 
-class _Order(forms.ChoiceField):
-    """Its choices are the useful ones; the columns' headings know them all."""
+class _OrderField(forms.ChoiceField):
+    # The choices are the useful ones; the columns' headings offer all of them.
 
     def valid_value(self, value: str) -> bool:
         return value.removeprefix("-") in _ORDERS
 
 
-class Wish(forms.Form):
-    """What staff look for. What cannot be understood is left out and said so."""
+class PatientFilter(forms.Form):
+    """Search text, filters and order of the list. Invalid values are ignored, and the list shows their errors."""
 
     q = forms.CharField(label=_("Search"), required=False, max_length=200)
     adherence = forms.ChoiceField(
@@ -91,7 +91,7 @@ class Wish(forms.Form):
     language = forms.ChoiceField(
         label=_("Language"), required=False, choices=[("", _("any")), *settings.LANGUAGES]
     )
-    sort = _Order(
+    sort = _OrderField(
         label=_("Sort by"),
         required=False,
         choices=[
@@ -109,7 +109,12 @@ class Wish(forms.Form):
     def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(data)
         self.is_valid()
-        self._offer(self.cleaned_data.get("sort", ""))
+        # An order of a column's heading becomes a choice too, so that the next search keeps it.
+        order = self.cleaned_data.get("sort", "")
+        orders = cast(Any, self.fields["sort"])
+        if order and order not in dict(orders.choices):
+            arrow = "↓" if order.startswith("-") else "↑"
+            orders.choices = [*orders.choices, (order, f"{COLUMNS[order.removeprefix('-')]} {arrow}")]
 
     @property
     def text(self) -> str:
@@ -121,7 +126,7 @@ class Wish(forms.Form):
 
     @property
     def filters(self) -> dict[str, str]:
-        """Those that are set."""
+        # Only those that are set.
         return {name: value for name in self.FILTERS if (value := self.cleaned_data.get(name))}
 
     @property
@@ -136,43 +141,40 @@ class Wish(forms.Form):
         return bool(self.text or self.filters)
 
     def query_string(self, **changes: object) -> str:
-        """Of the same wish but for these changes; None takes something out of it."""
-        wished = {"q": self.text, **self.filters, "sort": self.cleaned_data.get("sort")}
-        return urlencode({name: value for name, value in (wished | changes).items() if value})
+        """Returns the form's values with these changes; None removes a value."""
+        values = {"q": self.text, **self.filters, "sort": self.cleaned_data.get("sort")}
+        return urlencode({name: value for name, value in (values | changes).items() if value})
 
-    def _offer(self, order: str) -> None:
-        """The order that is, so that searching on keeps it."""
-        orders = cast(Any, self.fields["sort"])
-        if order and order not in dict(orders.choices):
-            arrow = "↓" if order.startswith("-") else "↑"
-            orders.choices = [*orders.choices, (order, f"{COLUMNS[order.removeprefix('-')]} {arrow}")]
-
-    def found(self) -> Found:
-        found = _matching(living(), self.text)
+    def patients(self) -> ListedPatients:
+        patients = _matching(listed_patients(), self.text)
         for name, value in self.filters.items():
-            found = found.filter(_CONDITIONS.get((name, value)) or _is(name, value))
-        return found.order_by(*_ordering(self.order))
+            column = "timezone" if name == "zone" else name
+            patients = patients.filter(_CONDITIONS.get((name, value)) or Q(**{column: value}))
+        # Patients without a value come last in both directions; the id keeps the order stable between pages.
+        by, is_descending = _ORDERS[self.order.removeprefix("-")], self.order.startswith("-")
+        if is_descending:
+            return patients.order_by(by.desc(nulls_last=True), F("id").desc())
+        return patients.order_by(by.asc(nulls_last=True), F("id").asc())
 
 
-def living() -> Found:
-    """Everybody who is neither staff nor erased, with what sums them up when it is there."""
-    everybody = Patient.objects.patients().select_related("summary")
-    return cast(Found, everybody.annotate(trend=TREND))
+def listed_patients() -> ListedPatients:
+    """Returns all patients, with their summaries where these exist already."""
+    return cast(ListedPatients, Patient.objects.patients().select_related("summary").annotate(trend=TREND))
 
 
 def zones() -> list[str]:
-    """Those that somebody lives in."""
-    everybody = Patient.objects.patients()
-    return list(everybody.order_by("timezone").values_list("timezone", flat=True).distinct())
+    """Returns the time zones in which there are patients."""
+    zones = Patient.objects.patients().order_by("timezone").values_list("timezone", flat=True)
+    return list(zones.distinct())
 
 
-def _matching(found: Found, text: str) -> Found:
-    """An id finds exactly one; otherwise every word is part of the name or the e-mail."""
+def _matching(patients: ListedPatients, text: str) -> ListedPatients:
+    # An id matches one patient exactly. Otherwise each word has to be part of the name or of the e-mail.
     if id := _id(text):
-        return found.filter(id=id)
+        return patients.filter(id=id)
     for word in text.split()[:MAX_WORDS]:
-        found = found.filter(Q(email__icontains=word) | Q(name__icontains=word))
-    return found
+        patients = patients.filter(Q(email__icontains=word) | Q(name__icontains=word))
+    return patients
 
 
 def _id(text: str) -> UUID | None:
@@ -180,15 +182,3 @@ def _id(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _is(name: str, value: str) -> Q:
-    return Q(**{{"zone": "timezone"}.get(name, name): value})
-
-
-def _ordering(order: str) -> tuple[Any, Any]:
-    """Who has no value comes last both ways, and equals keep their order from page to page."""
-    by = _ORDERS[order.removeprefix("-")]
-    if order.startswith("-"):
-        return by.desc(nulls_last=True), F("id").desc()
-    return by.asc(nulls_last=True), F("id").asc()

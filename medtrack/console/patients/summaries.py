@@ -1,6 +1,7 @@
-"""What sums up every patient for the console's list: made anew in one statement, by as many processes as like to try.
+"""Refreshes the summaries of all patients for the console's list, in one statement.
 
-It reads doses, answers, devices and reminders and writes `patient_summaries` alone.
+It reads doses, answers, devices and reminders, and writes only `patient_summaries`. An advisory lock lets one process
+do it at a time.
 """
 
 from dataclasses import dataclass
@@ -18,17 +19,18 @@ from users.zones import ZONES
 
 DAYS = 60
 WEEK = timedelta(days=7)
-# An answer is recorded at the beginning of its transaction, and seen at its end.
+# `recorded_at` is the beginning of a transaction, whose rows become visible at its end.
 LONGEST_TRANSACTION = timedelta(hours=1)
 
 _DAY = timedelta(days=1)
-_LOCK = 7_305_814_022  # of the whole database; nothing else of ours takes such a lock
+# The key of an advisory lock of the whole database. The export of patients has another one.
+_LOCK = 7_305_814_022
 _SQL = (Path(__file__).parent / "refresh_summaries.sql").read_text()
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """How many patients there are, how many of their rows changed and how many went with their person."""
+    """Numbers of patients, of summaries written because they changed, and of summaries of deleted patients removed."""
 
     patients: int
     written: int
@@ -36,7 +38,7 @@ class Refreshed:
 
 
 def refresh(*, now: datetime, from_scratch: bool = False) -> Refreshed | None:
-    """None when somebody else is doing it. From scratch it reads every answer ever given once more."""
+    """Returns None if another process is refreshing. `from_scratch` also reads all old answers again."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
@@ -45,14 +47,14 @@ def refresh(*, now: datetime, from_scratch: bool = False) -> Refreshed | None:
             cursor.execute(
                 "UPDATE patient_summaries SET last_answer_at = NULL WHERE last_answer_at IS NOT NULL"
             )
-        # Compiling it to machine code takes longer than it saves.
+        # Just-in-time compilation takes longer than it saves here.
         cursor.execute("SET LOCAL jit = off")
         cursor.execute(_SQL, _parameters(now, None if from_scratch else refreshed_at()))
         return Refreshed(*cursor.fetchone())
 
 
 def refreshed_at() -> datetime | None:
-    """When the summaries were last made; the first row is written every time."""
+    """Returns when the summaries were last refreshed. Only the first row is written every time."""
     return PatientSummary.objects.order_by("patient").values_list("refreshed_at", flat=True).first()
 
 

@@ -1,4 +1,4 @@
-"""What django-allauth does for us: a person's password, then a second factor, and nothing else."""
+"""Settings of django-allauth, which checks a password and then a second factor, and nothing else."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -35,7 +35,7 @@ MESSAGES: Mapping[str, Promise] = {
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Nobody signs up here, and whoever forgot the password asks for a new one as everybody does, by the app."""
+    """No one signs up here. A forgotten password is reset in the app."""
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -56,16 +56,16 @@ class AccountAdapter(DefaultAccountAdapter):
         return bool(self.authenticate(context.request, email=user.email, password=password) == user)
 
     def is_safe_url(self, url: str) -> bool:
-        """Only our own pages: another host of ours is as foreign as any."""
+        # Only pages of this host.
         host = {context.request.get_host()}
         return url_has_allowed_host_and_scheme(url, host, require_https=context.request.is_secure())
 
     def is_reauthentication_required(self, *, app: str, **_more: Any) -> bool:
-        """Who has a second factor shows it anew for what changes it; who has none said the password just now."""
+        # Changing the second factor requires a recent use of it. Without one, the password was used just now.
         return has_factor(context.request.user) and not used_factor(context.request, within=FRESH)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
-        """The password alone does not open what a second factor guards."""
+        # Not the password: it alone must not be enough to change a second factor.
         code = {
             "id": "mfa_reauthenticate",
             "description": _("Use a code"),
@@ -97,11 +97,11 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     error_messages = {**DefaultMFAAdapter.error_messages, "incorrect_code": WRONG_CODE}
 
     def encrypt(self, text: str) -> str:
-        """So that a copy of the database alone opens no account."""
+        # A copy of the database alone must not be enough to sign in.
         return encryption.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Raises Undecryptable, which every page of sign_in answers."""
+        """Raises Undecryptable, which `with_admin_context` answers."""
         return encryption.decrypt(encrypted_text)
 
     def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:  # noqa: A002
@@ -113,13 +113,13 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
 
 def has_factor(user: "User | AnonymousUser | Any") -> bool:
-    """Whether a second factor is set up; recovery codes are none by themselves."""
+    """Whether a second factor is set up. Recovery codes alone do not count."""
     factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
     return user.pk is not None and factors.filter(user_id=user.pk).exists()
 
 
 def used_factor(request: HttpRequest, *, within: timedelta | None = None) -> bool:
-    """Whether this session showed a second factor that is still one; not longer ago than `within`."""
+    """Whether this session used a second factor that still exists, at most `within` ago."""
     since = time() - within.total_seconds() if within else 0
     records = get_authentication_records(request, request.user)
     shown = [record["id"] for record in records if record["method"] == "mfa" and record["at"] > since]

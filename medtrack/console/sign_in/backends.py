@@ -1,4 +1,4 @@
-"""Who may have a session in the admin: active staff and nobody else, for as long as they are."""
+"""Only active staff can have a session of the console."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 
 
 class StaffBackend(ModelBackend):
-    """Asked at every request too: whoever is staff no more, is nobody."""
+    """Also checked at every request: a user who is no longer staff is signed out."""
 
     def user_can_authenticate(self, user: Any) -> bool:
         return super().user_can_authenticate(user) and bool(getattr(user, "is_staff", False))

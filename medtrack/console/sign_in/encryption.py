@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted under the first of several keys, readable under all of them."""
+"""Encrypts secrets in the database with the first of several keys, and decrypts them with any of the keys."""
 
 from base64 import urlsafe_b64encode
 from functools import lru_cache
@@ -9,12 +9,12 @@ from django.utils.crypto import salted_hmac
 
 from users.signing_keys import signing_keys
 
-# Part of what the keys are derived by: another value would make every secret unreadable.
+# Data, not the name of a module: the keys are derived with it, so another value would make every secret unreadable.
 _SALT, _PURPOSE = "medtrack.console.adapters", "second factors"
 
 
 class Undecryptable(Exception):
-    """The secret was encrypted under a key that is none of ours any more."""
+    """The secret was encrypted with a key that is no longer in the settings."""
 
 
 def encrypt(text: str) -> str:
@@ -27,7 +27,7 @@ def decrypt(encrypted: str) -> str:
 
 
 def rotated(encrypted: str) -> str:
-    """The same secret under the first key; itself when it is there already. Raises Undecryptable."""
+    """Returns the secret encrypted with the first key; unchanged if it is already. Raises Undecryptable."""
     keys = _keys()
     try:
         _decrypted(encrypted, keys[:1])
@@ -44,7 +44,7 @@ def _decrypted(encrypted: str, keys: tuple[str, ...]) -> str:
 
 
 def _keys() -> tuple[str, ...]:
-    """Those that are set, then those that were used before any was set."""
+    # After those of the settings, the signing keys: secrets were encrypted with them before any key was set.
     return (*settings.ENCRYPTION_KEYS, *signing_keys())
 
 

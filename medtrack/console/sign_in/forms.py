@@ -1,4 +1,4 @@
-"""The forms of the second factor. A code is good for one use, whichever process it is shown to."""
+"""The forms of the second factor. A code can be used once, in all processes together."""
 
 import json
 import struct
@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy as _
 CODE = {"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false", "maxlength": 20}
 
 
-class _OnceMixin(forms.Form):
-    """The step of a code stays with the authenticator, under its lock: neither it nor one before is good again."""
+class _SingleUseCodeMixin(forms.Form):
+    """Stores the time step of a used code with the authenticator: codes up to that step are rejected later."""
 
     code = forms.CharField(label=_("Code"), max_length=20, widget=forms.TextInput(attrs=CODE))
     authenticator: Authenticator
@@ -28,53 +28,54 @@ class _OnceMixin(forms.Form):
     def clean_code(self) -> str:
         code: str = super().clean_code()  # type: ignore[misc]
         if self.authenticator.type == Authenticator.Type.TOTP:
-            use_up(self.authenticator, code)
+            mark_code_used(self.authenticator, code)
         return code
 
 
-class CodeForm(_OnceMixin, AuthenticateForm):
+class CodeForm(_SingleUseCodeMixin, AuthenticateForm):
     pass
 
 
-class CodeAgainForm(_OnceMixin, ReauthenticateForm):
+class CodeAgainForm(_SingleUseCodeMixin, ReauthenticateForm):
     pass
 
 
-def use_up(authenticator: Authenticator, code: str) -> None:
-    """Raises ValidationError for a code whose step, or one after it, was used already."""
+def mark_code_used(authenticator: Authenticator, code: str) -> None:
+    """Raises ValidationError for a code whose time step, or a later one, was used already."""
     with transaction.atomic():
-        held = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
-        step = _step_of(decrypt(held.data["secret"]), code)
-        if step <= held.data.get("last_step", 0):
+        # The row lock makes two requests with the same code take turns: the second finds its step used.
+        locked = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
+        step = _step_of(decrypt(locked.data["secret"]), code)
+        if step <= locked.data.get("last_step", 0):
             raise get_adapter().validation_error("incorrect_code")
-        held.data["last_step"] = step
-        held.save(update_fields=["data"])
+        locked.data["last_step"] = step
+        locked.save(update_fields=["data"])
 
 
 def _step_of(secret: str, code: str) -> int:
-    """The time step of which this is the code; 0 when it is of none that is good now."""
+    """Returns the time step that the code belongs to, or 0 if no current step has this code."""
     digits = "".join(letter for letter in code if letter.isalnum())
     steps = yield_hotp_counters_from_time()
     return next((step for step in steps if format_hotp_value(hotp_value(secret, step)) == digits), 0)
 
 
-_NONSENSE = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, struct.error)
+_MALFORMED = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, struct.error)
 
 
 @contextmanager
-def _refusing_nonsense() -> Iterator[None]:
-    """Whatever a browser did not send: the library tells some of it by errors of its own reading."""
+def _rejecting_malformed_input() -> Iterator[None]:
+    # The library raises these errors for credentials that no browser makes.
     try:
         yield
-    except _NONSENSE as error:
+    except _MALFORMED as error:
         raise get_adapter().validation_error("incorrect_code") from error
 
 
 class _Credential(forms.JSONField):
-    """What a browser says of a passkey; nonsense is refused, and never shown again."""
+    """A passkey's credential as the browser sends it. A malformed one is rejected and never shown in the form."""
 
     def to_python(self, value: Any) -> Any:
-        with _refusing_nonsense():
+        with _rejecting_malformed_input():
             credential = super().to_python(value)
             json.dumps(credential, ensure_ascii=False, allow_nan=False).encode()
             return credential
@@ -92,13 +93,13 @@ class PasskeyForm(AddWebAuthnForm):
 
     def clean_credential(self) -> Any:
         credential = self.cleaned_data["credential"]
-        # PostgreSQL's JSON knows no NUL.
+        # PostgreSQL's JSON cannot contain a NUL.
         if not isinstance(credential, dict) or "\\u0000" in self.data.get("credential", ""):
             raise get_adapter().validation_error("incorrect_code")
         return credential
 
     def clean(self) -> dict[str, Any]:
-        with _refusing_nonsense():
+        with _rejecting_malformed_input():
             cleaned: dict[str, Any] = super().clean()
             return cleaned
 
@@ -107,7 +108,7 @@ class _PasskeyUseMixin(forms.Form):
     credential = _Credential(required=True, widget=forms.HiddenInput)
 
     def clean_credential(self) -> Authenticator:
-        with _refusing_nonsense():
+        with _rejecting_malformed_input():
             return super().clean_credential()  # type: ignore[misc]
 
 

@@ -1,4 +1,4 @@
-"""What a page shows instead of looking at a password or a code."""
+"""Pages that are shown instead of checking a password or a code: too many guesses, or no capacity to check one."""
 
 from typing import Any
 
@@ -6,9 +6,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.deprecation import MiddlewareMixin
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, Throttled
 
+from users.guesses import LoginUnavailable
 from users.hashing import PasswordsBusy
+
+# What counting a guess raises.
+REFUSALS = (Throttled, LoginUnavailable, PasswordsBusy)
 
 
 def refused_page(request: HttpRequest, error: APIException) -> TemplateResponse:
@@ -24,7 +28,7 @@ def set_retry_after(response: HttpResponse, error: APIException) -> None:
 
 
 class PageRefusals(MiddlewareMixin):
-    """Any page may hash a password, also inside a form of Django's or allauth's: PasswordsBusy is answered here."""
+    """Answers PasswordsBusy, which any form of Django or allauth that hashes a password can raise."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         return refused_page(request, exception) if isinstance(exception, PasswordsBusy) else None

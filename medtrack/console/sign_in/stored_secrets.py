@@ -1,4 +1,4 @@
-"""Every secret that is encrypted in the database, and encrypting it anew under the first key."""
+"""Re-encrypts every secret in the database with the first key."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -10,38 +10,38 @@ from django.db import transaction
 from medtrack.console.sign_in.encryption import Undecryptable, rotated
 
 
-class Outcome(Enum):
+class RotationResult(Enum):
     ROTATED = "rotated"
     CURRENT = "current"
     UNREADABLE = "unreadable"
 
 
-def rotate_secrets() -> Iterator[tuple[Authenticator, Outcome]]:
-    """Each second factor with what became of it, one transaction each: whoever signs in waits for one at most."""
+def rotate_secrets() -> Iterator[tuple[Authenticator, RotationResult]]:
+    """Yields each second factor with its result. One transaction each, so that sign-ins wait for one row at most."""
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
-            # Under its lock: the same row holds which codes were used.
-            held = Authenticator.objects.select_for_update().filter(pk=pk).first()
-            outcome = _rotate(held) if held else None
-        if held and outcome:
-            yield held, outcome
+            # Locked, because the same row stores which codes were used.
+            factor = Authenticator.objects.select_for_update().filter(pk=pk).first()
+            result = _rotate(factor) if factor else None
+        if factor and result:
+            yield factor, result
 
 
-def _rotate(factor: Authenticator) -> Outcome:
-    """A passkey has no secret: its public key is of use to nobody."""
+def _rotate(factor: Authenticator) -> RotationResult:
+    # A passkey has no secret, only a public key.
     try:
         data = {name: _rotated_value(name, value) for name, value in factor.data.items()}
     except Undecryptable:
-        return Outcome.UNREADABLE
+        return RotationResult.UNREADABLE
     if data == factor.data:
-        return Outcome.CURRENT
+        return RotationResult.CURRENT
     factor.data = data
     factor.save(update_fields=["data"])
-    return Outcome.ROTATED
+    return RotationResult.ROTATED
 
 
 def _rotated_value(name: str, value: Any) -> Any:
-    """By allauth's names: an app's secret, the seed of recovery codes, or codes that were brought along."""
+    # allauth's names: an app's secret, the seed of recovery codes, or imported codes.
     if name in ("secret", "seed"):
         return rotated(value)
     return [rotated(code) for code in value] if name == "migrated_codes" else value

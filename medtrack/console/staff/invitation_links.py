@@ -1,4 +1,4 @@
-"""The links of invitations. A signature proves that we made one; whether it still works, its row knows."""
+"""Signed links of invitations. The signature proves who made the link; the row knows whether it still works."""
 
 from urllib.parse import urlencode
 from uuid import UUID
@@ -16,7 +16,7 @@ def link_of(invitation: Invitation) -> str:
 
 
 def invitation_of(token: str) -> Invitation | None:
-    """The invitation of a link, whether it still works or not; None for a link that we did not make."""
+    """Returns the invitation of a link, even if it does not work any more; None for a forged link."""
     try:
         return Invitation.objects.filter(id=UUID(_signer().unsign(token))).first()
     except (BadSignature, ValueError):
@@ -24,4 +24,5 @@ def invitation_of(token: str) -> Invitation | None:
 
 
 def _signer() -> Signer:
+    # The salt is data, not the name of a module: with another one, links that were mailed stop working.
     return Signer(sep=".", salt="medtrack.console.invitations")

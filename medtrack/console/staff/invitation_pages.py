@@ -1,4 +1,4 @@
-"""Where the link of an invitation leads: a name and a password, and from there to the second factor."""
+"""The page behind the link of an invitation: it asks for a name and a password, then for a second factor."""
 
 from typing import Any, cast
 
@@ -7,7 +7,6 @@ from allauth.account.models import Login
 from django import forms
 from django.contrib.auth import logout
 from django.contrib.auth.password_validation import password_validators_help_texts
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
@@ -18,14 +17,14 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import APIException, ValidationError
 
 from medtrack.console.models import Invitation
+from medtrack.console.sign_in.admin_context import with_admin_context
 from medtrack.console.sign_in.refusals import set_retry_after
-from medtrack.console.sign_in.views import in_the_admins_look
-from medtrack.console.staff.actions import Refused
+from medtrack.console.staff.actions import StaffChangeRefused
 from medtrack.console.staff.invitation_links import invitation_of
 from medtrack.console.staff.invitations import InvitationOver, accept
 from medtrack.database.clock import database_now
-from users.access_log import record_access
-from users.models import AccessLog, User
+from users.access_log import Actor
+from users.models import User
 
 _TOKEN = "invitation"  # noqa: S105 - where the session keeps the link's token
 
@@ -42,11 +41,11 @@ class AcceptForm(forms.Form):
         return cleaned
 
 
-@in_the_admins_look
+@with_admin_context
 @sensitive_post_parameters("password", "repeated")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation_page(request: HttpRequest) -> HttpResponse:
-    """The token goes from the address into the session, so that nothing on the page passes it on."""
+    # The token moves from the address to the session, so that no Referer header contains it.
     if token := request.GET.get("token"):
         invitation = invitation_of(token)
         if invitation is None:
@@ -67,17 +66,8 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         return _page(request, invitation, form)
     chosen = {name: form.cleaned_data[name] for name in ("name", "password")}
     try:
-        with transaction.atomic():
-            user = accept(invitation=invitation, now=database_now(), **chosen)
-            record_access(
-                request,
-                AccessLog.Action.ACT,
-                staff_id=user.pk,
-                object_id=invitation.pk,
-                accepted=True,
-                roles=invitation.roles,
-                superuser=invitation.is_superuser,
-            )
+        page = Actor.of_request(request)
+        user = accept(invitation_id=invitation.id, page=page, now=database_now(), **chosen)
     except ValidationError as error:
         for name, reasons in cast("dict[str, list[str]]", error.detail).items():
             for reason in reasons:
@@ -85,7 +75,7 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         return _page(request, invitation, form)
     except InvitationOver:
         return _over(request, Invitation.objects.filter(id=invitation.id).first())
-    except Refused as error:
+    except StaffChangeRefused as error:
         return _page(request, invitation, form, refusal=error.detail)
     except APIException as error:
         response = _page(request, invitation, form, refusal=error.detail)
@@ -96,7 +86,7 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
 
 
 def _sign_in(request: HttpRequest, user: User) -> HttpResponse:
-    """By the password just chosen; allauth asks for the second factor of an account that has one."""
+    # With the password just chosen. If the account has a second factor, allauth asks for it.
     logout(request)
     login = Login(user=user, redirect_url=resolve_url("admin:index"))
     return cast(HttpResponse, perform_password_login(request, {"email": user.email}, login))
@@ -124,7 +114,6 @@ def _page(request: HttpRequest, invitation: Invitation, form: AcceptForm, refusa
 
 
 def _over(request: HttpRequest, invitation: Invitation | None) -> HttpResponse:
-    """A link that does not work says why, and what to do now."""
     status = 410 if invitation else 404
     return TemplateResponse(
         request, "console/invitation_over.html", {"invitation": invitation}, status=status

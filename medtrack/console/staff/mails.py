@@ -1,4 +1,4 @@
-"""The mail that asks someone to join the staff, in the language of whoever is asked."""
+"""The mail with the link of an invitation, in the language of the invited person."""
 
 from django.utils import translation
 from django.utils.translation import gettext as _

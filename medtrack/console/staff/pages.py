@@ -1,6 +1,6 @@
-"""Superusers' pages about the staff: who is, as what, with which second factor, and who is invited."""
+"""Superusers' pages about the staff: accounts, roles, second factors and invitations."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.db.models import Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -20,16 +19,16 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from medtrack.console.models import Invitation
-from medtrack.console.staff.actions import Refused, change_roles, forget_factors
+from medtrack.console.roles import ROLES
+from medtrack.console.staff.actions import StaffChangeRefused, change_roles, reset_second_factor
 from medtrack.console.staff.invitation_links import link_of
 from medtrack.console.staff.invitations import invite, invite_again, mail_invitation, withdraw
 from medtrack.database.clock import database_now
-from users.access_log import record_access
-from users.models import AccessLog, User
+from users.access_log import Actor
+from users.models import User
 
 # Where the session keeps which invitation's link is to be shown once.
 _HANDOVER = "invitation_to_hand_over"
-ROLE_NAMES = {"support": _("support"), "clinician": _("clinician"), "operator": _("operator")}
 
 
 class RolesForm(forms.Form):
@@ -40,7 +39,8 @@ class RolesForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = Group.objects.order_by("name").values_list("name", flat=True)
-        self.fields["roles"].choices = [(name, ROLE_NAMES.get(name, name)) for name in names]  # type: ignore[attr-defined]
+        choices = [(name, ROLES[name].label if name in ROLES else name) for name in names]
+        self.fields["roles"].choices = choices  # type: ignore[attr-defined]
 
 
 class InviteForm(RolesForm):
@@ -63,7 +63,7 @@ def staff_list(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             return _invite(request, **form.cleaned_data)
-        except Refused as error:
+        except StaffChangeRefused as error:
             form.add_error("email", str(error.detail))
         except ValidationError as error:
             form.add_error("email", error)
@@ -71,29 +71,23 @@ def staff_list(request: HttpRequest) -> HttpResponse:
 
 
 def _invite(request: HttpRequest, *, email: str, roles: list[str]) -> HttpResponse:
-    """Raises Refused, and ValidationError for an address that we do not take."""
+    """Raises StaffChangeRefused, and ValidationError for an address that cannot be stored."""
     language = get_language() or settings.LANGUAGE_CODE
-    with transaction.atomic():
-        invitation = invite(
-            email=email, roles=roles, by=cast(User, request.user), language=language, now=database_now()
-        )
-        _record(request, invitation.pk, invited=invitation.email, roles=invitation.roles)
-    return _send(request, invitation)
+    by = Actor.of_request(request)
+    return _send(request, invite(email=email, roles=roles, language=language, by=by, now=database_now()))
 
 
 def _invite_again(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     try:
-        with transaction.atomic():
-            newer = invite_again(invitation=invitation, by=cast(User, request.user), now=database_now())
-            _record(request, newer.pk, invited=newer.email, roles=newer.roles, again=True)
-    except Refused as error:
+        newer = invite_again(invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now())
+    except StaffChangeRefused as error:
         messages.error(request, str(error.detail))
         return HttpResponseRedirect(reverse("admin:staff"))
     return _send(request, newer)
 
 
 def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    """By mail; where that is not possible, the next page shows the link, once."""
+    # By mail. If that is not possible, the next page shows the link, once.
     if mail_invitation(invitation):
         return _back(request, _("The invitation was sent."))
     request.session[_HANDOVER] = str(invitation.pk)
@@ -101,12 +95,9 @@ def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
 
 
 def _withdraw(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    email = invitation.email
     try:
-        with transaction.atomic():
-            withdraw(invitation=invitation, now=database_now())
-            _record(request, invitation.pk, withdrawn=email)
-    except Refused as error:
+        withdraw(invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now())
+    except StaffChangeRefused as error:
         messages.error(request, str(error.detail))
         return HttpResponseRedirect(reverse("admin:staff"))
     return _back(request, _("The invitation was withdrawn; its link does not work any more."))
@@ -144,7 +135,7 @@ def _handover(request: HttpRequest) -> dict[str, str]:
     if invitation is None:
         return {}
     text = gettext(
-        "No mail was sent. Give this link to %(email)s yourself, by a way that nobody else reads: "
+        "No mail was sent. Give this link to %(email)s yourself, in a way that no one else can read: "
         "anyone who opens it becomes staff. It is not shown again."
     )
     return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
@@ -155,19 +146,15 @@ def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
     _superusers_only(request)
     user = get_object_or_404(User, Q(is_staff=True) | Q(is_superuser=True), pk=user_id)
     if request.method == "POST" and "forget" in request.POST:
-        with transaction.atomic():
-            forgotten = forget_factors(user=user)
-            _record(request, user.pk, forgotten_factors=forgotten.factors, ended_sessions=forgotten.sessions)
-        return _back(request, _("The second factor is forgotten; the next sign-in asks for another."))
-    held = sorted(user.groups.values_list("name", flat=True))
-    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": held})
+        reset_second_factor(user_id=user.pk, by=Actor.of_request(request), now=database_now())
+        return _back(request, _("The second factor was reset. The next sign-in sets up another one."))
+    roles = sorted(user.groups.values_list("name", flat=True))
+    form = RolesForm(request.POST if request.method == "POST" else None, initial={"roles": roles})
     if request.method == "POST" and form.is_valid():
         try:
-            with transaction.atomic():
-                change_roles(user=user, **form.cleaned_data)
-                _record(request, user.pk, roles=form.cleaned_data["roles"], before=held)
+            change_roles(user_id=user.pk, by=Actor.of_request(request), **form.cleaned_data)
             return _back(request, _("The roles were saved."))
-        except Refused as error:
+        except StaffChangeRefused as error:
             form.add_error(None, str(error.detail))
     factors = Authenticator.objects.filter(user=user).order_by("id")
     return _page(
@@ -178,10 +165,6 @@ def staff_member(request: HttpRequest, user_id: UUID) -> HttpResponse:
 def _superusers_only(request: HttpRequest) -> None:
     if not (request.user.is_active and getattr(request.user, "is_superuser", False)):
         raise PermissionDenied
-
-
-def _record(request: HttpRequest, object_id: UUID, **details: Any) -> None:
-    record_access(request, AccessLog.Action.ACT, object_id=object_id, **details)
 
 
 def _back(request: HttpRequest, message: Any) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from medtrack.tests.support.builders import session_of
-from medtrack.tests.support.owned_objects import Belongings, belongings_of
+from medtrack.tests.support.owned_objects import OwnedObjects, owned_objects_of
 from notifications.models import EngineCheck, PushDelivery
 from users.actions import Credentials
 from users.models import AccessLog, Identity, User
@@ -20,7 +20,7 @@ CANARIES = ("zzcanarynote", "zzcanaryintake", "zzcanarymemo", "zzcanaryreason")
 class House:
     """A patient with one of everything that a page can show."""
 
-    belongings: Belongings
+    belongings: OwnedObjects
     identity: Identity
     check: EngineCheck
     access: AccessLog
@@ -47,7 +47,7 @@ class House:
 
 
 def house_of(credentials: Credentials, staff: User) -> House:
-    belongings = belongings_of(credentials)
+    belongings = owned_objects_of(credentials)
     return House(
         belongings,
         Identity.objects.create(user=belongings.user, issuer="https://issuer.example", subject="1"),

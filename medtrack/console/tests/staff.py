@@ -15,7 +15,11 @@ from fido2.webauthn import AttestationObject, AttestedCredentialData, Authentica
 
 from medtrack.console.staff.actions import appoint_staff
 from medtrack.tests.support.builders import PASSWORD, confirmed, person
+from users.access_log import Actor
 from users.models import User
+
+# Who appoints and invites, where a test calls the action itself.
+BY = Actor(staff_id=None, page="test")
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 LOGIN = "/admin/login/"
@@ -26,7 +30,7 @@ ROLES = ("support", "clinician", "operator")
 
 
 def staff_member(name: str, *roles: str) -> User:
-    return appoint_staff(email=confirmed(person(name).user).email or "", roles=roles or ("support",))
+    return appoint_staff(email=confirmed(person(name).user).email or "", roles=roles or ("support",), by=BY)
 
 
 def superuser(name: str = "Root") -> User:

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medtrack.console.dashboard.charts import bars, share_bar, sparkline
-from medtrack.console.dashboard.svg import share_bar_svg, sparkline_svg
+from medtrack.console.dashboard.charts import bars, share_bar
+from medtrack.console.dashboard.svg import share_bar_svg
 
 WIDTH, HEIGHT = 720.0, 180.0
 ROUNDING = 0.011
 counts = st.lists(
     st.tuples(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(0, 50)), min_size=1, max_size=48
 )
-values = st.lists(st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=60)
 
 
 def drawn(rows):
@@ -63,7 +62,6 @@ def test_ticks_are_even_whole_numbers_that_reach_the_highest_column(rows):
 
 def test_nothing_to_count_is_an_empty_frame():
     for chart in (bars([], [], width=WIDTH, height=HEIGHT), drawn([(0, 0, 0)] * 24)):
-        assert chart.is_empty
         assert not any(column.boxes for column in chart.columns)
         assert [tick.value for tick in chart.ticks] == [0, 1]
 
@@ -84,38 +82,15 @@ def test_a_share_bar_is_divided_without_rest(sizes):
             assert float(box.width) == pytest.approx(100 * size / sum(sized), abs=ROUNDING)
 
 
-@given(values)
-def test_a_line_stays_inside_and_breaks_where_nothing_is_known(given_values):
-    line = sparkline(given_values, width=96, height=24)
-    points = [tuple(map(float, point.split(","))) for run in line.runs for point in run.split()]
-    known = [value for value in given_values if value is not None and math.isfinite(value)]
-    assert len(points) == len(known)
-    assert all(0 <= x <= 96 and 0 <= y <= 24 for x, y in points)
-    assert [x for x, _y in points] == sorted(x for x, _y in points)
-    assert (line.last is None) == (not known)
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
-def test_more_is_higher(shares):
-    line = sparkline(shares, width=96, height=24, low=0, high=1)
-    (run,) = line.runs
-    heights = [float(point.split(",")[1]) for point in run.split()]
-    for (less, low), (more, high) in pairwise(zip(shares, heights, strict=True)):
-        assert (high <= low + ROUNDING) if more >= less else (high + ROUNDING >= low)
-
-
 @given(st.lists(st.tuples(st.sampled_from(["taken", "missed"]), st.floats(allow_nan=True))), st.text())
 def test_markup_is_well_formed_whatever_it_says(parts, label):
     label = "".join(letter for letter in label if letter >= " " and not 0xD800 <= ord(letter) <= 0xDFFF)
     label = label.replace("￾", "").replace("￿", "")
-    for markup in (
-        share_bar_svg(parts, label=label),
-        sparkline_svg([size for _k, size in parts], label=label),
-    ):
-        svg = ElementTree.fromstring(markup)
-        assert svg.get("role") == "img"
-        assert svg[0].tag == "title"
-        assert (svg[0].text or "") == label
-        assert not any("style" in element.attrib for element in svg.iter())
-        assert "nan" not in markup.replace(label, "")
-        assert "inf" not in markup.replace(label, "")
+    markup = share_bar_svg(parts, label=label)
+    svg = ElementTree.fromstring(markup)
+    assert svg.get("role") == "img"
+    assert svg[0].tag == "title"
+    assert (svg[0].text or "") == label
+    assert not any("style" in element.attrib for element in svg.iter())
+    assert "nan" not in markup.replace(label, "")
+    assert "inf" not in markup.replace(label, "")

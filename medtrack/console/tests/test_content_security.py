@@ -13,7 +13,7 @@ from pytest_django import Settings
 from medtrack.console.staff.invitation_links import link_of
 from medtrack.console.staff.invitations import invite
 from medtrack.console.tests.pages import House, address, house_of, names
-from medtrack.console.tests.staff import code, say_password, signed_in, staff_member, superuser, with_app
+from medtrack.console.tests.staff import BY, code, say_password, signed_in, staff_member, superuser, with_app
 from users.actions import Credentials
 
 pytestmark = pytest.mark.django_db
@@ -93,7 +93,7 @@ def test_every_page_of_signing_in_is_strict() -> None:
 def test_every_page_of_an_invitation_is_strict(settings: Settings) -> None:
     settings.CONSOLE_URL = ""
     client = Client()
-    fields: dict[str, Any] = {"roles": ["support"], "by": None, "language": "en", "now": timezone.now()}
+    fields: dict[str, Any] = {"roles": ["support"], "by": BY, "language": "en", "now": timezone.now()}
     link = link_of(invite(email="sofia@example.com", **fields))
     assert_strict(client.get(link))
     assert_strict(client.get("/admin/invitation/"))

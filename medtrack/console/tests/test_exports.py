@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from medtrack.console.models import Patient, PatientSummary
 from medtrack.console.patients import export as exports
-from medtrack.console.patients.search import Wish
+from medtrack.console.patients.search import PatientFilter
 from users.models import AccessLog, User
 
 LIST = "/admin/console/patient/"
@@ -165,7 +165,7 @@ def test_rows_come_out_of_a_cursor_on_the_server(
     monkeypatch.setattr(exports, "CHUNK", 2)
     for number in range(5):
         patient(f"P{number}")
-    lines = exports.csv_of(Wish({"sort": "name"}).found())
+    lines = exports.csv_of(PatientFilter({"sort": "name"}).patients())
     with CaptureQueriesContext(connection):
         assert b"P0" not in next(lines)
         assert next(lines).count(b"\r\n") == 2
@@ -178,31 +178,31 @@ def test_rows_come_out_of_a_cursor_on_the_server(
 
 def test_a_client_that_goes_away_leaves_nothing_open(transactional_db: None) -> None:
     patient("Ana")
-    lines = exports.csv_of(Wish({}).found())
+    lines = exports.csv_of(PatientFilter({}).patients())
     next(lines)
     assert isinstance(lines, Iterator)
     lines.close()  # type: ignore[attr-defined]
     assert not connection.in_atomic_block
-    assert not exports.is_under_way()
+    assert not exports.is_running()
 
 
 def test_a_client_that_is_slow_is_given_up(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "TIME_LIMIT", -exports.TIME_LIMIT)
     patient("Ana")
-    with pytest.raises(exports.ExportGaveUp), transaction.atomic():
-        list(exports.csv_of(Wish({}).found()))
+    with pytest.raises(exports.ExportAborted), transaction.atomic():
+        list(exports.csv_of(PatientFilter({}).patients()))
 
 
 def test_exports_go_one_by_one(transactional_db: None, staff: Client) -> None:
     patient("Ana")
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other:
         other.execute("SELECT pg_advisory_xact_lock(7305814023)")
-        assert exports.is_under_way()
+        assert exports.is_running()
         answer = staff.post(EXPORT)
         assert answer.status_code == 409
         assert "Exports go one by one" in answer.content.decode()
         assert not AccessLog.objects.exists()
-        with pytest.raises(exports.ExportGaveUp):  # begun in the same moment: nobody waits for the other
+        with pytest.raises(exports.ExportAborted):  # begun in the same moment: nobody waits for the other
             next(exports.csv_of(Patient.objects.all()))
     assert len(exported(staff)) == 1
 

@@ -127,7 +127,7 @@ def test_what_is_not_written_down_is_not_done(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("medtrack.console.patient.actions.record_access", fail)
+    monkeypatch.setattr("medtrack.console.patient.actions.record_action", fail)
     before = state()
     for name in BUTTONS:
         with pytest.raises(OSError):  # noqa: PT011 - it is ours
@@ -164,7 +164,7 @@ def test_a_revoked_device_gets_nothing_as_when_its_owner_removes_it(
     superuser: Client, ana: Credentials, phone: DeviceToken
 ) -> None:
     response = superuser.post(button_of("revoke-device", ana.user), follow=True)
-    assert "Nothing is pushed to" in told(response)
+    assert "No more pushes are sent to" in told(response)
     phone.refresh_from_db()
     assert phone.revoke_reason == "removed_by_support"
     assert phone.revoked_at
@@ -179,12 +179,12 @@ def test_ended_sessions_are_over_for_the_api(superuser: Client, ana: Credentials
     one = button_of("end-session", ana.user)
     superuser.post(one)
     assert signed_in(ana).get("/api/v1/me").status_code == 401
-    assert "had ended before" in told(superuser.post(one, follow=True))
-    assert "had ended before" in content_of(superuser.get(one))
+    assert "had already ended" in told(superuser.post(one, follow=True))
+    assert "had already ended" in content_of(superuser.get(one))
     again = person("Again")
     assert "1 session has ended." in told(superuser.post(button_of("end-sessions", again.user), follow=True))
     assert signed_in(again).get("/api/v1/me").status_code == 401
-    assert "No session was left" in told(superuser.post(button_of("end-sessions", again.user), follow=True))
+    assert "There was no session" in told(superuser.post(button_of("end-sessions", again.user), follow=True))
 
 
 def test_planning_anew_brings_back_what_is_missing(superuser: Client, ana: Credentials) -> None:
@@ -204,13 +204,13 @@ def test_an_account_is_deactivated_and_comes_back_with_its_doses(superuser: Clie
     schedule_at(medication_of(ana.user), (now + timedelta(hours=1)).time(), now=now)
     planned = list(DoseLog.objects.values_list("due_at", flat=True))
     off, on = button_of("deactivate", ana.user), button_of("reactivate", ana.user)
-    assert "not active any more" in told(superuser.post(off, follow=True))
+    assert "account is deactivated" in told(superuser.post(off, follow=True))
     assert "deactivated" in content_of(superuser.get(page_of(ana.user)))
     assert not DoseLog.objects.exists()
-    assert "was not active before" in told(superuser.post(off, follow=True))
+    assert "was already deactivated" in told(superuser.post(off, follow=True))
     assert "active again" in told(superuser.post(on, follow=True))
     assert list(DoseLog.objects.values_list("due_at", flat=True)) == planned
-    assert "was active before" in told(superuser.post(on, follow=True))
+    assert "was already active" in told(superuser.post(on, follow=True))
 
 
 def test_a_reminder_that_waits_is_moot_once_its_account_rests(
@@ -227,9 +227,9 @@ def test_pressing_twice_does_it_once(superuser: Client, ana: Credentials, phone:
     address = button_of("revoke-device", ana.user)
     superuser.post(address)
     after = state()
-    assert "had been revoked before" in told(superuser.post(address, follow=True))
+    assert "was already revoked" in told(superuser.post(address, follow=True))
     assert state() == after
-    assert "had been revoked before" in content_of(superuser.get(address))
+    assert "was already revoked" in content_of(superuser.get(address))
     assert "csrfmiddlewaretoken" not in content_of(superuser.get(address))
 
 

@@ -6,9 +6,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from medtrack.console import roles
 from medtrack.console.staff.actions import appoint_staff
 from medtrack.console.tests.pages import CANARIES, House, address, house_of, names
 from medtrack.console.tests.staff import (
+    BY,
     ROLES,
     factors_of,
     signed_in,
@@ -246,6 +248,11 @@ def test_staff_accounts_are_for_superusers(house: House) -> None:
 
 def test_the_roles_are_made_by_the_migration_and_hold_what_they_need() -> None:
     assert sorted(Group.objects.values_list("name", flat=True)) == sorted(ROLES)
+    groups = Group.objects.prefetch_related("permissions__content_type")
+    assert {
+        group.name: {f"{right.content_type.app_label}.{right.codename}" for right in group.permissions.all()}
+        for group in groups
+    } == {name: set(role.permissions) for name, role in roles.ROLES.items()}
     buttons = {"send_test_push", "revoke_device", "end_sessions", "replan", "deactivate"}
     rights = {
         group.name: set(group.permissions.values_list("codename", flat=True))
@@ -326,11 +333,11 @@ def test_the_command_appoints(ana: Credentials, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("email", "role", "said"),
     [
-        ("nobody@example.com", "support", "Nobody active has the e-mail nobody@example.com"),
+        ("nobody@example.com", "support", "No active account has the e-mail nobody@example.com"),
         (
             "ana@example.com",
             "chief",
-            "chief: one of these is no role. There are: clinician, operator, support.",
+            "chief: one of these is no role. The roles are: clinician, operator, support.",
         ),
         ("root@example.com", "support", "root@example.com is a superuser"),
     ],
@@ -355,4 +362,4 @@ def test_a_person_who_was_erased_or_ended_is_not_appointed(ana: Credentials) -> 
     with pytest.raises(CommandError):
         call_command("appoint_staff", "ana@example.com", "--role", "support")
     with pytest.raises(Exception, match="active"):
-        appoint_staff(email="ana@example.com", roles=["support"])
+        appoint_staff(email="ana@example.com", roles=["support"], by=BY)

@@ -9,10 +9,12 @@ from allauth.mfa.models import Authenticator
 from django.contrib.sessions.models import Session as BrowserSession
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
-from medtrack.console.staff.actions import forget_factors
+from medtrack.console.staff.actions import reset_second_factor
 from medtrack.console.tests.staff import (
+    BY,
     CODE,
     CODES,
     LOGIN,
@@ -377,7 +379,7 @@ def test_a_forgotten_second_factor_ends_what_it_opened() -> None:
     user, client = with_app(staff_member("Sofia")), Client()
     say_password(client, user)
     client.post(CODE, {"code": code()})
-    forget_factors(user=user)
+    reset_second_factor(user_id=user.pk, by=BY, now=timezone.now())
     assert not is_in(client)
 
 

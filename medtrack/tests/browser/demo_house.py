@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from celery import Celery
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 
 # Without summer time, and some city is never far from noon: nothing of a person's day depends on when tests run.
 CITIES = (
@@ -27,7 +27,7 @@ class Resident:
     dose_ids: list[str]
 
 
-class DemoHouse(House):
+class DemoHouse(RunningProduct):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.url = f"http://localhost:{self.port}"

@@ -41,8 +41,8 @@ def code(secret: str, *, steps_away: int = 0) -> str:
     return f"{number % 1_000_000:06}"
 
 
-def say_password(page: Page, house: DemoHouse, email: str, words: Words) -> None:
-    page.goto(f"{house.url}/admin/")
+def say_password(page: Page, product: DemoHouse, email: str, words: Words) -> None:
+    page.goto(f"{product.url}/admin/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(DEMO_PASSWORD)
     page.get_by_role("button", name=words.sign_in).click()
@@ -58,24 +58,24 @@ def set_up_second_factor(page: Page) -> str:
 
 
 def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
-    page: Page, house: DemoHouse, watch: Watch
+    page: Page, product: DemoHouse, watch: Watch
 ) -> None:
-    ana = house.resident()
-    house.api("POST", "devices", {"token": "android-ana", "platform": "android"}, token=ana.access)
-    house.make_due(ana.dose_ids[0])
-    house.tick("enqueue_reminders")
-    house.manage("refresh_summaries")
+    ana = product.resident()
+    product.api("POST", "devices", {"token": "android-ana", "platform": "android"}, token=ana.access)
+    product.make_due(ana.dose_ids[0])
+    product.tick("enqueue_reminders")
+    product.manage("refresh_summaries")
 
-    say_password(page, house, ADMIN_EMAIL, ENGLISH)
+    say_password(page, product, ADMIN_EMAIL, ENGLISH)
     expect(page.locator("code.secret")).to_be_visible()
     watch.look(page, "second-factor")
     secret = set_up_second_factor(page)
     watch.look(page, "recovery-codes")
-    page.goto(f"{house.url}/admin/")
+    page.goto(f"{product.url}/admin/")
     expect(page.get_by_role("heading", name="Today", exact=True)).to_be_visible()
     page.locator("#logout-form button").click()
 
-    say_password(page, house, ADMIN_EMAIL, ENGLISH)
+    say_password(page, product, ADMIN_EMAIL, ENGLISH)
     expect(page.locator("input[name=code]")).to_be_visible()
     watch.look(page, "code")
     # The code of the moment was used up a moment ago; the next one is good already.
@@ -84,12 +84,12 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
     expect(page.get_by_role("heading", name="Today", exact=True)).to_be_visible()
     watch.look(page, "dashboard")
 
-    page.goto(f"{house.url}/admin/console/patient/")
+    page.goto(f"{product.url}/admin/console/patient/")
     page.locator("select[name=language]").select_option("ko")
     page.get_by_role("button", name=ENGLISH.show).click()
     expect(page.locator(".patients-table")).to_contain_text(SEOYEON.login.name)
     expect(page.locator(".patients-table")).not_to_contain_text(MAYA.login.name)
-    page.goto(f"{house.url}/admin/console/patient/")
+    page.goto(f"{product.url}/admin/console/patient/")
     watch.look(page, "patients")
     page.locator("input[name=q]").fill(ana.email)
     page.get_by_role("button", name=ENGLISH.show).click()
@@ -99,7 +99,9 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
     page.get_by_role("link", name=ENGLISH.test_push).click()
     page.get_by_role("button", name=ENGLISH.test_push).click()
     eventually(
-        lambda: "test" in [push["data"]["kind"] for push in house.pushes() if push["token"] == "android-ana"]
+        lambda: (
+            "test" in [push["data"]["kind"] for push in product.pushes() if push["token"] == "android-ana"]
+        )
     )
     page.locator("a.person-why").first.click()
     expect(page.get_by_role("heading", name="Why did no reminder come?")).to_be_visible()
@@ -111,33 +113,35 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
     watch.look(page, "confirm")
     page.get_by_role("button", name=ENGLISH.revoke).click()
     expect(page.get_by_role("link", name=ENGLISH.revoke)).to_have_count(0)
-    assert house.rows("SELECT revoke_reason FROM device_tokens WHERE token = 'android-ana'") == [
+    assert product.rows("SELECT revoke_reason FROM device_tokens WHERE token = 'android-ana'") == [
         {"revoke_reason": "removed_by_support"}
     ]
-    seen = house.rows("SELECT DISTINCT action FROM access_log")
+    seen = product.rows("SELECT DISTINCT action FROM access_log")
     assert {"view", "list", "search"} <= {row["action"] for row in seen}
 
 
-def test_a_patient_of_sixty_days_is_a_calendar_and_a_line(page: Page, house: DemoHouse, watch: Watch) -> None:
-    house.manage("appoint_staff", CAREGIVER.email, "--role", "support")
-    say_password(page, house, CAREGIVER.email, ENGLISH)
+def test_a_patient_of_sixty_days_is_a_calendar_and_a_line(
+    page: Page, product: DemoHouse, watch: Watch
+) -> None:
+    product.manage("appoint_staff", CAREGIVER.email, "--role", "support")
+    say_password(page, product, CAREGIVER.email, ENGLISH)
     set_up_second_factor(page)
-    page.goto(f"{house.url}/admin/console/patient/?q=Maya")
+    page.goto(f"{product.url}/admin/console/patient/?q=Maya")
     page.get_by_role("link", name="Maya Torres").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Maya Torres")
     watch.look(page, "patient")
 
 
 @pytest.mark.parametrize("locale", ["ko-KR"])
-def test_the_console_speaks_korean(page: Page, house: DemoHouse, watch: Watch) -> None:
-    house.manage("appoint_staff", MAYA.login.email, "--role", "clinician")
-    say_password(page, house, MAYA.login.email, KOREAN)
+def test_the_console_speaks_korean(page: Page, product: DemoHouse, watch: Watch) -> None:
+    product.manage("appoint_staff", MAYA.login.email, "--role", "clinician")
+    say_password(page, product, MAYA.login.email, KOREAN)
     set_up_second_factor(page)
     for path, heading, name in (
         ("", "오늘", "dashboard-korean"),
         ("console/patient/", "환자", "patients-korean"),
     ):
-        page.goto(f"{house.url}/admin/{path}")
+        page.goto(f"{product.url}/admin/{path}")
         expect(page.locator("html")).to_have_attribute("lang", "ko")
         expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
         watch.look(page, name)

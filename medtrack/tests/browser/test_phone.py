@@ -21,8 +21,8 @@ def _may_be_too_fast(watch: Watch) -> None:
     watch.expect(TOO_FAST)
 
 
-def sign_in(page: Page, house: DemoHouse, person: Resident) -> None:
-    page.goto(f"{house.url}/demo/phone/")
+def sign_in(page: Page, product: DemoHouse, person: Resident) -> None:
+    page.goto(f"{product.url}/demo/phone/")
     page.get_by_label("E-mail").fill(person.email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -37,9 +37,9 @@ def pushes(page: Page, kind: str) -> Locator:
     return page.locator(f'#push-list > li[data-kind="{kind}"]')
 
 
-def acknowledged(house: DemoHouse, token: str) -> dict[str, Any]:
+def acknowledged(product: DemoHouse, token: str) -> dict[str, Any]:
     """How far the newest push came on the phone with this token."""
-    (row,) = house.rows(
+    (row,) = product.rows(
         "SELECT n.kind, p.arrived_at, p.shown_at, p.opened_at, n.read_at FROM push_deliveries p "
         "JOIN device_tokens d ON d.id = p.device_id JOIN notification_logs n ON n.id = p.notification_id "
         "WHERE d.token = %s ORDER BY n.send_at DESC LIMIT 1",
@@ -55,20 +55,20 @@ def known(page: Page) -> dict[str, Any]:
 
 
 def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the_other_phone(
-    page: Page, context: BrowserContext, house: DemoHouse, watch: Watch
+    page: Page, context: BrowserContext, product: DemoHouse, watch: Watch
 ) -> None:
-    ana = house.resident()
-    sign_in(page, house, ana)
+    ana = product.resident()
+    sign_in(page, product, ana)
     other = context.new_page()
-    sign_in(other, house, ana)
+    sign_in(other, product, ana)
     dose = shown(page, ana.dose_ids[0])
-    house.make_due(ana.dose_ids[0])
+    product.make_due(ana.dose_ids[0])
 
     push = pushes(page, "due")
     expect(push).to_contain_text("Time for your medicine")
     expect(pushes(other, "due")).to_be_visible()
     # From now on the other phone does not see by itself that the dose is answered.
-    day = house.api("GET", "doses", token=ana.access)
+    day = product.api("GET", "doses", token=ana.access)
     other.route("**/api/v1/doses", lambda route: route.fulfill(json=day))
     expect(dose).to_have_attribute("data-state", "due")
     watch.look(page, "phone")
@@ -76,12 +76,12 @@ def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the
     push.get_by_role("button", name="Take").click()
     expect(dose).to_have_attribute("data-state", "taken")
     expect(push).to_have_count(0)
-    house.tick("enqueue_follow_ups")
+    product.tick("enqueue_follow_ups")
     expect(pushes(other, "due")).to_have_count(0)
-    eventually(lambda: acknowledged(house, known(other)["token"])["arrived_at"])
-    assert acknowledged(house, known(other)["token"])["kind"] == "withdraw"
-    eventually(lambda: acknowledged(house, known(page)["token"])["read_at"])
-    said = acknowledged(house, known(page)["token"])
+    eventually(lambda: acknowledged(product, known(other)["token"])["arrived_at"])
+    assert acknowledged(product, known(other)["token"])["kind"] == "withdraw"
+    eventually(lambda: acknowledged(product, known(page)["token"])["read_at"])
+    said = acknowledged(product, known(page)["token"])
     assert said["kind"] == "due"
     assert said["arrived_at"] <= said["shown_at"] <= said["opened_at"]
 
@@ -93,51 +93,51 @@ def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the
 
 
 def test_what_is_put_off_comes_again_and_a_follow_up_takes_the_place_of_its_reminder(
-    page: Page, house: DemoHouse
+    page: Page, product: DemoHouse
 ) -> None:
-    ana = house.resident(language="ko")
-    sign_in(page, house, ana)
+    ana = product.resident(language="ko")
+    sign_in(page, product, ana)
     (first, _second) = ana.dose_ids
-    house.make_due(first)
-    house.tick("enqueue_reminders")
+    product.make_due(first)
+    product.tick("enqueue_reminders")
     expect(pushes(page, "due")).to_contain_text("약 드실 시간입니다")
     shown(page, first).get_by_role("button", name="10분 뒤").click()
     expect(shown(page, first)).to_have_attribute("data-state", "snoozed")
     expect(pushes(page, "due")).to_have_count(0)
 
-    house.rows("UPDATE dose_logs SET snoozed_until = now() WHERE id = %s", first)
-    house.tick("enqueue_reminders")
+    product.rows("UPDATE dose_logs SET snoozed_until = now() WHERE id = %s", first)
+    product.tick("enqueue_reminders")
     expect(pushes(page, "snoozed")).to_contain_text("미뤄 두신 약을 드실 시간입니다")
 
-    house.rows("UPDATE notification_logs SET sent_at = sent_at - interval '4 h' WHERE dose_id = %s", first)
-    house.tick("enqueue_follow_ups")
+    product.rows("UPDATE notification_logs SET sent_at = sent_at - interval '4 h' WHERE dose_id = %s", first)
+    product.tick("enqueue_follow_ups")
     expect(pushes(page, "follow_up")).to_contain_text("약은 드셨나요?")
     expect(pushes(page, "snoozed")).to_have_count(0)
 
 
-def test_a_push_waits_for_a_page_that_was_away(page: Page, house: DemoHouse) -> None:
-    ana = house.resident(language="ja")
-    sign_in(page, house, ana)
+def test_a_push_waits_for_a_page_that_was_away(page: Page, product: DemoHouse) -> None:
+    ana = product.resident(language="ja")
+    sign_in(page, product, ana)
     page.locator("#test").click()
     expect(pushes(page, "test")).to_contain_text("テスト通知です")
     device = known(page)["deviceId"]
     page.goto("about:blank")
-    house.api("POST", f"devices/{device}/test", token=ana.access)
+    product.api("POST", f"devices/{device}/test", token=ana.access)
     eventually(
-        lambda: not house.rows("SELECT 1 FROM notification_logs WHERE kind = 'test' AND sent_at IS NULL")
+        lambda: not product.rows("SELECT 1 FROM notification_logs WHERE kind = 'test' AND sent_at IS NULL")
     )
-    page.goto(f"{house.url}/demo/phone/")
+    page.goto(f"{product.url}/demo/phone/")
     expect(pushes(page, "test")).to_have_count(2)
     page.locator("#push-list .dismiss").first.click()
     expect(pushes(page, "test")).to_have_count(1)
 
 
 def test_what_is_done_offline_is_sent_when_the_connection_is_back(
-    page: Page, context: BrowserContext, house: DemoHouse, watch: Watch
+    page: Page, context: BrowserContext, product: DemoHouse, watch: Watch
 ) -> None:
     watch.expect("ERR_INTERNET_DISCONNECTED")
-    ana = house.resident()
-    sign_in(page, house, ana)
+    ana = product.resident()
+    sign_in(page, product, ana)
     (first, _second) = ana.dose_ids
     dose = shown(page, first)
     context.set_offline(True)
@@ -147,19 +147,19 @@ def test_what_is_done_offline_is_sent_when_the_connection_is_back(
     dose.get_by_role("button", name="Undo").click()
     dose.get_by_role("button", name="Skip").click()
     expect(dose).to_have_attribute("data-state", "skipped")
-    assert house.rows("SELECT 1 FROM dose_events WHERE dose_id = %s", first) == []
+    assert product.rows("SELECT 1 FROM dose_events WHERE dose_id = %s", first) == []
 
     context.set_offline(False)
     expect(dose).to_contain_text("Skipped")
-    events = house.rows("SELECT action FROM dose_events WHERE dose_id = %s ORDER BY occurred_at", first)
+    events = product.rows("SELECT action FROM dose_events WHERE dose_id = %s ORDER BY occurred_at", first)
     assert [event["action"] for event in events] == ["taken", "reopened", "skipped"]
 
 
 def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_told(
-    page: Page, house: DemoHouse, watch: Watch
+    page: Page, product: DemoHouse, watch: Watch
 ) -> None:
     watch.expect(r"401 \(Unauthorized\)")
-    sign_in(page, house, house.resident())
+    sign_in(page, product, product.resident())
     first = known(page)["refresh"]
     page.evaluate(
         "sessionStorage.setItem('medtrack-phone', "
@@ -169,7 +169,7 @@ def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_tol
     expect(pushes(page, "test")).to_be_visible()
     assert known(page)["refresh"] != first
 
-    house.api("POST", "auth/logout", token=known(page)["access"])
+    product.api("POST", "auth/logout", token=known(page)["access"])
     page.locator("#test").click()
     expect(page.get_by_role("alert")).to_have_text("You were signed out. Please sign in again.")
     watch.look(page, "phone-sign-in")
@@ -179,20 +179,22 @@ def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_tol
     expect(page.get_by_role("alert")).to_have_text("The e-mail or the password is wrong.")
 
 
-def test_the_page_says_in_the_apis_words_what_it_refuses(page: Page, house: DemoHouse, watch: Watch) -> None:
+def test_the_page_says_in_the_apis_words_what_it_refuses(
+    page: Page, product: DemoHouse, watch: Watch
+) -> None:
     watch.expect(r"429 \(Too Many Requests\)")
-    ana = house.resident()
-    sign_in(page, house, ana)
+    ana = product.resident()
+    sign_in(page, product, ana)
     for _ in range(5):
-        house.api("POST", f"devices/{known(page)['deviceId']}/test", token=ana.access)
+        product.api("POST", f"devices/{known(page)['deviceId']}/test", token=ana.access)
     page.locator("#test").click()
     expect(page.get_by_role("alert")).to_contain_text("enough test pushes")
 
 
 def test_a_demo_patient_is_one_touch_away_and_the_page_speaks_their_language(
-    page: Page, house: DemoHouse
+    page: Page, product: DemoHouse
 ) -> None:
-    page.goto(f"{house.url}/demo/phone/")
+    page.goto(f"{product.url}/demo/phone/")
     page.get_by_text(AIKO.login.name).click()
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("html")).to_have_attribute("lang", "ja")

@@ -5,13 +5,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from medtrack.tests.support.running_product import House
+from medtrack.tests.support.running_product import RunningProduct
 
 
 def main(folder: str) -> None:
-    with tempfile.TemporaryDirectory() as directory, House(Path(directory)) as house:
-        house.open()
-        url = f"http://127.0.0.1:{house.port}"
+    with tempfile.TemporaryDirectory() as directory, RunningProduct(Path(directory)) as product:
+        product.open()
+        url = f"http://127.0.0.1:{product.port}"
         for command in (["node", "built/story.js"], ["venv/bin/python", "story.py"]):
             subprocess.run([*command, url], cwd=folder, check=True)
 

@@ -1,4 +1,4 @@
-"""A house whose services may be ended too, people in it, and the account of every reminder and every push.
+"""A product whose services may be ended too, people in it, and the account of every reminder and every push.
 
 What may be sent again is noted when a process dies, before anybody works on: the pushes of that process which FCM
 accepted by then and which nobody recorded. Nothing else, and no later look at the ledger, explains a repeat.
@@ -18,7 +18,7 @@ import redis
 
 from medtrack.tests.support.builders import PASSWORD
 from medtrack.tests.support.own_services import OwnServices
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 
 # Which process has a lease, known by the name of its database session.
 LEASES = """
@@ -71,7 +71,7 @@ class Person:
     phones: list[Phone]
 
 
-class Stage(House):
+class Stage(RunningProduct):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, OwnServices())
         self._number = 0

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from medtrack.tests.fuzz.fuzz import fuzz
-from medtrack.tests.support.running_product import House
+from medtrack.tests.support.running_product import RunningProduct
 
 
 def test_made_up_requests_find_no_defect(tmp_path: Path) -> None:
-    with House(tmp_path) as house:
-        house.open()
+    with RunningProduct(tmp_path) as product:
+        product.open()
         done = fuzz(
-            house,
+            product,
             *("--phases", "coverage,stateful", "--max-examples", "5"),
             *("--seed", "1", "--generation-deterministic"),
         )

@@ -59,7 +59,7 @@ def assert_in_schema(method: str, path: str, status: int, body: Any) -> None:
 
 
 class Client(APIClient):
-    """Signed in as somebody, or as nobody."""
+    """Signed in as the user of the credentials, or not signed in."""
 
     def __init__(self, credentials: Credentials | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

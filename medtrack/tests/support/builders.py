@@ -1,4 +1,4 @@
-"""People, medicines and devices for tests, made through the domain's own actions."""
+"""Users, medications, devices and doses for tests, created by the actions of the apps."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def person(name: str, **profile: Any) -> Credentials:
 
 
 def confirmed(user: User) -> User:
-    """Who opened the link that was mailed at sign-up."""
+    """Marks the e-mail address as verified."""
     User.objects.filter(pk=user.pk).update(email_verified_at=timezone.now())
     user.refresh_from_db()
     return user
@@ -68,7 +68,7 @@ def revoked(device: DeviceToken, *, now: datetime) -> bool:
 
 
 def dose_due(user: User, due_at: datetime, *, medicine: str = "Metformin", **fields: Any) -> DoseLog:
-    """The one dose, due at this very instant, of a schedule that was written a second before."""
+    """Creates a schedule with a single dose, which is due at this instant, and returns the dose."""
     wall = due_at.astimezone(user.zone)
     medication = Medication.objects.filter(user=user, name=medicine).first() or medication_of(user, medicine)
     today = {"start_date": wall.date(), "end_date": wall.date()}
@@ -77,6 +77,6 @@ def dose_due(user: User, due_at: datetime, *, medicine: str = "Metformin", **fie
 
 
 def claim_all(lease: timedelta = timedelta(seconds=25)) -> queue.Claim:
-    """Everything that can be claimed, in the order of a dispatcher's turns."""
+    """Claims all reminders that can be claimed, in the order of a dispatcher's turns."""
     claims = [queue.claim(limit=100, lease=lease, turn=turn) for turn in queue.Turn]
     return queue.Claim(sum(c.examined for c in claims), [push for c in claims for push in c.pushes])

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from medtrack.tests.support.api import SCHEMA, Client, resolved
 from medtrack.tests.support.builders import PASSWORD, session_of
-from medtrack.tests.support.owned_objects import Belongings
+from medtrack.tests.support.owned_objects import OwnedObjects
 from users.links import EmailLink, PasswordLink
 from users.tests.issuer import LocalIssuer
 
@@ -67,7 +67,7 @@ OPERATIONS = [
     for method, described in methods.items()
 ]
 
-PATH_IDS: dict[str, Callable[[Belongings], object]] = {
+PATH_IDS: dict[str, Callable[[OwnedObjects], object]] = {
     "medication_id": lambda mine: mine.medication.id,
     "schedule_id": lambda mine: mine.schedule.id,
     "dose_id": lambda mine: mine.dose.id,
@@ -79,7 +79,7 @@ PATH_IDS: dict[str, Callable[[Belongings], object]] = {
 ON_TAKEN_DOSES = {"undoDose", "amendDose"}
 
 
-def _event(mine: Belongings) -> dict[str, Any]:
+def _event(mine: OwnedObjects) -> dict[str, Any]:
     return {"event_id": str(uuid4()), "occurred_at": timezone.now().isoformat()}
 
 
@@ -105,7 +105,7 @@ _SCHEDULE = {
     "reminder_enabled": False,
 }
 _REMINDING = {"private_push_text": True, "follow_up_interval_minutes": 15, "follow_up_cap": 2}
-BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
+BODIES: dict[str, Callable[[OwnedObjects], dict[str, Any]]] = {
     "signUp": lambda _: {
         "email": f"{uuid4()}@example.com",
         "password": PASSWORD,
@@ -180,7 +180,7 @@ BODIES: dict[str, Callable[[Belongings], dict[str, Any]]] = {
 }
 
 
-def path_of(operation: Operation, mine: Belongings) -> str:
+def path_of(operation: Operation, mine: OwnedObjects) -> str:
     """The path with the ids of this person's belongings."""
     ids = {name: PATH_IDS[name](mine) for name in operation.path_ids}
     if operation.id in ON_TAKEN_DOSES:
@@ -188,7 +188,7 @@ def path_of(operation: Operation, mine: Belongings) -> str:
     return operation.path.format(**ids)
 
 
-def body_of(operation: Operation, mine: Belongings) -> dict[str, Any] | None:
+def body_of(operation: Operation, mine: OwnedObjects) -> dict[str, Any] | None:
     return BODIES[operation.id](mine) if operation.body else None
 
 
@@ -197,6 +197,6 @@ def send(client: Client, operation: Operation, path: str, body: object = None) -
     return client.generic(operation.method, path, data, content_type="application/json")
 
 
-def call(client: Client, operation: Operation, mine: Belongings) -> Any:
+def call(client: Client, operation: Operation, mine: OwnedObjects) -> Any:
     """The valid request, about this person's belongings."""
     return send(client, operation, path_of(operation, mine), body_of(operation, mine))

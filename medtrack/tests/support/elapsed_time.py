@@ -1,4 +1,4 @@
-"""Time that passes between two steps of a test: everything that has happened is moved into the past."""
+"""Lets time pass between two steps of a test: all timestamps are moved into the past."""
 
 from datetime import timedelta
 
@@ -37,8 +37,8 @@ _INSTANTS = {
 }
 
 
-def pass_by(minutes: float) -> None:
-    """As if everything so far had happened that many minutes earlier. What is planned for later than an hour stays."""
+def move_into_past(minutes: float) -> None:
+    """Moves all timestamps that many minutes into the past, except those of doses due in more than an hour."""
     age = timedelta(minutes=minutes)
     with transaction.atomic(), acting_as(OWNER), connection.cursor() as cursor:
         cursor.execute(

@@ -35,7 +35,7 @@ class Comparison:
 
 
 def compare(ledger: Sequence[dict[str, Any]], rows: Rows) -> Comparison:
-    """`ledger` is `FcmStandin.ledger()`; `rows` runs a query, as `House.rows` and `django_rows` do."""
+    """`ledger` is `FcmStandin.ledger()`; `rows` runs a query, as `RunningProduct.rows` and `django_rows` do."""
     taken = [line for line in ledger if line["status"] == 200 and not line.get("validate_only")]
     reminders = {str(row["id"]): row for row in rows(_REMINDERS)}
     tokens = {row["id"]: row["token"] for row in rows(_TOKENS)}

@@ -1,7 +1,7 @@
 """Debian's nginx with the configuration that docker-compose.yml gives to nginx's image.
 
-house.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
-with Nginx(directory, sockets=house.directory / "sockets", processes=2) as nginx:
+product.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
+with Nginx(directory, sockets=product.directory / "sockets", processes=2) as nginx:
     eventually(nginx.is_ready)
     ... nginx.url, nginx.certificate, nginx.https_port
 """

@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Redis for one house, to be ended the hard way and started again where they were."""
+"""A PostgreSQL and a Redis of their own, which a test may kill and start again with the same data and addresses."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from medtrack.development.services.ports import free_port
 from medtrack.development.services.processes import SIGNALS, Supervisor
 from medtrack.development.services.run import PREFIX
 
-# What is committed survives the server's death, as in production. The death of the machine is not among the faults.
+# What is committed survives a crash of the server, as in production. A crash of the machine is not among the faults.
 SETTINGS = {"fsync": "off", "synchronous_commit": "on", "max_connections": "200"}
 
 

@@ -1,4 +1,4 @@
-"""One of everything that a person can own, in words that nobody else says: whoever hears one, heard of them."""
+"""One of each object that a user can own. Its texts contain a word that occurs in no other data (the canary)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +35,8 @@ CANARY = "zzcanary"
 
 
 @dataclass(frozen=True)
-class Belongings:
-    """`dose` waits for its answer, `taken` has one; `as_needed` is a medicine, its schedule and its `intake`."""
+class OwnedObjects:
+    """`dose` is pending, `taken` is taken; `as_needed` is a schedule of another medication, with its `intake`."""
 
     credentials: Credentials
     medication: Medication
@@ -53,7 +53,7 @@ class Belongings:
         return self.credentials.user
 
 
-def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
+def owned_objects_of(credentials: Credentials, canary: str = CANARY) -> OwnedObjects:
     user, now = credentials.user, timezone.now()
     person = {"name": f"{canary}person", "email": f"{canary}@example.com", "private_push_text": False}
     User.objects.filter(id=user.id).update(**person)
@@ -69,7 +69,7 @@ def belongings_of(credentials: Credentials, canary: str = CANARY) -> Belongings:
     deed = {"by": user, "session": session_of(user), "now": now}
     take_dose(dose_id=taken.id, note=f"{canary}note", **deed)  # type: ignore[arg-type]
     intake = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake").object
-    return Belongings(
+    return OwnedObjects(
         credentials, medication, schedule, as_needed, dose, taken, intake, device, _accepted_push(canary)
     )
 
@@ -84,14 +84,14 @@ def _accepted_push(canary: str) -> UUID:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What is written inside is gone afterwards."""
+    """Rolls back what is written inside."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
 
 
 def all_rows() -> Rows:
-    """Every row of every table of ours, by table and key, as it is; but for sums over everybody's reminders."""
+    """Returns all rows by table and primary key, without the engine's counters over all users."""
     rows: Rows = {}
     for model in set(apps.get_models()) - {EngineCounter}:
         table = model._meta.db_table
@@ -105,7 +105,7 @@ def all_rows() -> Rows:
 
 
 def written(before: Rows, after: Rows) -> dict[str, set[str]]:
-    """By table: which columns changed, `+` when rows came, `-` when rows went."""
+    """Returns the changed columns by table; `+` means new rows, `-` deleted ones."""
     changes: dict[str, set[str]] = {}
     for key in before.keys() | after.keys():
         old, new = before.get(key), after.get(key)

@@ -1,6 +1,6 @@
 """The whole product as real processes: a database of its own, web, workers, beats and the FCM stand-in.
 
-Tests speak to it over HTTP, look into it with SQL, and kill what they like.
+Tests send requests over HTTP, read its rows with SQL, and kill its processes.
 """
 
 import json
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], *, within: float = PATIENCE) -> T:
-    """The first truthy answer of `probe`; the wait is a limit, not a measurement."""
+    """Returns the first true value of `probe`. Raises AssertionError when there is none within so many seconds."""
     deadline = time.monotonic() + within
     while not (answer := probe()):
         if time.monotonic() > deadline:
@@ -43,8 +43,8 @@ def eventually(probe: Callable[[], T], *, within: float = PATIENCE) -> T:
     return answer
 
 
-class House:
-    """On the tests' PostgreSQL and Redis, or on `services` of its own, which a test may end and start again."""
+class RunningProduct:
+    """Uses the tests' PostgreSQL and Redis, or its own `services`, which a test may stop and start again."""
 
     def __init__(self, directory: Path, services: OwnServices | None = None, project: Path = ROOT) -> None:
         self.directory = directory
@@ -80,7 +80,7 @@ class House:
         return self.spawn(name, [str(Path(sys.executable).parent / program), *arguments], **environment)
 
     def spawn(self, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
-        """A process of the house, in a session of its own; its output is added to the log of that name."""
+        """Starts a command in a session of its own; its output is appended to the log of that name."""
         role = {"DATABASE_URL": url_of_role(self.dsn, role_of(name))}
         with (self.directory / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(
@@ -143,7 +143,7 @@ class House:
             connection.execute(f"TRUNCATE {tables} CASCADE".encode())
 
     def violations(self) -> list[dict[str, Any]]:
-        """What the engine did that it must not; ask when it is quiet."""
+        """Returns the engine's violations; to be called when nothing is being sent."""
         return self.rows("SELECT invariant, detail, count(*) FROM engine_violations GROUP BY 1, 2")
 
     def pushes(self) -> list[dict[str, Any]]:
@@ -177,10 +177,10 @@ class House:
 
 
 class _Database:
-    """A database for this house alone, on the tests' PostgreSQL."""
+    """A new database on the tests' PostgreSQL."""
 
     def __init__(self) -> None:
-        self.name = f"house_{uuid4().hex}"
+        self.name = f"product_{uuid4().hex}"
         self.dsn = server_url(self.name)
 
     def __enter__(self) -> Self:
@@ -196,6 +196,6 @@ class _Database:
 
 
 def _redis_url() -> str:
-    """A Redis database per test process, so that houses side by side do not hear each other's ticks."""
+    """A Redis database per test process, so that test processes do not receive each other's tasks."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + 1
     return f"{settings.REDIS_URL.rsplit('/', 1)[0]}/{number}"

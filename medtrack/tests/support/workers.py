@@ -1,4 +1,4 @@
-"""A second worker for races: another thread with another connection, which refuses to wait for a lock."""
+"""A second worker for races: another thread with its own connection, which waits for a lock for 2 s at most."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def closing(job: Callable[..., T]) -> Callable[..., T]:
-    """The job for a thread of its own: it closes the connection that the thread opened."""
+    """Returns the job for another thread; it closes the connection that the thread opened."""
 
     def work(*args: object) -> T:
         try:
@@ -35,7 +35,7 @@ def in_another_worker(job: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
-def wait_until_somebody_waits_for_us() -> None:
+def wait_until_a_lock_is_waited_for() -> None:
     """Returns when another connection is stopped by a lock of this one."""
     with connection.cursor() as cursor:
         for _ in range(500):
@@ -46,4 +46,4 @@ def wait_until_somebody_waits_for_us() -> None:
             if cursor.fetchone() != (0,):
                 return
             sleep(0.01)
-    raise TimeoutError("nobody waits for our locks")
+    raise TimeoutError("no other connection waits for a lock")

@@ -10,7 +10,14 @@ from medtrack.database.clock import database_now
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, person, session_of
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, call, path_of, send
-from medtrack.tests.support.owned_objects import CANARY, Belongings, Rows, all_rows, belongings_of, undone
+from medtrack.tests.support.owned_objects import (
+    CANARY,
+    OwnedObjects,
+    Rows,
+    all_rows,
+    owned_objects_of,
+    undone,
+)
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 from users.tokens import access_token
@@ -21,11 +28,11 @@ SIGNED_IN = [operation for operation in OPERATIONS if not operation.is_open]
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
-def test_the_owner_may_do_everything(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_the_owner_may_do_everything(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     heard = ""
     for operation in OPERATIONS:
         with subtests.test(operation.id), undone():
@@ -38,11 +45,11 @@ def test_the_owner_may_do_everything(anas: Belongings, subtests: pytest.Subtests
 
 @pytest.mark.parametrize("is_staff", [False, True])
 def test_a_stranger_finds_nothing_and_changes_nothing(
-    anas: Belongings, subtests: pytest.Subtests, is_staff: bool
+    anas: OwnedObjects, subtests: pytest.Subtests, is_staff: bool
 ) -> None:
     owned = all_rows()
     cleo = person("Cleo")
-    cleos = belongings_of(cleo, "zzstranger")
+    cleos = owned_objects_of(cleo, "zzstranger")
     User.objects.filter(id=cleo.user.id).update(is_staff=is_staff, is_superuser=is_staff)
     stranger = Client(cleo)
     for operation in OPERATIONS:
@@ -65,7 +72,7 @@ def test_a_stranger_finds_nothing_and_changes_nothing(
                 assert all_rows() == before
 
 
-def foreign_id(operation: Operation, field: str, anas: Belongings) -> str:
+def foreign_id(operation: Operation, field: str, anas: OwnedObjects) -> str:
     if field == "event_id":
         return str(anas.taken.events.get().id)
     if field == "id":
@@ -88,7 +95,7 @@ def assert_nothing_of_anas(response: Any, owned: Rows) -> None:
 
 
 @pytest.fixture(params=["a revoked session", "an expired token", "somebody else's signature", "no token"])
-def outsider(request: pytest.FixtureRequest, anas: Belongings) -> Client:
+def outsider(request: pytest.FixtureRequest, anas: OwnedObjects) -> Client:
     """Somebody with what is left of Ana's sign-in."""
     client, session = Client(), session_of(anas.user)
     now = timezone.now()
@@ -105,7 +112,7 @@ def outsider(request: pytest.FixtureRequest, anas: Belongings) -> Client:
 
 
 def test_without_a_living_session_nothing_is_said_and_nothing_changes(
-    anas: Belongings, outsider: Client, subtests: pytest.Subtests
+    anas: OwnedObjects, outsider: Client, subtests: pytest.Subtests
 ) -> None:
     before = all_rows()
     for operation in SIGNED_IN:
@@ -117,7 +124,7 @@ def test_without_a_living_session_nothing_is_said_and_nothing_changes(
             assert all_rows() == before
 
 
-def test_signing_in_needs_no_session(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_signing_in_needs_no_session(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     stale = Client()
     stale.credentials(HTTP_AUTHORIZATION="Bearer stale")
     for operation in OPERATIONS:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 from medtrack.tests.support.sentry import SentrySink
 
 CANARIES = {
@@ -47,45 +47,45 @@ def sentry() -> Iterator[SentrySink]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, sentry: SentrySink) -> Iterator[House]:
-    with House(tmp_path) as house:
-        house.environment["SENTRY_DSN"] = sentry.dsn
-        house.environment |= {
+def product(tmp_path: Path, sentry: SentrySink) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path) as product:
+        product.environment["SENTRY_DSN"] = sentry.dsn
+        product.environment |= {
             "EMAIL_URL": f"filemail:///{tmp_path / 'mail'}",
             "APP_URL": "https://app.example.org",
         }
-        yield house
+        yield product
 
 
-def test_no_canary_is_heard_outside_the_database_and_fcm(house: House, sentry: SentrySink) -> None:
-    url = house.environment["REDIS_URL"]
+def test_no_canary_is_heard_outside_the_database_and_fcm(product: RunningProduct, sentry: SentrySink) -> None:
+    url = product.environment["REDIS_URL"]
     redis.Redis.from_url(url).flushdb()
     eavesdropper = Eavesdropper(url)
-    house.open()
-    worker = house.start("worker")
-    house.start("beat")
-    house.start("mailer")
-    token = walk_to_the_phone(house)
-    fail_in_every_way(house, token)
-    link = forget_the_password(house)
+    product.open()
+    worker = product.start("worker")
+    product.start("beat")
+    product.start("mailer")
+    token = walk_to_the_phone(product)
+    fail_in_every_way(product, token)
+    link = forget_the_password(product)
 
-    house.fcm.arm("hang")
-    make_due(house)
-    eventually(lambda: house.fcm.state()["hanging"])
-    house.kill(worker)
-    house.fcm.clear_faults()
-    house.fcm.arm("503", retry_after=1)
-    house.start("worker")
-    eventually(house.pushes)
-    assert CANARIES["medicine"] in str(house.pushes()), "the name did not even get to where it belongs"
-    eventually(lambda: not house.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
-    answer(house, token)
-    house.fcm.arm("404")
-    follow_up(house)
-    break_the_marks(house)
+    product.fcm.arm("hang")
+    make_due(product)
+    eventually(lambda: product.fcm.state()["hanging"])
+    product.kill(worker)
+    product.fcm.clear_faults()
+    product.fcm.arm("503", retry_after=1)
+    product.start("worker")
+    eventually(product.pushes)
+    assert CANARIES["medicine"] in str(product.pushes()), "the name did not even get to where it belongs"
+    eventually(lambda: not product.rows("SELECT 1 FROM notification_logs WHERE status <> 'accepted'"))
+    answer(product, token)
+    product.fcm.arm("404")
+    follow_up(product)
+    break_the_marks(product)
     eventually(lambda: "settle_doses" in str(sentry.events()))
 
-    heard = left_behind(house, eavesdropper, sentry)
+    heard = left_behind(product, eavesdropper, sentry)
     assert "dispatch_reminders" in heard["redis commands"]
     assert "send_password_link" in heard["redis commands"]
     assert "POST /api/v1/medications" in heard["web.log"]
@@ -99,7 +99,7 @@ def test_no_canary_is_heard_outside_the_database_and_fcm(house: House, sentry: S
     assert '"ip"' not in heard["redis commands"]
 
 
-def walk_to_the_phone(house: House) -> str:
+def walk_to_the_phone(product: RunningProduct) -> str:
     """Signs up, names a medicine that is to be shown in pushes, and registers the phone."""
     person = {
         "email": f"{CANARIES['mail']}@example.com",
@@ -108,28 +108,28 @@ def walk_to_the_phone(house: House) -> str:
         "timezone": "UTC",
         "language": "en",
     }
-    house.api("POST", "auth/signup", person)
+    product.api("POST", "auth/signup", person)
     token = str(
-        house.api("POST", "auth/login", {name: person[name] for name in ("email", "password")})["access"]
+        product.api("POST", "auth/login", {name: person[name] for name in ("email", "password")})["access"]
     )
-    house.rows("UPDATE users SET private_push_text = false")
+    product.rows("UPDATE users SET private_push_text = false")
     device = {"token": CANARIES["phone"], "platform": "android", "device_id": CANARIES["install"]}
-    house.api("POST", "devices", device, token=token)
+    product.api("POST", "devices", device, token=token)
     for number in range(3):
         fields = {name: CANARIES[name] for name in ("dosage", "memo", "unit", "strength")}
         medicine = fields | {"name": f"{CANARIES['medicine']} {number}"}
-        medication = house.api("POST", "medications", medicine, token=token)
+        medication = product.api("POST", "medications", medicine, token=token)
         path = f"medications/{medication['id']}/schedules"
-        house.api("POST", path, {"scheduled_time": "12:00"}, token=token)
+        product.api("POST", path, {"scheduled_time": "12:00"}, token=token)
     return token
 
 
-def forget_the_password(house: House) -> str:
+def forget_the_password(product: RunningProduct) -> str:
     """The token of the link in the mail."""
-    house.api("POST", "auth/password/forgot", {"email": f"{CANARIES['mail']}@example.com"})
+    product.api("POST", "auth/password/forgot", {"email": f"{CANARIES['mail']}@example.com"})
 
     def token() -> str:
-        letters = "".join(path.read_text() for path in (house.directory / "mail").glob("*"))
+        letters = "".join(path.read_text() for path in (product.directory / "mail").glob("*"))
         assert not letters or f"{CANARIES['mail']}@example.com" in letters
         found = re.search(r"password/reset\?token=(\S+)", letters)
         return found[1] if found else ""
@@ -137,7 +137,7 @@ def forget_the_password(house: House) -> str:
     return eventually(token)
 
 
-def fail_in_every_way(house: House, token: str) -> None:
+def fail_in_every_way(product: RunningProduct, token: str) -> None:
     """Bad input, a wrong password, a search, a foreign id, a full database: each with something of somebody's in it."""
     refused, nobody = CANARIES["refused"], "01900000-0000-7000-8000-000000000000"
     requests: list[tuple[str, str, Any]] = [
@@ -156,50 +156,50 @@ def fail_in_every_way(house: House, token: str) -> None:
     ]
     for method, path, body in requests:
         with pytest.raises(AssertionError, match=r'"status": ?4'):
-            house.api(method, path, body, token=token)
-    house.rows("ALTER TABLE medications ADD CONSTRAINT none CHECK (name = '') NOT VALID")
+            product.api(method, path, body, token=token)
+    product.rows("ALTER TABLE medications ADD CONSTRAINT none CHECK (name = '') NOT VALID")
     with pytest.raises(AssertionError, match=r'"status": ?500'):
-        house.api("POST", "medications", {"name": CANARIES["medicine"]}, token=token)
-    house.rows("ALTER TABLE medications DROP CONSTRAINT none")
+        product.api("POST", "medications", {"name": CANARIES["medicine"]}, token=token)
+    product.rows("ALTER TABLE medications DROP CONSTRAINT none")
 
 
-def make_due(house: House) -> None:
-    house.rows(
+def make_due(product: RunningProduct) -> None:
+    product.rows(
         "UPDATE dose_logs SET due_at = now() + interval '1 s', answer_by = now() + interval '4 h' "
         "WHERE id IN (SELECT DISTINCT ON (schedule_id) id FROM dose_logs WHERE due_at > now() "
         "ORDER BY schedule_id, due_at)"
     )
 
 
-def answer(house: House, token: str) -> None:
-    taken, skipped, _open = (row["dose_id"] for row in house.rows("SELECT dose_id FROM notification_logs"))
-    house.api("POST", f"doses/{taken}/take", {"note": CANARIES["note"]}, token=token)
-    house.api("POST", f"doses/{skipped}/skip", {"reason": CANARIES["reason"]}, token=token)
+def answer(product: RunningProduct, token: str) -> None:
+    taken, skipped, _open = (row["dose_id"] for row in product.rows("SELECT dose_id FROM notification_logs"))
+    product.api("POST", f"doses/{taken}/take", {"note": CANARIES["note"]}, token=token)
+    product.api("POST", f"doses/{skipped}/skip", {"reason": CANARIES["reason"]}, token=token)
 
 
-def follow_up(house: House) -> None:
+def follow_up(product: RunningProduct) -> None:
     """As if the interval had passed; FCM does not take this one."""
-    house.rows("UPDATE dose_logs SET due_at = due_at - interval '10 min'")
-    house.rows(
+    product.rows("UPDATE dose_logs SET due_at = due_at - interval '10 min'")
+    product.rows(
         "UPDATE notification_logs SET send_at = send_at - interval '10 min', sent_at = sent_at - interval '10 min'"
     )
     eventually(
-        lambda: house.rows("SELECT 1 FROM notification_logs WHERE kind = 'follow_up' AND status = 'dead'")
+        lambda: product.rows("SELECT 1 FROM notification_logs WHERE kind = 'follow_up' AND status = 'dead'")
     )
 
 
-def break_the_marks(house: House) -> None:
+def break_the_marks(product: RunningProduct) -> None:
     """The database refuses the worker, too, and explains that with the row."""
-    house.rows("ALTER TABLE dose_logs ADD CONSTRAINT none CHECK (status <> 'missed') NOT VALID")
-    house.rows("UPDATE dose_logs SET note = %s WHERE status = 'pending'", CANARIES["note"])
-    house.rows("UPDATE dose_logs SET answer_by = now() WHERE status = 'pending' AND due_at < now()")
+    product.rows("ALTER TABLE dose_logs ADD CONSTRAINT none CHECK (status <> 'missed') NOT VALID")
+    product.rows("UPDATE dose_logs SET note = %s WHERE status = 'pending'", CANARIES["note"])
+    product.rows("UPDATE dose_logs SET answer_by = now() WHERE status = 'pending' AND due_at < now()")
 
 
-def left_behind(house: House, eavesdropper: Eavesdropper, sentry: SentrySink) -> dict[str, str]:
+def left_behind(product: RunningProduct, eavesdropper: Eavesdropper, sentry: SentrySink) -> dict[str, str]:
     """All text outside the database and FCM, by place; what Celery wraps in base64 is unwrapped."""
-    store = redis.Redis.from_url(house.environment["REDIS_URL"])
+    store = redis.Redis.from_url(product.environment["REDIS_URL"])
     values = " ".join(f"{key!r} {value_of(store, key)}" for key in store.scan_iter())
-    heard = {path.name: path.read_text() for path in house.directory.glob("*.log")}
+    heard = {path.name: path.read_text() for path in product.directory.glob("*.log")}
     heard |= {
         "redis": values,
         "redis commands": " ".join(eavesdropper.commands),

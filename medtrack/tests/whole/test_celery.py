@@ -7,7 +7,7 @@ from celery import current_app
 from honcho.environ import parse_procfile
 
 from medtrack.celery import app
-from medtrack.console.dashboard.page import TASKS
+from medtrack.console.dashboard.engine_cards import TASKS
 from notifications.engine_state import OVERDUE_AFTER
 
 ROOT = Path(__file__).resolve().parents[3]

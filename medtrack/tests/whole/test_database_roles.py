@@ -15,7 +15,7 @@ from medtrack.database.role_names import ENGINE, REPORT, ROLES, WEB
 from medtrack.database.roles import SETTINGS, make_roles
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.database_role import OWNER, acting_as, server_url
-from medtrack.tests.support.owned_objects import Belongings, belongings_of
+from medtrack.tests.support.owned_objects import OwnedObjects, owned_objects_of
 from users.actions import Credentials
 
 # A claim must be committed, which a test does not do: dispatch runs as the engine in test_path and the fault suite.
@@ -32,8 +32,8 @@ PRIVILEGES = """
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
 def rows(statement: str) -> list[tuple[object, ...]]:
@@ -60,7 +60,7 @@ def test_requests_in_tests_have_only_the_privileges_of_web(as_ana: Client, path:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_engine_role_can_run_every_periodic_task(task: str, anas: Belongings) -> None:
+def test_the_engine_role_can_run_every_periodic_task(task: str, anas: OwnedObjects) -> None:
     with acting_as(ENGINE):
         import_string(task).apply(throw=True)
 
@@ -74,7 +74,7 @@ def test_the_engine_role_can_send_mails(
     assert len(mailoutbox) == 1
 
 
-def test_the_report_role_can_count(anas: Belongings) -> None:
+def test_the_report_role_can_count(anas: OwnedObjects) -> None:
     with acting_as(REPORT):
         assert rows("SELECT status, count(*) FROM dose_logs GROUP BY status")
         assert rows("SELECT count(*) FROM users WHERE deleted_at IS NULL") == [(1,)]

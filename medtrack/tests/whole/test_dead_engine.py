@@ -1,4 +1,4 @@
-"""A house whose engine stands still says so: /metrics and the console learn it from processes that live."""
+"""A product whose engine stands still says so: /metrics and the console learn it from processes that live."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 
 TOKEN = "0123456789abcdef"
 ALARMS = """
@@ -22,19 +22,21 @@ for notice in dashboard(viewer=viewer, now=database_now()).notices:
     print(notice.level, notice.text)
 """
 NOT_FIREBASE = {"FIREBASE_PROJECT_ID": "", "FIREBASE_CLIENT_EMAIL": "", "FIREBASE_PRIVATE_KEY": ""}
-LATE = "alarm 1 dose is due, and its person was not reminded"
+LATE = "alarm 1 dose has been due for"
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with House(tmp_path) as house:
-        house.environment |= {"METRICS_TOKEN": TOKEN, "WEB_PROCESSES": "2"}
-        house.open()
-        yield house
+def product(tmp_path: Path) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path) as product:
+        product.environment |= {"METRICS_TOKEN": TOKEN, "WEB_PROCESSES": "2"}
+        product.open()
+        yield product
 
 
-def scrape(house: House) -> dict[str, float]:
-    request = Request(f"http://127.0.0.1:{house.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+def scrape(product: RunningProduct) -> dict[str, float]:
+    request = Request(
+        f"http://127.0.0.1:{product.port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
+    )
     with urlopen(request, timeout=20) as response:
         page = response.read().decode()
     return {
@@ -44,82 +46,82 @@ def scrape(house: House) -> dict[str, float]:
     }
 
 
-def alarms(house: House) -> str:
-    return house.manage("shell", "--verbosity", "0", "-c", ALARMS).stdout.decode().replace("\xa0", " ")
+def alarms(product: RunningProduct) -> str:
+    return product.manage("shell", "--verbosity", "0", "-c", ALARMS).stdout.decode().replace("\xa0", " ")
 
 
-def is_well(house: House) -> bool:
-    return len(house.rows("SELECT 1 FROM heartbeats")) == 3 and alarms(house) == ""
+def is_well(product: RunningProduct) -> bool:
+    return len(product.rows("SELECT 1 FROM heartbeats")) == 3 and alarms(product) == ""
 
 
-def dose_overdue(house: House, name: str) -> None:
+def dose_overdue(product: RunningProduct, name: str) -> None:
     """Of a person with a phone, planned through the API for the next hour, and then moved before now."""
     person = {"email": f"{name}@example.com", "password": PASSWORD, "timezone": "UTC", "language": "en"}
-    access = house.api("POST", "auth/signup", person)["access"]
-    house.api("POST", "devices", {"token": f"{name}-phone", "platform": "android"}, token=access)
-    medication = house.api("POST", "medications", {"name": "Metformin"}, token=access)
+    access = product.api("POST", "auth/signup", person)["access"]
+    product.api("POST", "devices", {"token": f"{name}-phone", "platform": "android"}, token=access)
+    medication = product.api("POST", "medications", {"name": "Metformin"}, token=access)
     at = datetime.now(UTC) + timedelta(hours=1)
     path = f"medications/{medication['id']}/schedules"
-    schedule = house.api("POST", path, {"scheduled_time": f"{at:%H:%M}"}, token=access)
-    house.rows(
+    schedule = product.api("POST", path, {"scheduled_time": f"{at:%H:%M}"}, token=access)
+    product.rows(
         "UPDATE dose_logs SET due_at = now() - interval '112 s', answer_by = now() + interval '3 hours' "
         "WHERE id = (SELECT id FROM dose_logs WHERE schedule_id = %s ORDER BY due_at LIMIT 1)",
         schedule["id"],
     )
 
 
-def test_a_dead_engine_is_seen_and_makes_up_for_it_when_it_is_back(house: House) -> None:
-    running = {name: house.start(name) for name in ("worker", "mailer", "beat")}
-    eventually(lambda: is_well(house))
+def test_a_dead_engine_is_seen_and_makes_up_for_it_when_it_is_back(product: RunningProduct) -> None:
+    running = {name: product.start(name) for name in ("worker", "mailer", "beat")}
+    eventually(lambda: is_well(product))
     for number, dead in enumerate((["beat"], ["worker"], ["beat", "worker"])):
         for name in dead:
-            house.kill(running[name])
+            product.kill(running[name])
         # A process that lives says so again before anybody looks.
-        house.rows("UPDATE heartbeats SET at = at - interval '1 minute' WHERE process = ANY(%s)", dead)
-        dose_overdue(house, f"person-{number}")
+        product.rows("UPDATE heartbeats SET at = at - interval '1 minute' WHERE process = ANY(%s)", dead)
+        dose_overdue(product, f"person-{number}")
 
-        said, found = alarms(house), scrape(house)
+        said, found = alarms(product), scrape(product)
         assert LATE in said
         assert found["medtrack_doses_late"] == 1
         assert found["medtrack_oldest_late_dose_seconds"] >= 112
         for name in ("beat", "worker", "mailer"):
             assert (f"alarm {name} has been silent" in said) == (name in dead)
             assert (found[f"medtrack_heartbeat_age_seconds/{name}"] > 45) == (name in dead)
-        assert house.answers("readyz")
+        assert product.answers("readyz")
 
-        running |= {name: house.start(name) for name in dead}
-        eventually(lambda: len(house.pushes()) > number)  # noqa: B023 - asked at once
-        eventually(lambda: is_well(house))
-        assert scrape(house)["medtrack_doses_late"] == 0
+        running |= {name: product.start(name) for name in dead}
+        eventually(lambda: len(product.pushes()) > number)  # noqa: B023 - asked at once
+        eventually(lambda: is_well(product))
+        assert scrape(product)["medtrack_doses_late"] == 0
 
 
-def test_without_firebase_one_line_says_so_and_reminders_wait(house: House) -> None:
-    house.start("beat")
-    worker = house.start("worker", **NOT_FIREBASE)
-    dose_overdue(house, "ana")
+def test_without_firebase_one_line_says_so_and_reminders_wait(product: RunningProduct) -> None:
+    product.start("beat")
+    worker = product.start("worker", **NOT_FIREBASE)
+    dose_overdue(product, "ana")
     failures = "SELECT seconds FROM task_runs WHERE task = 'notifications.tasks.dispatch_reminders' AND failed_at > %s"
     for _ in range(5):
-        (now,) = house.rows("SELECT now() AS at")
-        eventually(lambda: house.rows(failures, now["at"]))  # noqa: B023 - asked at once
-    log = (house.directory / "worker.log").read_text()
+        (now,) = product.rows("SELECT now() AS at")
+        eventually(lambda: product.rows(failures, now["at"]))  # noqa: B023 - asked at once
+    log = (product.directory / "worker.log").read_text()
     # One for each of the worker's two processes.
     assert 1 <= log.count("nothing is sent") <= 2
     assert "Firebase is not configured: set FIREBASE_PROJECT_ID" in log
     assert "Traceback" not in log
-    assert "alarm Firebase is not set up" in alarms(house)
-    assert scrape(house)["medtrack_task_failing/dispatch_reminders"] == 1
+    assert "alarm Firebase is not set up" in alarms(product)
+    assert scrape(product)["medtrack_task_failing/dispatch_reminders"] == 1
 
-    eventually(lambda: house.rows("SELECT 1 FROM notification_logs WHERE status = 'queued'"))
-    house.kill(worker)
-    house.start("worker")
-    eventually(house.pushes)
-    eventually(lambda: "Firebase" not in alarms(house))
+    eventually(lambda: product.rows("SELECT 1 FROM notification_logs WHERE status = 'queued'"))
+    product.kill(worker)
+    product.start("worker")
+    eventually(product.pushes)
+    eventually(lambda: "Firebase" not in alarms(product))
 
 
-def test_the_web_processes_count_their_requests_together(house: House) -> None:
+def test_the_web_processes_count_their_requests_together(product: RunningProduct) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(house.answers, ["api/schema/"] * 400))
-        found = list(pool.map(scrape, [house] * 16))
+        assert all(pool.map(product.answers, ["api/schema/"] * 400))
+        found = list(pool.map(scrape, [product] * 16))
     assert {each["medtrack_request_seconds_count/GET api/schema//2xx"] for each in found} == {
         found[0]["medtrack_request_seconds_count/GET api/schema//2xx"]
     }

@@ -7,7 +7,7 @@ from jsonschema import Draft4Validator, FormatChecker
 
 from medtrack.tests.support.api import SCHEMA, Client
 from medtrack.tests.support.calls import OPERATIONS, body_of, path_of, send
-from medtrack.tests.support.owned_objects import Belongings, all_rows, belongings_of, undone
+from medtrack.tests.support.owned_objects import OwnedObjects, all_rows, owned_objects_of, undone
 from users.actions import Credentials
 
 JSON = "application/json"
@@ -76,11 +76,11 @@ BROKEN_QUERIES = {
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
-def test_no_operation_takes_a_body_that_cannot_be_read(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_no_operation_takes_a_body_that_cannot_be_read(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client, before = Client(anas.credentials), all_rows()
     for operation in WITH_BODY:
         path = path_of(operation, anas)
@@ -97,7 +97,7 @@ def takes(field: dict[str, Any], value: object) -> bool:
     return bool(validator.is_valid(value))
 
 
-def test_every_field_with_a_wrong_value_is_named(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_every_field_with_a_wrong_value_is_named(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client, before = Client(anas.credentials), all_rows()
     for operation in WITH_BODY:
         # Each of a batch of events is answered by itself.
@@ -112,7 +112,7 @@ def test_every_field_with_a_wrong_value_is_named(anas: Belongings, subtests: pyt
 
 
 @pytest.mark.parametrize("name", ["a NUL byte", "an object", "a long text"])
-def test_one_wrong_value_is_enough(anas: Belongings, subtests: pytest.Subtests, name: str) -> None:
+def test_one_wrong_value_is_enough(anas: OwnedObjects, subtests: pytest.Subtests, name: str) -> None:
     client, value = Client(anas.credentials), WRONG[name]
     for operation in WITH_BODY:
         body = body_of(operation, anas) or {}
@@ -127,7 +127,7 @@ def test_one_wrong_value_is_enough(anas: Belongings, subtests: pytest.Subtests, 
                     assert 400 <= response.status_code < 500
 
 
-def test_a_path_that_names_nothing_is_not_found(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_a_path_that_names_nothing_is_not_found(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client, before = Client(anas.credentials), all_rows()
     for operation in OPERATIONS:
         for name, text in BROKEN_PATHS.items() if operation.path_ids else ():
@@ -137,7 +137,7 @@ def test_a_path_that_names_nothing_is_not_found(anas: Belongings, subtests: pyte
     assert all_rows() == before
 
 
-def test_a_query_that_means_nothing_is_refused_by_name(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_a_query_that_means_nothing_is_refused_by_name(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client = Client(anas.credentials)
     for operation in OPERATIONS:
         for field, described in operation.query.items():
@@ -150,7 +150,7 @@ def test_a_query_that_means_nothing_is_refused_by_name(anas: Belongings, subtest
                     assert {error["field"] for error in response.json()["errors"]} == {field}
 
 
-def test_a_query_that_no_operation_knows_is_ignored(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_a_query_that_no_operation_knows_is_ignored(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client = Client(anas.credentials)
     for operation in OPERATIONS:
         if not operation.writes:
@@ -163,14 +163,14 @@ def test_a_query_that_no_operation_knows_is_ignored(anas: Belongings, subtests: 
                     assert client.get(f"{path}?{'x&' * 1001}").json()["type"] == "BadRequest"
 
 
-def test_the_last_of_two_values_counts(anas: Belongings) -> None:
+def test_the_last_of_two_values_counts(anas: OwnedObjects) -> None:
     client = Client(anas.credentials)
     assert client.get("/api/v1/doses?date=nonsense&date=2026-01-01").json()["date"] == "2026-01-01"
     assert client.get("/api/v1/doses?date=2026-01-01&date=nonsense").status_code == 400
 
 
 def test_a_method_that_a_path_does_not_know_changes_nothing(
-    anas: Belongings, subtests: pytest.Subtests
+    anas: OwnedObjects, subtests: pytest.Subtests
 ) -> None:
     known = {(operation.method, operation.path) for operation in OPERATIONS}
     # HEAD is GET without its body.
@@ -186,7 +186,7 @@ def test_a_method_that_a_path_does_not_know_changes_nothing(
     assert all_rows() == before
 
 
-def test_a_slash_at_the_end_leads_nowhere(anas: Belongings, subtests: pytest.Subtests) -> None:
+def test_a_slash_at_the_end_leads_nowhere(anas: OwnedObjects, subtests: pytest.Subtests) -> None:
     client, before = Client(anas.credentials), all_rows()
     for operation in OPERATIONS:
         with subtests.test(operation.id):

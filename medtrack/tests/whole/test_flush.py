@@ -10,28 +10,28 @@ from uuid import uuid4
 import pytest
 
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.running_product import House
+from medtrack.tests.support.running_product import RunningProduct
 
 FLUSHES = 4
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with House(tmp_path) as house:
-        house.open()
-        yield house
+def product(tmp_path: Path) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path) as product:
+        product.open()
+        yield product
 
 
-def sign_up(house: House, name: str) -> str:
+def sign_up(product: RunningProduct, name: str) -> str:
     person = {"email": f"{name}@example.com", "password": PASSWORD}
-    return str(house.api("POST", "auth/signup", person)["access"])
+    return str(product.api("POST", "auth/signup", person)["access"])
 
 
 def test_one_flush_is_recorded_the_others_are_busy_and_other_people_are_answered_meanwhile(
-    house: House,
+    product: RunningProduct,
 ) -> None:
-    ana, ben = sign_up(house, "ana"), sign_up(house, "ben")
-    medication = house.api("POST", "medications", {"name": "Ibuprofen"}, token=ana)["id"]
+    ana, ben = sign_up(product, "ana"), sign_up(product, "ben")
+    medication = product.api("POST", "medications", {"name": "Ibuprofen"}, token=ana)["id"]
     start, is_over = Barrier(FLUSHES + 1), Event()
 
     def flush(_number: int) -> str:
@@ -40,7 +40,7 @@ def test_one_flush_is_recorded_the_others_are_busy_and_other_people_are_answered
         ]
         start.wait()
         try:
-            answers = house.api("POST", "doses/events", {"events": events}, token=ana)["results"]
+            answers = product.api("POST", "doses/events", {"events": events}, token=ana)["results"]
         except AssertionError as error:
             return "EventsBusy" if '"type":"EventsBusy"' in str(error).replace(" ", "") else str(error)
         is_over.set()
@@ -51,10 +51,10 @@ def test_one_flush_is_recorded_the_others_are_busy_and_other_people_are_answered
         start.wait()
         answered = 0
         while not is_over.is_set():
-            house.api("GET", "me", token=ben)
+            product.api("GET", "me", token=ben)
             answered += not is_over.is_set()
         assert sorted(flushes) == ["EventsBusy"] * (FLUSHES - 1) + ["recorded"]
     assert answered > 0
-    assert house.rows("SELECT count(*) FROM dose_logs") == [{"count": 500}]
-    over = house.rows("SELECT count(*) FROM dose_events WHERE payload @> '{\"over_limit\": true}'")
+    assert product.rows("SELECT count(*) FROM dose_logs") == [{"count": 500}]
+    over = product.rows("SELECT count(*) FROM dose_events WHERE payload @> '{\"over_limit\": true}'")
     assert over == [{"count": 200}]

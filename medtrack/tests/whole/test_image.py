@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from medtrack.tests.support.running_product import ROOT, House
+from medtrack.tests.support.running_product import ROOT, RunningProduct
 
 
 def image_of(project: Path, target: Path) -> Path:
@@ -33,37 +33,37 @@ def image_of(project: Path, target: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """The product in the image's tree, with its migrations applied and its static files collected."""
-    directory = tmp_path_factory.mktemp("house")
-    with House(directory, project=image_of(ROOT, directory / "image")) as house:
-        house.manage("collectstatic", "--no-input")
-        yield house
+    directory = tmp_path_factory.mktemp("product")
+    with RunningProduct(directory, project=image_of(ROOT, directory / "image")) as product:
+        product.manage("collectstatic", "--no-input")
+        yield product
 
 
-def test_neither_tests_nor_development_get_into_the_image(house: House) -> None:
-    names = {path.name for path in house.project.rglob("*")}
+def test_neither_tests_nor_development_get_into_the_image(product: RunningProduct) -> None:
+    names = {path.name for path in product.project.rglob("*")}
 
     assert {"manage.py", "settings.py", "schema.yml", "django.mo"} <= names
     assert {"development", "tests", "bench", "conftest.py", ".git"}.isdisjoint(names)
 
 
-def test_the_deployment_check_finds_nothing_to_warn_of(house: House) -> None:
-    house.manage("check", "--deploy", "--fail-level", "WARNING", SECURE_SSL_REDIRECT="true")
+def test_the_deployment_check_finds_nothing_to_warn_of(product: RunningProduct) -> None:
+    product.manage("check", "--deploy", "--fail-level", "WARNING", SECURE_SSL_REDIRECT="true")
 
 
-def test_the_worker_finds_its_tasks(house: House) -> None:
-    house.manage("shell", "-c", "from medtrack.celery import app; app.loader.import_default_modules()")
+def test_the_worker_finds_its_tasks(product: RunningProduct) -> None:
+    product.manage("shell", "-c", "from medtrack.celery import app; app.loader.import_default_modules()")
 
 
-def test_the_web_process_answers_and_has_no_demo(house: House) -> None:
-    house.open()
+def test_the_web_process_answers_and_has_no_demo(product: RunningProduct) -> None:
+    product.open()
 
-    request = Request(f"http://127.0.0.1:{house.port}/demo/phone/", headers={"X-Forwarded-Proto": "https"})
+    request = Request(f"http://127.0.0.1:{product.port}/demo/phone/", headers={"X-Forwarded-Proto": "https"})
     with pytest.raises(HTTPError) as refused:
         urlopen(request, timeout=20)
     with refused.value as answer:
         assert (answer.code, b'"NotFound"' in answer.read()) == (404, True)
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        house.manage("create_demo")
+        product.manage("create_demo")
     assert b"Unknown command: 'create_demo'" in failed.value.stderr

@@ -14,7 +14,7 @@ from rest_framework import serializers
 from medtrack.http.requests import validated_data
 from medtrack.tests.support.api import Client, resolved
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, path_of, send
-from medtrack.tests.support.owned_objects import Belongings, all_rows, belongings_of, undone
+from medtrack.tests.support.owned_objects import OwnedObjects, all_rows, owned_objects_of, undone
 from users.actions import Credentials
 
 MANY = 300_000
@@ -52,8 +52,8 @@ def counted_calls() -> Iterator[Callable[[], int]]:
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
 def bodies(operation: Operation, valid: dict[str, Any], value: Any) -> Iterator[tuple[str, Any]]:
@@ -65,7 +65,7 @@ def bodies(operation: Operation, valid: dict[str, Any], value: Any) -> Iterator[
 
 @pytest.mark.parametrize("name", LONG)
 def test_a_value_that_is_far_too_long_is_refused_by_its_length(
-    anas: Belongings, subtests: pytest.Subtests, name: str
+    anas: OwnedObjects, subtests: pytest.Subtests, name: str
 ) -> None:
     client = Client(anas.credentials)
     for operation in WITH_BODY:
@@ -83,7 +83,7 @@ def test_a_value_that_is_far_too_long_is_refused_by_its_length(
 @pytest.mark.parametrize("cycle_type", ["weekly", "interval", "monthly", "dates", "taper", "as_needed"])
 @pytest.mark.parametrize("name", LONG)
 def test_a_cycle_that_is_far_too_long_is_refused_by_its_length(
-    anas: Belongings, cycle_type: str, name: str
+    anas: OwnedObjects, cycle_type: str, name: str
 ) -> None:
     before = all_rows()
     (operation,) = (one for one in OPERATIONS if one.id == "updateSchedule")

@@ -13,7 +13,14 @@ from django.apps import apps
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
 from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, path_of, send
-from medtrack.tests.support.owned_objects import Belongings, Rows, all_rows, belongings_of, undone, written
+from medtrack.tests.support.owned_objects import (
+    OwnedObjects,
+    Rows,
+    all_rows,
+    owned_objects_of,
+    undone,
+    written,
+)
 from users.actions import Credentials
 
 # The columns that each operation changes, `+` for new rows.
@@ -118,8 +125,8 @@ def columns() -> dict[str, str]:
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
 @pytest.fixture
@@ -129,7 +136,7 @@ def strangers_id() -> str:
 
 @pytest.mark.parametrize("variant", [0, 1])
 def test_no_request_sets_what_it_is_not_offered(
-    anas: Belongings, strangers_id: str, subtests: pytest.Subtests, variant: int
+    anas: OwnedObjects, strangers_id: str, subtests: pytest.Subtests, variant: int
 ) -> None:
     client = Client(anas.credentials)
     for operation in WRITING:
@@ -142,7 +149,7 @@ def test_no_request_sets_what_it_is_not_offered(
             assert settled(before, hostile) == settled(before, honest)
 
 
-def rows_after(client: Client, operation: Operation, mine: Belongings, body: object) -> Rows:
+def rows_after(client: Client, operation: Operation, mine: OwnedObjects, body: object) -> Rows:
     with undone():
         response = send(client, operation, path_of(operation, mine), body)
         assert response.status_code < 300, response.content

@@ -13,37 +13,37 @@ from h2.events import ResponseReceived
 
 from medtrack.tests.support.builders import PASSWORD
 from medtrack.tests.support.nginx import Nginx
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 
 METRICS = {"Authorization": "Bearer the-metrics-token"}
 GUESS = {"email": "cleo@example.com", "password": "a wrong password"}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as house:
-        house.environment |= {
+def product(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path_factory.mktemp("product")) as product:
+        product.environment |= {
             "WEB_LISTEN": "unix",
             "WEB_PROCESSES": "2",
             "METRICS_TOKEN": "the-metrics-token",
             "SECURE_SSL_REDIRECT": "true",
             "THROTTLES": "login=3/600,signup=100/60",
         }
-        house.start("web")
-        yield house
+        product.start("web")
+        yield product
 
 
 @pytest.fixture(scope="module")
-def nginx(house: House) -> Iterator[Nginx]:
+def nginx(product: RunningProduct) -> Iterator[Nginx]:
     # Another proxy in front of this one.
     trusted = {"TRUSTED_PROXIES": "127.0.0.2"}
-    with Nginx(house.directory / "nginx", sockets=sockets(house), processes=2, **trusted) as nginx:
+    with Nginx(product.directory / "nginx", sockets=sockets(product), processes=2, **trusted) as nginx:
         eventually(nginx.is_ready)
         yield nginx
 
 
-def sockets(house: House) -> Path:
-    return house.directory / "sockets"
+def sockets(product: RunningProduct) -> Path:
+    return product.directory / "sockets"
 
 
 def ask(

@@ -23,13 +23,13 @@ from medtrack.tests.support.api import PROBLEM_TYPES, SCHEMA, Client
 from medtrack.tests.support.builders import claim_all, device_of, dose_due, medication_of, schedule_at
 from medtrack.tests.support.calls import OPERATIONS, call
 from medtrack.tests.support.locks import table_locked
-from medtrack.tests.support.owned_objects import Belongings, belongings_of, undone
+from medtrack.tests.support.owned_objects import OwnedObjects, owned_objects_of, undone
 from notifications import queue
 from users.actions import Credentials
 from users.hashing import SLOT
 
 NOBODY = "/api/v1/medications/01900000-0000-7000-8000-000000000000"
-Producer = Callable[[Client, Belongings], Any]
+Producer = Callable[[Client, OwnedObjects], Any]
 OPERATION = {operation.id: operation for operation in OPERATIONS}
 
 
@@ -37,7 +37,7 @@ def post(client: Client, path: str, body: Any, **extra: Any) -> Any:
     return client.post(f"/api/v1/{path}", body, format="json", **extra)
 
 
-def twice(client: Client, anas: Belongings, **limits: int) -> Any:
+def twice(client: Client, anas: OwnedObjects, **limits: int) -> Any:
     """An as-needed medicine, taken once more than its limits allow."""
     medication = medication_of(anas.user, "Ibuprofen")
     schedule_at(medication, time(0, 2), now=timezone.now(), cycle_type="as_needed", cycle_value={**limits})
@@ -45,16 +45,16 @@ def twice(client: Client, anas: Belongings, **limits: int) -> Any:
     return post(client, "doses", {"medication_id": str(medication.id)})
 
 
-def push_to_a_removed_device(client: Client, anas: Belongings) -> Any:
+def push_to_a_removed_device(client: Client, anas: OwnedObjects) -> Any:
     call(client, OPERATION["removeDevice"], anas)
     return call(client, OPERATION["testDevice"], anas)
 
 
-def push_six_tests(client: Client, anas: Belongings) -> Any:
+def push_six_tests(client: Client, anas: OwnedObjects) -> Any:
     return [call(client, OPERATION["testDevice"], anas) for _ in range(6)][-1]
 
 
-def acknowledge_too_early(client: Client, anas: Belongings) -> Any:
+def acknowledge_too_early(client: Client, anas: OwnedObjects) -> Any:
     device_of(anas.user)
     dose_due(anas.user, timezone.now() - timedelta(seconds=1), medicine="Aspirin")
     queue.enqueue()
@@ -62,60 +62,60 @@ def acknowledge_too_early(client: Client, anas: Belongings) -> Any:
     return post(client, f"notifications/{push.notification_ids[0]}/ack", {"state": "opened"})
 
 
-def fail(client: Client, anas: Belongings) -> Any:
+def fail(client: Client, anas: OwnedObjects) -> Any:
     client.raise_request_exception = False
     with override_settings(ROOT_URLCONF="medtrack.tests.whole.test_problems"):
         return client.get("/api/v1/broken")
 
 
-def after_signing_out(client: Client, anas: Belongings) -> Any:
+def after_signing_out(client: Client, anas: OwnedObjects) -> Any:
     call(client, OPERATION["logOut"], anas)
     return call(client, OPERATION["getMe"], anas)
 
 
-def sign_up_too_often(client: Client, anas: Belongings) -> Any:
+def sign_up_too_often(client: Client, anas: OwnedObjects) -> Any:
     with override_settings(THROTTLES=settings.THROTTLES | {"signup": Limit(1, 60)}):
         return [call(client, OPERATION["signUp"], anas) for _ in range(2)][-1]
 
 
-def verify_twice(client: Client, anas: Belongings) -> Any:
+def verify_twice(client: Client, anas: OwnedObjects) -> Any:
     call(client, OPERATION["verifyEmail"], anas)
     return call(client, OPERATION["sendVerification"], anas)
 
 
-def erase_while_writing(client: Client, anas: Belongings) -> Any:
+def erase_while_writing(client: Client, anas: OwnedObjects) -> Any:
     """As if all attempts had been in vain; those who are in the way would need what this test did not commit."""
     with patch.object(erasure, "PATIENCE", 0):
         return call(client, OPERATION["deleteMe"], anas)
 
 
-def ask_an_issuer_who_is_away(client: Client, anas: Belongings) -> Any:
+def ask_an_issuer_who_is_away(client: Client, anas: OwnedObjects) -> Any:
     away = replace(settings.SOCIAL_ISSUERS["google"], jwks_url=f"http://127.0.0.1:{free_port()}/keys")
     with override_settings(SOCIAL_ISSUERS=settings.SOCIAL_ISSUERS | {"google": away}):
         return call(client, OPERATION["logInSocially"], anas)
 
 
 def with_limits(produce: Producer, **changes: Any) -> Producer:
-    def produced(client: Client, anas: Belongings) -> Any:
+    def produced(client: Client, anas: OwnedObjects) -> Any:
         with override_settings(LIMITS=replace(settings.LIMITS, **changes)):
             return produce(client, anas)
 
     return produced
 
 
-def flush_while_flushing(client: Client, anas: Belongings) -> Any:
+def flush_while_flushing(client: Client, anas: OwnedObjects) -> Any:
     with only_one(f"flush {anas.user.id}"):
         return call(client, OPERATION["recordDoseEvents"], anas)
 
 
-def flush_to_a_standby(client: Client, anas: Belongings) -> Any:
+def flush_to_a_standby(client: Client, anas: OwnedObjects) -> Any:
     with undone(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_read_only = on")
         return call(client, OPERATION["recordDoseEvents"], anas)
 
 
 def without_redis(operation: str) -> Producer:
-    def produce(client: Client, anas: Belongings) -> Any:
+    def produce(client: Client, anas: OwnedObjects) -> Any:
         nowhere = f"redis://127.0.0.1:{free_port()}/0"
         current_app.conf.broker_write_url = nowhere
         try:
@@ -127,12 +127,12 @@ def without_redis(operation: str) -> Producer:
     return produce
 
 
-def sign_in_while_another_does(client: Client, anas: Belongings) -> Any:
+def sign_in_while_another_does(client: Client, anas: OwnedObjects) -> Any:
     with override_settings(PASSWORD_HASHES_WAITING=0), SLOT:
         return call(client, OPERATION["logIn"], anas)
 
 
-def wait_for_a_lock(client: Client, anas: Belongings) -> Any:
+def wait_for_a_lock(client: Client, anas: OwnedObjects) -> Any:
     with table_locked("identities", limit="lock_timeout"), undone():
         return call(client, OPERATION["logInSocially"], anas)
 
@@ -191,12 +191,12 @@ PRODUCERS: dict[str, Producer] = {
 
 
 @pytest.fixture
-def anas(ana: Credentials) -> Belongings:
-    return belongings_of(ana)
+def anas(ana: Credentials) -> OwnedObjects:
+    return owned_objects_of(ana)
 
 
 @pytest.mark.parametrize("name", PROBLEM_TYPES)
-def test_every_type_is_answered_by_some_request(as_ana: Client, anas: Belongings, name: str) -> None:
+def test_every_type_is_answered_by_some_request(as_ana: Client, anas: OwnedObjects, name: str) -> None:
     answer = PRODUCERS[name](as_ana, anas)
     (documented,) = (kind for kind in problem_types() if kind.name == name)
     assert (answer.json()["type"], answer.status_code) == (name, documented.status)

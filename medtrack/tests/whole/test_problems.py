@@ -14,7 +14,7 @@ from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, person
 from medtrack.tests.support.calls import OPERATIONS, call
 from medtrack.tests.support.locks import table_locked
-from medtrack.tests.support.owned_objects import belongings_of
+from medtrack.tests.support.owned_objects import owned_objects_of
 from users.actions import Credentials
 from users.models import User
 
@@ -159,7 +159,7 @@ def test_what_the_database_gives_up_is_busy_and_not_a_defect(
     operation: str, table: str, problem: str, limit: str
 ) -> None:
     ana = person("Ana")
-    anas = belongings_of(ana)
+    anas = owned_objects_of(ana)
     (asked,) = (each for each in OPERATIONS if each.id == operation)
     with table_locked(table, limit=limit):
         answer = call(Client(ana), asked, anas)

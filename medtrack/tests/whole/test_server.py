@@ -12,27 +12,27 @@ import pytest
 
 from medtrack.tests.support.api import assert_in_schema
 from medtrack.tests.support.builders import PASSWORD
-from medtrack.tests.support.running_product import House
+from medtrack.tests.support.running_product import RunningProduct
 
 PERSON = {"email": "ana@example.com", "password": PASSWORD}
 SMALL, LARGE = b'{"name": "Metformin"}', b'{"name": "' + b"x" * 10_000_000 + b'"}'
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as house:
-        house.open()
-        yield house
+def product(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path_factory.mktemp("product")) as product:
+        product.open()
+        yield product
 
 
 @pytest.fixture(scope="module")
-def token(house: House) -> str:
-    return str(house.api("POST", "auth/signup", PERSON)["access"])
+def token(product: RunningProduct) -> str:
+    return str(product.api("POST", "auth/signup", PERSON)["access"])
 
 
-def answer_to(house: House, request: bytes) -> tuple[int, bytes]:
+def answer_to(product: RunningProduct, request: bytes) -> tuple[int, bytes]:
     """Returns the status and the body; the status is 0 when the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
         # The server may answer and close the connection before it has read the whole request.
         with suppress(ConnectionError):
             connection.sendall(request)
@@ -71,23 +71,23 @@ def checked(status: int, body: bytes) -> Any:
     return content
 
 
-def test_a_chunked_body_is_read(house: House, token: str) -> None:
+def test_a_chunked_body_is_read(product: RunningProduct, token: str) -> None:
     request = posted(token, "Transfer-Encoding: chunked", body=chunked(SMALL, size=5))
-    status, body = answer_to(house, request)
+    status, body = answer_to(product, request)
     assert (status, checked(status, body)["name"]) == (201, "Metformin")
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_a_body_that_is_too_large_is_refused(house: House, token: str, in_chunks: bool) -> None:
+def test_a_body_that_is_too_large_is_refused(product: RunningProduct, token: str, in_chunks: bool) -> None:
     if in_chunks:
         request = posted(token, "Transfer-Encoding: chunked", body=chunked(LARGE))
     else:
         request = posted(token, f"Content-Length: {len(LARGE)}", body=LARGE)
-    status, body = answer_to(house, request)
+    status, body = answer_to(product, request)
     # A reset of the connection while the rest of the body arrives may discard the answer.
     assert status in (413, 0)
     assert not body or checked(status, body)["type"] == "RequestTooLarge"
-    assert house.rows("SELECT 1 FROM medications WHERE length(name) > 200") == []
+    assert product.rows("SELECT 1 FROM medications WHERE length(name) > 200") == []
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_body_that_is_too_large_is_refused(house: House, token: str, in_chunks
         *("GET /api/v1/../v1/unknown", "GET //api/v1/me", "GET /api/v1/me/", "DELETE /api/v1/%2e%2e/me"),
     ],
 )
-def test_an_unknown_path_is_a_problem(house: House, line: str) -> None:
+def test_an_unknown_path_is_a_problem(product: RunningProduct, line: str) -> None:
     status, body = answer_to(
-        house, f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        product, f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     )
     assert status == 404
     if "/api/v1/" in line.split()[1][:8]:
@@ -107,14 +107,14 @@ def test_an_unknown_path_is_a_problem(house: House, line: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example.org", "", "a b", "localhost:99999999999"])
-def test_an_unknown_host_is_refused(house: House, host: str) -> None:
+def test_an_unknown_host_is_refused(product: RunningProduct, host: str) -> None:
     request = f"GET /api/v1/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    assert answer_to(house, request.encode())[0] in (400, 401)
+    assert answer_to(product, request.encode())[0] in (400, 401)
 
 
-def test_head_has_no_body(house: House, token: str) -> None:
+def test_head_has_no_body(product: RunningProduct, token: str) -> None:
     request = f"HEAD /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-    with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
         connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
         response = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, body = response.split(b"\r\n\r\n", 1)
@@ -152,27 +152,29 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_malformed_requests_are_refused_and_the_server_continues(house: House, name: str) -> None:
-    status, body = answer_to(house, BROKEN[name])
+def test_malformed_requests_are_refused_and_the_server_continues(product: RunningProduct, name: str) -> None:
+    status, body = answer_to(product, BROKEN[name])
     assert status == 0 or 400 <= status < 500 or (status == 501 and "encoding" in name)
     assert b"Traceback" not in body
-    assert house.answers("livez")
+    assert product.answers("livez")
 
 
-def test_a_client_that_disconnects_within_its_body_causes_no_error(house: House, token: str) -> None:
+def test_a_client_that_disconnects_within_its_body_causes_no_error(
+    product: RunningProduct, token: str
+) -> None:
     for headers, body in (
         (("Content-Length: 1000",), SMALL[:-5]),
         (("Transfer-Encoding: chunked",), chunked(SMALL)[:10]),
     ):
-        with socket.create_connection(("127.0.0.1", house.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", product.port), timeout=30) as connection:
             connection.sendall(posted(token, *headers, body=body))
             connection.shutdown(socket.SHUT_WR)
             response = b"".join(iter(lambda: connection.recv(65_536), b""))
         assert not response or b" 4" in response.splitlines()[0]
-    assert house.answers("livez")
+    assert product.answers("livez")
 
 
-def test_no_error_was_logged(house: House) -> None:
-    log = (Path(house.directory) / "web.log").read_text()
+def test_no_error_was_logged(product: RunningProduct) -> None:
+    log = (Path(product.directory) / "web.log").read_text()
     assert "request_failed" not in log
     assert "Traceback" not in log

@@ -14,7 +14,7 @@ from h2.connection import H2Connection
 from h2.exceptions import ProtocolError
 
 from medtrack.tests.support.nginx import Nginx
-from medtrack.tests.support.running_product import House, eventually
+from medtrack.tests.support.running_product import RunningProduct, eventually
 from medtrack.web.client import get_json
 
 # The kernel chooses which of several processes a connection reaches.
@@ -41,16 +41,16 @@ SLOW = WITHOUT_BODY | {
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as house:
-        house.open()
-        yield house
+def product(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path_factory.mktemp("product")) as product:
+        product.open()
+        yield product
 
 
 @pytest.fixture(scope="module")
-def nginx(house: House) -> Iterator[Nginx]:
-    house.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
-    with Nginx(house.directory / "nginx", sockets=house.directory / "sockets", processes=2) as nginx:
+def nginx(product: RunningProduct) -> Iterator[Nginx]:
+    product.start("web", WEB_LISTEN="unix", WEB_PROCESSES="2")
+    with Nginx(product.directory / "nginx", sockets=product.directory / "sockets", processes=2) as nginx:
         eventually(nginx.is_ready)
         yield nginx
 
@@ -68,11 +68,11 @@ def start_two_http2_requests_and_disconnect(port: int) -> None:
             client.receive_data(connection.recv(65_536))
 
 
-def test_unfinished_requests_over_http2_stop_no_process(house: House) -> None:
+def test_unfinished_requests_over_http2_stop_no_process(product: RunningProduct) -> None:
     for _ in range(CONNECTIONS):
-        start_two_http2_requests_and_disconnect(house.port)
+        start_two_http2_requests_and_disconnect(product.port)
     for _ in range(CONNECTIONS):
-        assert eventually(lambda: house.answers("livez"), within=20)
+        assert eventually(lambda: product.answers("livez"), within=20)
 
 
 @contextmanager
@@ -85,14 +85,14 @@ def slow_clients(request: str, connect: Callable[[], socket.socket], *, count: i
 
 
 @pytest.mark.parametrize("kind", WITHOUT_BODY)
-def test_a_request_that_needs_no_body_does_not_wait_for_one(house: House, kind: str) -> None:
+def test_a_request_that_needs_no_body_does_not_wait_for_one(product: RunningProduct, kind: str) -> None:
     def connect() -> socket.socket:
-        return socket.create_connection(("127.0.0.1", house.port))
+        return socket.create_connection(("127.0.0.1", product.port))
 
     with slow_clients(WITHOUT_BODY[kind], connect):
         # One for each thread, to show that all threads are free.
         for _ in range(4):
-            assert house.answers("livez")
+            assert product.answers("livez")
 
 
 def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
@@ -108,9 +108,9 @@ def answer_for(nginx: Nginx, source: str) -> tuple[int, str]:
         connection.close()
 
 
-def running(house: House) -> int:
+def running(product: RunningProduct) -> int:
     """Returns how many requests run in both web processes."""
-    sockets = [house.directory / "sockets" / f"probes-{number}.sock" for number in (1, 2)]
+    sockets = [product.directory / "sockets" / f"probes-{number}.sock" for number in (1, 2)]
     return sum((asyncio.run(get_json(socket_path, "/activity")) or {})["running"] for socket_path in sockets)
 
 
@@ -120,12 +120,14 @@ def connect_over_tls(nginx: Nginx) -> ssl.SSLSocket:
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_behind_the_proxy_slow_clients_delay_no_other_request(house: House, nginx: Nginx, kind: str) -> None:
+def test_behind_the_proxy_slow_clients_delay_no_other_request(
+    product: RunningProduct, nginx: Nginx, kind: str
+) -> None:
     with slow_clients(SLOW[kind], partial(connect_over_tls, nginx)):
         # After these nginx has read the slow requests, and must not have passed them on. The watchdog's probes
         # run for moments.
         assert all(nginx.is_ready() for _ in range(8))
-        eventually(lambda: running(house) == 0, within=BODY_TIMEOUT / 2)
+        eventually(lambda: running(product) == 0, within=BODY_TIMEOUT / 2)
         for _ in range(8):
             assert answer_for(nginx, "127.0.0.1") == ANSWERED
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from medtrack.tests.support.own_services import OwnServices
-from medtrack.tests.support.running_product import ROOT, House, eventually
+from medtrack.tests.support.running_product import ROOT, RunningProduct, eventually
 from medtrack.web.client import get, get_json
 from medtrack.web.configuration import Configuration, ConfigurationError
 
@@ -30,15 +30,15 @@ CHUNKS = (
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def product(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[RunningProduct]:
+    with RunningProduct(tmp_path_factory.mktemp("product")) as product:
+        yield product
 
 
 @contextmanager
-def web(house: House, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    process = house.start("web", **environment)
-    eventually(lambda: house.answers("livez"))
+def web(product: RunningProduct, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    process = product.start("web", **environment)
+    eventually(lambda: product.answers("livez"))
     try:
         yield process
     finally:
@@ -54,19 +54,19 @@ def workers(launcher: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return sorted(processes, key=lambda worker: worker.pid)
 
 
-def probes(house: House) -> Path:
-    return house.directory / "sockets" / f"probes-{house.port}.sock"
+def probes(product: RunningProduct) -> Path:
+    return product.directory / "sockets" / f"probes-{product.port}.sock"
 
 
-def status(house: House, path: str) -> int:
-    answer = asyncio.run(get(probes(house), path))
+def status(product: RunningProduct, path: str) -> int:
+    answer = asyncio.run(get(probes(product), path))
     return answer[0] if answer else 0
 
 
-def until_watched(house: House) -> None:
+def until_watched(product: RunningProduct) -> None:
     """Waits for a request of the watchdog: the test itself sends none meanwhile."""
-    before = activity(house)["finished"]
-    eventually(lambda: activity(house)["finished"] > before)
+    before = activity(product)["finished"]
+    eventually(lambda: activity(product)["finished"] > before)
 
 
 def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
@@ -75,121 +75,123 @@ def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def get_me(house: House, token: str) -> None:
-    house.api("GET", "me", token=token)
+def get_me(product: RunningProduct, token: str) -> None:
+    product.api("GET", "me", token=token)
 
 
-def backends(house: House) -> int:
+def backends(product: RunningProduct) -> int:
     """Returns the number of other connections to the database."""
     sql = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    return len(house.rows(sql))
+    return len(product.rows(sql))
 
 
 @contextmanager
-def all_threads_busy(house: House) -> Iterator[None]:
+def all_threads_busy(product: RunningProduct) -> Iterator[None]:
     """All threads read request bodies that do not end; no proxy buffers them."""
     with ExitStack() as stack:
         for _ in range(8):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", product.port)))
             connection.sendall(CHUNKS.encode())
-        eventually(lambda: activity(house).get("running") == 4)
+        eventually(lambda: activity(product).get("running") == 4)
         yield
 
 
-def activity(house: House) -> dict[str, Any]:
-    return asyncio.run(get_json(probes(house), "/activity")) or {}
+def activity(product: RunningProduct) -> dict[str, Any]:
+    return asyncio.run(get_json(probes(product), "/activity")) or {}
 
 
-def test_a_worker_whose_threads_are_all_busy_answers_probes(house: House) -> None:
-    with web(house, WEB_HANG_SECONDS=FOREVER, METRICS_TOKEN="a-token-of-the-tests", DEBUG="true") as process:
-        with all_threads_busy(house):
-            assert not house.answers("livez")
-            assert [status(house, path) for path in ("/livez", "/readyz", "/metrics", "/admin/")] == [
+def test_a_worker_whose_threads_are_all_busy_answers_probes(product: RunningProduct) -> None:
+    with web(
+        product, WEB_HANG_SECONDS=FOREVER, METRICS_TOKEN="a-token-of-the-tests", DEBUG="true"
+    ) as process:
+        with all_threads_busy(product):
+            assert not product.answers("livez")
+            assert [status(product, path) for path in ("/livez", "/readyz", "/metrics", "/admin/")] == [
                 *(200, 200, 401, 404)
             ]
             command = [sys.executable, "-m", "medtrack.web", "check"]
-            assert subprocess.run(command, cwd=ROOT, env=house.environment, check=False).returncode == 0
-        eventually(lambda: house.answers("livez"))
+            assert subprocess.run(command, cwd=ROOT, env=product.environment, check=False).returncode == 0
+        eventually(lambda: product.answers("livez"))
         assert len(workers(process)) == 1
 
 
-def test_a_worker_that_hangs_is_killed_and_restarted(house: House) -> None:
-    with web(house, WEB_HANG_SECONDS=str(HANG_SECONDS)) as process:
+def test_a_worker_that_hangs_is_killed_and_restarted(product: RunningProduct) -> None:
+    with web(product, WEB_HANG_SECONDS=str(HANG_SECONDS)) as process:
         (before,) = workers(process)
-        with all_threads_busy(house):
+        with all_threads_busy(product):
             eventually(lambda: not before.is_running())
-        eventually(lambda: house.answers("livez"))
-        assert "web_process_restarted" in (house.directory / "web.log").read_text()
+        eventually(lambda: product.answers("livez"))
+        assert "web_process_restarted" in (product.directory / "web.log").read_text()
 
 
 @pytest.mark.parametrize("victim", ["worker", "granian"])
-def test_a_killed_process_is_restarted(house: House, victim: str) -> None:
-    with web(house) as process:
+def test_a_killed_process_is_restarted(product: RunningProduct, victim: str) -> None:
+    with web(product) as process:
         (worker,) = workers(process)
         (worker if victim == "worker" else worker.parent()).kill()
         eventually(lambda: not worker.is_running())
-        eventually(lambda: house.answers("livez"))
+        eventually(lambda: product.answers("livez"))
 
 
-def test_no_process_is_left_of_a_killed_launcher(house: House) -> None:
-    process = house.start("web")
-    eventually(lambda: house.answers("livez"))
+def test_no_process_is_left_of_a_killed_launcher(product: RunningProduct) -> None:
+    process = product.start("web")
+    eventually(lambda: product.answers("livez"))
     family = psutil.Process(process.pid).children(recursive=True)
     assert family
     os.kill(process.pid, signal.SIGKILL)
     eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in family))
 
 
-def test_a_paused_worker_is_not_killed(house: House) -> None:
-    with web(house, WEB_HANG_SECONDS="1") as process:
+def test_a_paused_worker_is_not_killed(product: RunningProduct) -> None:
+    with web(product, WEB_HANG_SECONDS="1") as process:
         (worker,) = workers(process)
-        until_watched(house)
+        until_watched(product)
         worker.suspend()
         # Longer than two checks; one would be enough to end it.
         time.sleep(15)
         worker.resume()
-        eventually(lambda: house.answers("livez"))
+        eventually(lambda: product.answers("livez"))
         assert workers(process) == [worker]
 
 
-def test_each_of_several_processes_listens_on_its_own_port(house: House) -> None:
-    with web(house, WEB_PROCESSES="2") as process:
+def test_each_of_several_processes_listens_on_its_own_port(product: RunningProduct) -> None:
+    with web(product, WEB_PROCESSES="2") as process:
         eventually(lambda: len(workers(process)) == 2)
-        second = house.directory / "sockets" / f"probes-{house.port + 1}.sock"
+        second = product.directory / "sockets" / f"probes-{product.port + 1}.sock"
         eventually(lambda: asyncio.run(get(second, "/livez")))
-        assert asyncio.run(get(("127.0.0.1", house.port + 1), "/livez")) == (200, b"ok")
+        assert asyncio.run(get(("127.0.0.1", product.port + 1), "/livez")) == (200, b"ok")
 
 
-def test_a_process_that_never_loads_is_not_restarted(house: House) -> None:
-    process = house.start("web", PROXY_COUNT="1")
+def test_a_process_that_never_loads_is_not_restarted(product: RunningProduct) -> None:
+    process = product.start("web", PROXY_COUNT="1")
     assert process.wait(60) == 1
-    assert "it is no longer read" in (house.directory / "web.log").read_text()
+    assert "it is no longer read" in (product.directory / "web.log").read_text()
 
 
 def test_a_database_that_hangs_ends_no_process(tmp_path: Path) -> None:
     services = OwnServices()
-    with House(tmp_path, services) as house, web(house, WEB_HANG_SECONDS="1") as process:
+    with RunningProduct(tmp_path, services) as product, web(product, WEB_HANG_SECONDS="1") as process:
         (worker,) = workers(process)
         person = {"email": "ana@example.com", "password": "a password of Ana's"}
-        token = house.api("POST", "auth/signup", person)["access"]
-        until_watched(house)
+        token = product.api("POST", "auth/signup", person)["access"]
+        until_watched(product)
         with ThreadPoolExecutor(8) as pool:  # until every thread has its connection
             eventually(
-                lambda: list(pool.map(lambda _: get_me(house, token), range(8))) and backends(house) >= 4
+                lambda: list(pool.map(lambda _: get_me(product, token), range(8))) and backends(product) >= 4
             )
         database = [services.postgres_process, *services.postgres_process.children(recursive=True)]
         signal_all(database, signal.SIGSTOP)
         with ExitStack() as stack:
             request = f"GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
             for _ in range(8):
-                connection = stack.enter_context(socket.create_connection(("127.0.0.1", house.port)))
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", product.port)))
                 connection.sendall(request.encode())
-            eventually(lambda: activity(house).get("running") == 4)
-            assert status(house, "/livez") == 200
+            eventually(lambda: activity(product).get("running") == 4)
+            assert status(product, "/livez") == 200
             # Longer than three checks; two would be enough to end it.
             time.sleep(25)
             signal_all(database, signal.SIGCONT)
-            eventually(lambda: house.answers("readyz"))
+            eventually(lambda: product.answers("readyz"))
         assert workers(process) == [worker]
 
 

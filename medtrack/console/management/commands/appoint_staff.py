@@ -3,22 +3,20 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
+from medtrack.console.roles import ROLE_NAMES
 from medtrack.console.staff.actions import (
-    NotAPerson,
+    NoActiveAccount,
     SuperuserStays,
     UnknownRole,
     UnverifiedEmail,
     appoint_staff,
 )
-from users.access_log import record_command
+from users.access_log import Actor
 
 
 class Command(BaseCommand):
-    help = (
-        "Gives an account whose e-mail is confirmed these roles, and no others. Whoever has none is invited."
-    )
+    help = "Gives an account whose e-mail is confirmed exactly these roles. Without an account, use invite_staff."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
@@ -27,17 +25,15 @@ class Command(BaseCommand):
             action="append",
             required=True,
             dest="roles",
-            help="support, clinician or operator; repeatable",
+            help=f"{', '.join(ROLE_NAMES)}; repeatable",
         )
 
     def handle(self, *, email: str, roles: list[str], **_options: Any) -> None:
         try:
-            with transaction.atomic():
-                user = appoint_staff(email=email, roles=roles)
-                record_command("appoint_staff", object_id=user.pk, roles=sorted(set(roles)))
-        except NotAPerson as error:
+            user = appoint_staff(email=email, roles=roles, by=Actor.of_command("appoint_staff"))
+        except NoActiveAccount as error:
             raise CommandError(
-                f"Nobody active has the e-mail {email}. Invite them: manage.py invite_staff."
+                f"No active account has the e-mail {email}. Invite them: manage.py invite_staff."
             ) from error
         except UnverifiedEmail as error:
             raise CommandError(
@@ -49,7 +45,9 @@ class Command(BaseCommand):
                 ", ".join(Group.objects.order_by("name").values_list("name", flat=True))
                 or "none; run migrate"
             )
-            raise CommandError(f"{', '.join(roles)}: one of these is no role. There are: {known}.") from error
+            raise CommandError(
+                f"{', '.join(roles)}: one of these is no role. The roles are: {known}."
+            ) from error
         except SuperuserStays as error:
             raise CommandError(f"{email} is a superuser, who has every right already.") from error
         self.stdout.write(f"{user.email} is staff now: {', '.join(sorted(set(roles)))}.")

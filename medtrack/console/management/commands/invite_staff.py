@@ -4,14 +4,13 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
 
-from medtrack.console.models import Invitation
-from medtrack.console.staff.actions import Refused
+from medtrack.console.roles import ROLE_NAMES
+from medtrack.console.staff.actions import StaffChangeRefused
 from medtrack.console.staff.invitation_links import link_of
 from medtrack.console.staff.invitations import invite, mail_invitation
 from medtrack.database.clock import database_now
-from users.access_log import record_command
+from users.access_log import Actor
 
 
 class Command(BaseCommand):
@@ -22,15 +21,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        wanted = parser.add_mutually_exclusive_group(required=True)
-        wanted.add_argument(
+        choice = parser.add_mutually_exclusive_group(required=True)
+        choice.add_argument(
             "--role",
             action="append",
             default=[],
             dest="roles",
-            help="support, clinician or operator; repeatable",
+            help=f"{', '.join(ROLE_NAMES)}; repeatable",
         )
-        wanted.add_argument(
+        choice.add_argument(
             "--superuser", action="store_true", help="has every right, and invites the others"
         )
         languages = [code for code, _name in settings.LANGUAGES]
@@ -42,10 +41,17 @@ class Command(BaseCommand):
         self, *, email: str, roles: list[str], superuser: bool, language: str, **_options: Any
     ) -> None:
         try:
-            invitation = self._invite(email.strip(), roles, superuser, language)
+            invitation = invite(
+                email=email.strip(),
+                roles=roles,
+                is_superuser=superuser,
+                language=language,
+                by=Actor.of_command("invite_staff"),
+                now=database_now(),
+            )
         except ValidationError as error:
             raise CommandError(f"{email}: {' '.join(error.messages)}") from error
-        except Refused as error:
+        except StaffChangeRefused as error:
             raise CommandError(f"{email}: {error}") from error
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
         if mail_invitation(invitation):
@@ -57,17 +63,3 @@ class Command(BaseCommand):
             f"No mail was sent. Give this link to {invitation.email}: it works once, until {until}.\n\n"
             f"{link_of(invitation)}\n"
         )
-
-    @transaction.atomic
-    def _invite(self, email: str, roles: list[str], is_superuser: bool, language: str) -> Invitation:
-        invitation = invite(
-            email=email,
-            roles=roles,
-            is_superuser=is_superuser,
-            by=None,
-            language=language,
-            now=database_now(),
-        )
-        details = {"roles": invitation.roles, "superuser": is_superuser}
-        record_command("invite_staff", object_id=invitation.pk, invited=invitation.email, **details)
-        return invitation

@@ -1,4 +1,4 @@
-"""`manage.py refresh_summaries`: the task in the foreground, which says what it did."""
+"""`manage.py refresh_summaries`: runs the task in the foreground and prints its result."""
 
 from time import monotonic
 from typing import Any
@@ -10,7 +10,7 @@ from medtrack.database.clock import database_now
 
 
 class Command(BaseCommand):
-    help = "Makes anew what the console's list of patients shows and sorts by."
+    help = "Refreshes what the console's list of patients shows and sorts by."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         self.stderr.write("Summing up every patient, in one statement …", style_func=str)
         refreshed = refresh(now=database_now(), from_scratch=options["from_scratch"])
         if refreshed is None:
-            raise CommandError("Another process is at it just now.")
+            raise CommandError("Another process is refreshing the summaries.")
         self.stdout.write(
             f"{refreshed.patients} patients: {refreshed.written} summaries written,"
             f" {refreshed.removed} removed, {monotonic() - started:.1f} s."
