@@ -1,4 +1,4 @@
-"""Erasing a person: this app sees everything there is about one, and asks each app below for its own part."""
+"""Erasing a user: each app erases its own tables, all in one transaction."""
 
 from datetime import datetime
 from time import monotonic, sleep
@@ -14,11 +14,11 @@ from notifications.actions.erasing import erase_reminders
 from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
-# Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
+# Seconds. An attempt does not wait for locks of rows, but for those of tables, up to lock_timeout.
 PATIENCE = 5
 PAUSE = 0.05
 
-# The console's table, which nothing here may import: who was invited to the staff is forgotten with the account.
+# The table belongs to the console, which this module may not import.
 _FORGET_INVITATION = """
     UPDATE staff_invitations SET withdrawn_at = %(now)s, email = NULL
     WHERE lower(email) = lower(%(email)s) AND accepted_at IS NULL AND withdrawn_at IS NULL
@@ -26,18 +26,20 @@ _FORGET_INVITATION = """
 
 
 class ErasureBlocked(Conflict):
-    """Something about the person is being written all the time; nothing was erased."""
+    """Other requests kept changing the user's data, and nothing was erased."""
 
-    default_detail = _("Something of yours is being written just now. Try again in a few seconds.")
+    default_detail = _("Your data is being changed at the moment. Try again in a few seconds.")
 
 
 def erase_person(*, user: User, now: datetime) -> None:
-    """Everything about the person's health and devices is gone; an empty row stays, to which others' history points.
+    """Deletes everything about the user but an empty row, to which the history of other users refers.
 
-    All of it or nothing. Whoever has one of the rows may be waiting for another: so we wait for nobody, but let go
-    and try again. Raises ErasureBlocked, and Http404 when it was done already.
+    Raises ErasureBlocked. Raises Http404 if the user is erased already.
     """
     give_up_at = monotonic() + PATIENCE
+    # A transaction that holds one of the rows may be waiting for another one that is locked here. Waiting for
+    # it could be a deadlock, so each attempt locks with NOWAIT, releases all its locks if one is held, and is
+    # repeated.
     while monotonic() < give_up_at:
         try:
             return _erase(user, now)
