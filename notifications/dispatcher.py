@@ -139,7 +139,13 @@ class _Dispatch:
             ):
                 self._try_to_claim(turns, limit)
             self._submit()
-            self._receive()
+            if self._is_busy():
+                answers = self._sender.answers(wait=0.02)
+                if answers:
+                    fail_point("after_send")
+                self._unanswered -= len(answers)
+                self._settle(answers)
+            # Marking many pushes at once is cheap, but a late mark can mean that a push is sent twice.
             if self._answered and (
                 len(self._answered) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
             ):
@@ -167,7 +173,15 @@ class _Dispatch:
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         fail_point("before_claim")
         started = time.monotonic()
-        claim = self._first_claim(turns, limit)
+        # The first turn that has pushes. At a trickle most pushes stay in the queue, where any dispatcher that
+        # is no longer in doubt can claim them.
+        self._judge.in_doubt = self._pace.is_trickling()
+        claim = Claim(0, [])
+        for turn in turns:
+            most = min(limit, FEW) if self._judge.in_doubt or turn is Turn.TESTS else limit
+            claim = queue.claim(limit=most, lease=LEASE, turn=turn, project=self._sender.project)
+            if claim.examined:
+                break
         fail_point("after_claim")
         self._is_queue_empty = not claim.examined
         # Follow-ups in quiet hours go back to the queue until these end.
@@ -185,17 +199,6 @@ class _Dispatch:
             latest = min(lease_end, started + push.expires_at - push.claimed_at)
             self._ready.append(_PendingPush(push, lease_end, latest, missing=len(push.devices)))
             self._waiting += len(push.devices)
-
-    def _first_claim(self, turns: Sequence[Turn], limit: int) -> Claim:
-        """The claim of the first turn that has pushes. At a trickle it leaves most pushes in the queue."""
-        self._judge.in_doubt = self._pace.is_trickling()
-        claim = Claim(0, [])
-        for turn in turns:
-            most = min(limit, FEW) if self._judge.in_doubt or turn is Turn.TESTS else limit
-            claim = queue.claim(limit=most, lease=LEASE, turn=turn, project=self._sender.project)
-            if claim.examined:
-                break
-        return claim
 
     def _submit(self) -> None:
         """Submits as many messages as the pace allows, and gives back those that would wait too long."""
@@ -237,14 +240,6 @@ class _Dispatch:
         self._waiting -= len(left)
         self._settle(left)
 
-    def _receive(self) -> None:
-        if self._is_busy():
-            answers = self._sender.answers(wait=0.02)
-            if answers:
-                fail_point("after_send")
-            self._unanswered -= len(answers)
-            self._settle(answers)
-
     def _settle(self, answers: Iterable[tuple[_Key, FcmResult]]) -> None:
         whole = []
         for (pending_push, device_id), outcome in answers:
@@ -264,17 +259,6 @@ class _Dispatch:
         lease_end = min(pending_push.lease_end for pending_push in pending) + self._timeout
         was_in_doubt = self._judge.in_doubt
         fail_point("before_mark")
-        results, marked = self._mark_through_restarts(pending, lease_end)
-        self._react(results, was_in_doubt=was_in_doubt)
-        self._tally.lost += marked.lost
-        self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
-        fail_point("after_mark")
-        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
-
-    def _mark_through_restarts(
-        self, pending: Sequence[_PendingPush], lease_end: float
-    ) -> tuple[Sequence[PushResult], Marked]:
-        # The database may be restarting. While the leases hold, trying again avoids sending pushes twice.
         marked: Marked | None = None
         while True:
             try:
@@ -283,14 +267,19 @@ class _Dispatch:
                     results = [_result(pending_push) for pending_push in pending]
                     marked = queue.mark(results)
                 self._judge.settle(results)
+                break
             except (OperationalError, InterfaceError):
+                # The database may be restarting. While the leases hold, trying again avoids sending twice.
                 if time.monotonic() > lease_end:
                     raise
                 log.warning("answers wait for the database", pushes=len(pending))
                 connection.close()
                 time.sleep(0.5)
-            else:
-                return results, marked
+        self._react(results, was_in_doubt=was_in_doubt)
+        self._tally.lost += marked.lost
+        self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
+        fail_point("after_mark")
+        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _react(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
         """Adjusts the pace to the answers, and logs what an operator must know, in counts."""
