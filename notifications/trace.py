@@ -1,6 +1,6 @@
 """Explains from the rows of one dose why its reminders were sent or not. Pure: nothing is stored for a trace.
 
-The row of a reminder has only its last claim. Earlier claims are known by the answers that FCM gave to them.
+The row of a reminder has only its last claim. Earlier claims are seen in FCM's answers to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,6 +141,7 @@ def _of_dose(history: History) -> Iterator[Decision]:
             minutes = str(event.payload.get("minutes", ""))
             yield Decision(event.recorded_at, code, reason=reason, details={"minutes": minutes})
     if dose.status == DoseStatus.MISSED and dose.answer_by is not None:
+        # A dose that was planned after its window was missed when it was created.
         yield Decision(max(dose.answer_by, dose.created_at), TraceCode.MISSED)
 
 
@@ -153,6 +154,7 @@ def _of_devices(history: History) -> Iterator[Decision]:
         session = device.session
         if device.suspect_since is not None and device.suspect_since <= until:
             yield Decision(device.suspect_since, TraceCode.TOKEN_SUSPECT, device_id=device.id)
+        # A device that was not revoked may have stopped with its session.
         if device.revoked_at is not None:
             at, reason = device.revoked_at, device.revoke_reason
         elif session is not None and session.revoked_at is not None:
@@ -199,6 +201,7 @@ def _of_attempts(
     decision: "partial[Decision]",
 ) -> Iterator[Decision]:
     answers = [answer for delivery in deliveries for answer in _answers(delivery)]
+    # Each claim is one attempt. The row has the time of the last one, the deliveries those that got an answer.
     answered = {answer.claimed_at for answer in answers}
     claims = sorted(answered | ({reminder.claimed_at} if reminder.claimed_at else set()))
     attempts = dict(zip(claims, range(1, len(claims) + 1), strict=True))
@@ -252,6 +255,7 @@ def _of_unanswered(
 def _verdict(history: History) -> Verdict:
     reminders = [reminder for reminder in history.reminders if reminder.kind != Kind.WITHDRAW]
     deliveries = [delivery for reminder in reminders for delivery in history.deliveries.get(reminder.id, ())]
+    # From the best end to the worst: one device that got the push is enough.
     if any(delivery.arrived_at for delivery in deliveries):
         return Verdict(VerdictCode.DELIVERED)
     if any(reminder.sent_at for reminder in reminders):
@@ -261,7 +265,12 @@ def _verdict(history: History) -> Verdict:
         # The last one: those that expired before it are just not claimed yet.
         return _of_queued(history, max(queued, key=attrgetter("send_at", "step")))
     if reminders:
-        return _of_closed(history, reminders)
+        # A reminder that did not end as usual explains more than those that did.
+        unusual = [reminder for reminder in reminders if reminder.reason not in _USUAL]
+        if not unusual and (snoozed := _snoozed(history)):
+            return snoozed
+        last = max(unusual or reminders, key=attrgetter("send_at", "step"))
+        return _undelivered(history, last, last.reason)
     return (
         _without_reminder(history, history.dose) if history.dose else _because(history, Reason.DOSE_REMOVED)
     )
@@ -289,14 +298,6 @@ def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
     if reminder.attempts:
         return Verdict(VerdictCode.RETRYING, "" if reminder.reason in set(Reason) else reminder.reason)
     return Verdict(VerdictCode.WAITING_TO_BE_SENT)
-
-
-def _of_closed(history: History, reminders: Sequence[NotificationLog]) -> Verdict:
-    telling = [reminder for reminder in reminders if reminder.reason not in _USUAL]
-    if not telling and (snoozed := _snoozed(history)):
-        return snoozed
-    last = max(telling or reminders, key=attrgetter("send_at", "step"))
-    return _undelivered(history, last, last.reason)
 
 
 def _undelivered(history: History, reminder: NotificationLog, reason: str) -> Verdict:
