@@ -115,11 +115,11 @@ class AcknowledgeNotification(APIView):
         "The first word about each state counts; a repeat is the same answer.",
     )
     def post(self, request: Request, notification_id: UUID) -> Response:
-        said = validated_body(AcknowledgementInput, request)
+        data = validated_body(AcknowledgementInput, request)
         acknowledgement = actions.acknowledge(
             notification_id=notification_id,
-            state=PushState(said["state"]),
-            occurred_at=said.get("occurred_at"),
+            state=PushState(data["state"]),
+            occurred_at=data.get("occurred_at"),
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
@@ -165,8 +165,8 @@ class ReadAllNotifications(APIView):
         "readAllNotifications", "Mark all pushes as read", request=ReadAllInput, responses={204: None}
     )
     def post(self, request: Request) -> Response:
-        said = validated_body(ReadAllInput, request)
-        actions.read_all_notifications(by=caller(request), now=database_now(), **said)
+        data = validated_body(ReadAllInput, request)
+        actions.read_all_notifications(by=caller(request), now=database_now(), **data)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

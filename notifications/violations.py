@@ -69,9 +69,9 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
 def record_check() -> EngineCheck:
     """Checks every invariant and stores the counts for MEMORY."""
     started = time.monotonic()
-    found = [violation for _name, broken in violations() for violation in broken]
+    violated = [violation for _name, broken in violations() for violation in broken]
     counts: dict[str, int] = {}
-    for violation in found:
+    for violation in violated:
         counts[violation.invariant] = counts.get(violation.invariant, 0) + violation.count
         log.error(
             "invariant violated",
