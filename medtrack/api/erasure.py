@@ -1,4 +1,4 @@
-"""Erasing a person: this app sees everything there is about one, and asks each app below for its own part."""
+"""Erasing a user: calls the erasing action of each app in one transaction."""
 
 from datetime import datetime
 from time import monotonic, sleep
@@ -14,11 +14,11 @@ from notifications.actions.erasing import erase_reminders
 from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
-# Seconds. An attempt waits for no row, but may wait for a table as long as lock_timeout lets it.
+# Seconds. An attempt does not wait for row locks, but may wait for a table lock as long as lock_timeout.
 PATIENCE = 5
 PAUSE = 0.05
 
-# The console's table, which nothing here may import: who was invited to the staff is forgotten with the account.
+# The console's table, whose model this module may not import. An open invitation has the user's address.
 _FORGET_INVITATION = """
     UPDATE staff_invitations SET withdrawn_at = %(now)s, email = NULL
     WHERE lower(email) = lower(%(email)s) AND accepted_at IS NULL AND withdrawn_at IS NULL
@@ -26,16 +26,16 @@ _FORGET_INVITATION = """
 
 
 class ErasureBlocked(Conflict):
-    """Something about the person is being written all the time; nothing was erased."""
+    """Other transactions held rows of the user during all attempts; nothing was erased."""
 
     default_detail = _("Something of yours is being written just now. Try again in a few seconds.")
 
 
 def erase_person(*, user: User, now: datetime) -> None:
-    """Everything about the person's health and devices is gone; an empty row stays, to which others' history points.
+    """Deletes everything about the user's health and devices, in one transaction.
 
-    All of it or nothing. Whoever has one of the rows may be waiting for another: so we wait for nobody, but let go
-    and try again. Raises ErasureBlocked, and Http404 when it was done already.
+    The row of the user stays without personal data, because the history of other users refers to it.
+    Raises ErasureBlocked, and Http404 if the user was erased before.
     """
     give_up_at = monotonic() + PATIENCE
     while monotonic() < give_up_at:
@@ -44,6 +44,8 @@ def erase_person(*, user: User, now: datetime) -> None:
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
+        # A transaction that holds one of the rows may wait for another that this one has locked. Waiting for
+        # it could be a deadlock, so the locks are released before the next attempt.
         sleep(PAUSE)
     raise ErasureBlocked
 
@@ -51,6 +53,7 @@ def erase_person(*, user: User, now: datetime) -> None:
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
     user = lock_user_for_erasure(user.id)
+    # From the app that refers to the others down to the users, as the foreign keys demand.
     erase_reminders(user=user, now=now)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})
