@@ -69,12 +69,9 @@ class _PendingPush:
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.orders = self._write()
-
-    def _write(self) -> "_Orders":
-        # Each message is written when it is sent, so that many devices cost no memory.
-        for device_id, body in bodies(self.push, now=self.push.claimed_at):
-            yield Order((self, device_id), body, self.latest)
+        # A generator, so that each message is written when it is sent and many devices cost no memory.
+        messages = bodies(self.push, now=self.push.claimed_at)
+        self.orders = (Order((self, device_id), body, self.latest) for device_id, body in messages)
 
 
 _Key = tuple[_PendingPush, str]
@@ -137,7 +134,16 @@ class _Dispatch:
             if self._may_claim() and self._waiting + self._unanswered <= (
                 0 if self._judge.in_doubt else ahead
             ):
-                self._try_to_claim(turns, limit)
+                try:
+                    self._claim(turns, limit)
+                except Exception as error:
+                    # Answers that are not marked mean that pushes are sent twice. So the exception waits until
+                    # they are.
+                    if not self._is_busy() and not self._answered:
+                        raise
+                    log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
+                    self._failure = error
+                    self._is_queue_empty = True
             self._submit()
             if self._is_busy():
                 answers = self._sender.answers(wait=0.02)
@@ -158,17 +164,6 @@ class _Dispatch:
 
     def _is_busy(self) -> bool:
         return self._waiting + self._unanswered > 0
-
-    def _try_to_claim(self, turns: Sequence[Turn], limit: int) -> None:
-        # Answers that are not marked mean that pushes are sent twice. So an exception waits until they are.
-        try:
-            self._claim(turns, limit)
-        except Exception as error:
-            if not self._is_busy() and not self._answered:
-                raise
-            log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
-            self._failure = error
-            self._is_queue_empty = True
 
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         fail_point("before_claim")
@@ -201,8 +196,7 @@ class _Dispatch:
             self._waiting += len(push.devices)
 
     def _submit(self) -> None:
-        """Submits as many messages as the pace allows, and gives back those that would wait too long."""
-        # They go back while their lease holds, so that the next claim can have them at once.
+        # Messages that would wait too long go back to the queue while their lease holds, so that the next claim can have them at once.
         while self._ready and self._ready[0].latest <= time.monotonic():
             self._give_back(self._ready.popleft(), TOO_LATE)
         while self._judge.in_doubt and len(self._ready) > FEW:
@@ -223,11 +217,12 @@ class _Dispatch:
             self._ready.popleft()
 
     def _orders_of(self, pending_push: _PendingPush) -> _Orders:
-        """The push's messages that are not sent yet. A push that cannot be written is dead."""
         try:
             for order in pending_push.orders:  # noqa: UP028
                 yield order
-        except Exception:  # an error in one push must not stop the others
+        except Exception:
+            # An error in one push must not stop the others. A push that cannot be written is dead: it would
+            # fail again.
             log.exception("push cannot be written", tag=pending_push.push.tag)
             pending_push.outcomes = dict.fromkeys(
                 pending_push.push.devices, FcmResult(FcmResultKind.DEAD, "UNSENDABLE")
@@ -282,7 +277,7 @@ class _Dispatch:
         self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _react(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
-        """Adjusts the pace to the answers, and logs what an operator must know, in counts."""
+        # Logs counts: a wave of a million pushes must not write a million lines.
         outcomes = [outcome for result in results for outcome in result.outcomes.values()]
         if any(is_over_quota(outcome) for outcome in outcomes):
             self._pace.slow_down()
@@ -318,16 +313,14 @@ def _result(pending_push: _PendingPush) -> PushResult:
 
 
 def _wait(outcome: FcmResult, attempts: int) -> timedelta:
-    """FCM's Retry-After, or a pause that doubles with every attempt.
-
-    Jitter spreads pushes that failed together.
-    """
+    # FCM's Retry-After, or a pause that doubles with every attempt. A push that was not sent is no attempt.
     if outcome.retry_after is not None:
         wait = outcome.retry_after
     elif outcome.kind is FcmResultKind.UNSENT:
         wait = outcome.pause
     else:
         wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)
+    # Jitter spreads pushes that failed together.
     return wait * random.uniform(1, 1.1)  # noqa: S311
 
 

@@ -146,7 +146,7 @@ def _of_dose(history: History) -> Iterator[Decision]:
 
 
 def _of_devices(history: History) -> Iterator[Decision]:
-    """Devices that stopped receiving pushes between the dose's creation and the end of its answer window."""
+    # Only devices that stopped receiving pushes between the dose's creation and the end of its answer window.
     if history.dose is None or history.dose.due_at is None:
         return
     until = history.dose.answer_by or history.dose.due_at + ANSWER_WINDOW
@@ -186,10 +186,7 @@ def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decisi
 
 
 def _was_held(reminder: NotificationLog) -> bool:
-    """A follow-up is enqueued to be sent at once.
-
-    One with a later time was held until the quiet hours end.
-    """
+    # A follow-up is enqueued to be sent at once. One with a later time was held until the quiet hours end.
     is_later = reminder.send_at > reminder.created_at + _SAME_TIME
     return reminder.kind == Kind.FOLLOW_UP and is_later
 
@@ -247,6 +244,7 @@ def _of_unanswered(
     history: History, reminder: NotificationLog, claimed_at: datetime, decision: "partial[Decision]"
 ) -> Iterator[Decision]:
     if reminder.retry_at is not None:
+        # The worker gave the reminder back, without sending anything.
         yield decision(claimed_at, TraceCode.UNSENT, reason=reminder.reason)
     elif reminder.lease_until is None or reminder.lease_until <= history.now:
         yield decision(reminder.lease_until or claimed_at, TraceCode.LEASE_LOST)
@@ -277,7 +275,7 @@ def _verdict(history: History) -> Verdict:
 
 
 def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
-    """What the next claim will find."""
+    # The next claim decides in the same order: lease, moot reason, time, devices.
     now, time = history.now, {"time": history.wall_clock(reminder.send_at)}
     if reminder.lease_until is not None and reminder.lease_until > now:
         return Verdict(VerdictCode.ON_ITS_WAY)
@@ -301,7 +299,7 @@ def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
 
 
 def _undelivered(history: History, reminder: NotificationLog, reason: str) -> Verdict:
-    """FCM's last answer, if there is one, explains more than that the reminder expired meanwhile."""
+    # FCM's last answer, if there is one, explains more than that the reminder expired meanwhile.
     refusals = [
         answer for delivery in history.deliveries.get(reminder.id, ()) for answer in _answers(delivery)
     ]

@@ -118,17 +118,13 @@ def register_device(
 
 
 def _revoke_excess(new: DeviceToken, now: datetime) -> None:
-    """Revokes the longest unseen devices that exceed the limit together with the new one.
-
-    Raises LimitReached.
-    """
     others = DeviceToken.objects.filter(user=new.user_id, revoked_at=None).exclude(id=new.id)
     excess = others.count() + 1 - settings.LIMITS.devices
     if excess <= 0:
         return
     lately = now - REACHED_WITHIN
     reachable = others.reachable().with_reached_at(since=lately)
-    # First those that pushes do not reach: revoking them changes nothing.
+    # The longest unseen are revoked. First those that pushes do not reach: revoking them changes nothing.
     ids = [
         *_longest_unseen(others.exclude(id__in=others.reachable().values("id"))),
         *_longest_unseen(reachable.filter(reached_at__lt=lately)),

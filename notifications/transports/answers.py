@@ -40,7 +40,12 @@ def read_answer(status: int, body: bytes, *, retry_after: int = 0) -> FcmResult:
     error = _object(content.get("error"))
     codes = (detail.get("errorCode") for detail in _details(error, _FCM_ERROR))
     code = next((code for code in codes if isinstance(code, str) and _ERROR_CODE.fullmatch(code)), "")
-    if _is_about_the_token(status, code, error):
+    violations = [v for detail in _details(error, _BAD_REQUEST) for v in _list(detail.get("fieldViolations"))]
+    if (
+        (status, code) in ((404, "UNREGISTERED"), (403, "SENDER_ID_MISMATCH"))
+        or (status, error.get("message")) == (400, _NOT_A_TOKEN)
+        or (status == 400 and any(_object(v).get("field") == "message.token" for v in violations))
+    ):
         return FcmResult(FcmResultKind.REVOKE, code or "INVALID_TOKEN")
     if code in _FINAL or status in (400, 413):
         return FcmResult(FcmResultKind.DEAD, code or f"HTTP_{status}")
@@ -60,15 +65,6 @@ def is_credential_refused(outcome: FcmResult) -> bool:
 def is_over_quota(outcome: FcmResult) -> bool:
     """Whether the project has sent more than FCM's quota allows."""
     return outcome.error_code in ("QUOTA_EXCEEDED", "HTTP_429")
-
-
-def _is_about_the_token(status: int, code: str, error: Mapping[str, Any]) -> bool:
-    if (status, code) in ((404, "UNREGISTERED"), (403, "SENDER_ID_MISMATCH")):
-        return True
-    if (status, error.get("message")) == (400, _NOT_A_TOKEN):
-        return True
-    violations = [v for detail in _details(error, _BAD_REQUEST) for v in _list(detail.get("fieldViolations"))]
-    return status == 400 and any(_object(v).get("field") == "message.token" for v in violations)
 
 
 def _details(error: Mapping[str, Any], type_name: str) -> Iterator[Mapping[str, Any]]:

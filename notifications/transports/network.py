@@ -194,10 +194,21 @@ class Network:
         wait = 0.0 if finished else max(0.0, min(wait, self._look_at - now))
         for descriptor, _ in self._epoll.poll(wait):
             if descriptor == self._bell:
-                self._add_connected()
-            elif link := self._links.get(descriptor):
-                finished += link.receive()
-                self._flush(link)
+                os.eventfd_read(self._bell)
+                for connecting in [future for future in self._connecting if future.done()]:
+                    self._connecting.remove(connecting)
+                    try:
+                        link = connecting.result()
+                    except OSError as error:
+                        # `why_unreachable` returns it if no other attempt succeeds.
+                        self._error, self._failed_at = str(error) or type(error).__name__, time.monotonic()
+                        continue
+                    self._error = ""
+                    self._links[link.socket.fileno()] = link
+                    self._epoll.register(link.socket, select.EPOLLIN)
+            elif ready := self._links.get(descriptor):
+                finished += ready.receive()
+                self._flush(ready)
         now = time.monotonic()
         if now >= self._look_at:
             finished += self._look(now)
@@ -215,21 +226,7 @@ class Network:
         self._finished.clear()
         self._error = ""
 
-    def _add_connected(self) -> None:
-        os.eventfd_read(self._bell)
-        for connecting in [future for future in self._connecting if future.done()]:
-            self._connecting.remove(connecting)
-            try:
-                link = connecting.result()
-            except OSError as error:
-                self._error, self._failed_at = str(error) or type(error).__name__, time.monotonic()
-                continue
-            self._error = ""
-            self._links[link.socket.fileno()] = link
-            self._epoll.register(link.socket, select.EPOLLIN)
-
     def _flush(self, link: Link) -> None:
-        """Sends what is pending on the connection, and closes it when it has ended."""
         was_stuck = link.is_stuck
         try:
             link.send()
@@ -238,6 +235,7 @@ class Network:
         if link.connection.is_over:
             self._drop(link)
         elif link.is_stuck != was_stuck:
+            # Always waiting for EPOLLOUT would end each poll at once, as a socket is nearly always writable.
             self._epoll.modify(link.socket, _EVENTS[link.is_stuck])
 
     def _drop(self, link: Link) -> None:
@@ -248,7 +246,6 @@ class Network:
             self._filling = None
 
     def _look(self, now: float) -> list[FinishedRequest]:
-        """Fails requests that have waited too long, and closes connections that do not answer any more."""
         finished: list[FinishedRequest] = []
         for link in list(self._links.values()):
             # One late answer fails one request. A server that sends nothing at all has probably gone.
@@ -271,7 +268,8 @@ _EVENTS = {False: select.EPOLLIN, True: select.EPOLLIN | select.EPOLLOUT}
 
 
 def _leave(bell: int, connecting: list[Future[Link]], links: dict[int, Link]) -> None:
-    """Closes what is open when a network is garbage collected without `close`."""
+    # Called when a network is garbage collected without `close`. It must not refer to the network itself, or
+    # that would never happen.
     for link in links.values():
         link.socket.close()
     for future in connecting:
