@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Violation:
+class ViolatedInvariant:
     """An invariant that does not hold, for how many rows, and the ids of the first few.
 
     A missing constraint has none.
@@ -51,7 +51,7 @@ class Violation:
     subjects: list[str]
 
 
-def violations() -> Iterator[tuple[str, list[Violation]]]:
+def violations() -> Iterator[tuple[str, list[ViolatedInvariant]]]:
     """Checks the invariants and yields each with its violations. This takes a while on large tables."""
     for invariant in INVARIANTS:
         with connection.cursor() as cursor:
@@ -60,7 +60,7 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
         yield (
             invariant,
             [
-                Violation(invariant, detail, count, [subject for subject in subjects if subject])
+                ViolatedInvariant(invariant, detail, count, [subject for subject in subjects if subject])
                 for detail, count, subjects in rows
             ],
         )

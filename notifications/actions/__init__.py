@@ -243,15 +243,13 @@ def read_all_notifications(*, by: User, now: datetime, until: datetime | None = 
     _read(unread.select_for_update(no_key=True, skip_locked=True), now)
 
 
-def replace_settings(
-    *, user: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any
-) -> User:
+def replace_settings(*, by: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any) -> User:
     """Replaces the user's reminder preferences."""
     quiet = {
         "quiet_hours_start_time": quiet_hours and quiet_hours["start_time"],
         "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
     }
-    return update_profile(by=user, changes=preferences | quiet, now=now).object
+    return update_profile(by=by, changes=preferences | quiet, now=now).object
 
 
 def _read(locked: QuerySet[NotificationLog], now: datetime) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from notifications.violations import INVARIANTS, Violation, violations
+from notifications.violations import INVARIANTS, ViolatedInvariant, violations
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        violated: list[Violation] = []
+        violated: list[ViolatedInvariant] = []
         shows_progress = self.stderr.isatty()
         for number, (invariant, broken) in enumerate(violations(), 1):
             violated += broken
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             raise SystemExit(1)
 
 
-def _as_lines(violated: list[Violation]) -> str:
+def _as_lines(violated: list[ViolatedInvariant]) -> str:
     if not violated:
         return "No violations."
     return "\n".join(
@@ -42,7 +42,7 @@ def _as_lines(violated: list[Violation]) -> str:
     )
 
 
-def _as_json(violated: list[Violation]) -> str:
+def _as_json(violated: list[ViolatedInvariant]) -> str:
     counts: dict[str, int] = dict.fromkeys(INVARIANTS, 0)
     for violation in violated:
         counts[violation.invariant] += violation.count
