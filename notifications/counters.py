@@ -22,7 +22,7 @@ _ADD = """
 
 @dataclass(frozen=True)
 class Counters:
-    """`moot` by reason, `deliveries` by outcome and error code, `lateness` by bucket of BOUNDS and one above."""
+    """`moot` by reason, `deliveries` by outcome and error code, `lateness` by bucket of BOUNDS and above."""
 
     moot: dict[str, float] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], float] = field(default_factory=dict)

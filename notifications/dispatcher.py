@@ -69,12 +69,9 @@ class _PendingPush:
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
-        self.orders = self._write()
-
-    def _write(self) -> "_Orders":
-        # Each message is written when it is sent, so that many devices cost no memory.
-        for device_id, body in bodies(self.push, now=self.push.claimed_at):
-            yield Order((self, device_id), body, self.latest)
+        # A generator, so that each message is written when it is sent and many devices cost no memory.
+        messages = bodies(self.push, now=self.push.claimed_at)
+        self.orders = (Order((self, device_id), body, self.latest) for device_id, body in messages)
 
 
 _Key = tuple[_PendingPush, str]
@@ -137,9 +134,24 @@ class _Dispatch:
             if self._may_claim() and self._waiting + self._unanswered <= (
                 0 if self._judge.in_doubt else ahead
             ):
-                self._try_to_claim(turns, limit)
+                try:
+                    self._claim(turns, limit)
+                except Exception as error:
+                    # Answers that are not marked mean that pushes are sent twice. So the exception waits until
+                    # they are.
+                    if not self._is_busy() and not self._answered:
+                        raise
+                    log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
+                    self._failure = error
+                    self._is_queue_empty = True
             self._submit()
-            self._receive()
+            if self._is_busy():
+                answers = self._sender.answers(wait=0.02)
+                if answers:
+                    fail_point("after_send")
+                self._unanswered -= len(answers)
+                self._settle(answers)
+            # Marking many pushes at once is cheap, but a late mark can mean that a push is sent twice.
             if self._answered and (
                 len(self._answered) >= MARK or time.monotonic() >= self._mark_at or not self._is_busy()
             ):
@@ -153,21 +165,18 @@ class _Dispatch:
     def _is_busy(self) -> bool:
         return self._waiting + self._unanswered > 0
 
-    def _try_to_claim(self, turns: Sequence[Turn], limit: int) -> None:
-        # Answers that are not marked mean that pushes are sent twice. So an exception waits until they are.
-        try:
-            self._claim(turns, limit)
-        except Exception as error:
-            if not self._is_busy() and not self._answered:
-                raise
-            log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
-            self._failure = error
-            self._is_queue_empty = True
-
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         fail_point("before_claim")
         started = time.monotonic()
-        claim = self._first_claim(turns, limit)
+        # The first turn that has pushes. At a trickle most pushes stay in the queue, where any dispatcher that
+        # is no longer in doubt can claim them.
+        self._judge.in_doubt = self._pace.is_trickling()
+        claim = Claim(0, [])
+        for turn in turns:
+            most = min(limit, FEW) if self._judge.in_doubt or turn is Turn.TESTS else limit
+            claim = queue.claim(limit=most, lease=LEASE, turn=turn, project=self._sender.project)
+            if claim.examined:
+                break
         fail_point("after_claim")
         self._is_queue_empty = not claim.examined
         # Follow-ups in quiet hours go back to the queue until these end.
@@ -186,20 +195,8 @@ class _Dispatch:
             self._ready.append(_PendingPush(push, lease_end, latest, missing=len(push.devices)))
             self._waiting += len(push.devices)
 
-    def _first_claim(self, turns: Sequence[Turn], limit: int) -> Claim:
-        """The claim of the first turn that has pushes. At a trickle it leaves most pushes in the queue."""
-        self._judge.in_doubt = self._pace.is_trickling()
-        claim = Claim(0, [])
-        for turn in turns:
-            most = min(limit, FEW) if self._judge.in_doubt or turn is Turn.TESTS else limit
-            claim = queue.claim(limit=most, lease=LEASE, turn=turn, project=self._sender.project)
-            if claim.examined:
-                break
-        return claim
-
     def _submit(self) -> None:
-        """Submits as many messages as the pace allows, and gives back those that would wait too long."""
-        # They go back while their lease holds, so that the next claim can have them at once.
+        # Messages that would wait too long go back to the queue while their lease holds, so that the next claim can have them at once.
         while self._ready and self._ready[0].latest <= time.monotonic():
             self._give_back(self._ready.popleft(), TOO_LATE)
         while self._judge.in_doubt and len(self._ready) > FEW:
@@ -220,11 +217,12 @@ class _Dispatch:
             self._ready.popleft()
 
     def _orders_of(self, pending_push: _PendingPush) -> _Orders:
-        """The push's messages that are not sent yet. A push that cannot be written is dead."""
         try:
             for order in pending_push.orders:  # noqa: UP028
                 yield order
-        except Exception:  # an error in one push must not stop the others
+        except Exception:
+            # An error in one push must not stop the others. A push that cannot be written is dead: it would
+            # fail again.
             log.exception("push cannot be written", tag=pending_push.push.tag)
             pending_push.outcomes = dict.fromkeys(
                 pending_push.push.devices, FcmResult(FcmResultKind.DEAD, "UNSENDABLE")
@@ -236,14 +234,6 @@ class _Dispatch:
         left = [(order.key, outcome) for order in self._orders_of(pending_push)]
         self._waiting -= len(left)
         self._settle(left)
-
-    def _receive(self) -> None:
-        if self._is_busy():
-            answers = self._sender.answers(wait=0.02)
-            if answers:
-                fail_point("after_send")
-            self._unanswered -= len(answers)
-            self._settle(answers)
 
     def _settle(self, answers: Iterable[tuple[_Key, FcmResult]]) -> None:
         whole = []
@@ -264,17 +254,6 @@ class _Dispatch:
         lease_end = min(pending_push.lease_end for pending_push in pending) + self._timeout
         was_in_doubt = self._judge.in_doubt
         fail_point("before_mark")
-        results, marked = self._mark_through_restarts(pending, lease_end)
-        self._react(results, was_in_doubt=was_in_doubt)
-        self._tally.lost += marked.lost
-        self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
-        fail_point("after_mark")
-        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
-
-    def _mark_through_restarts(
-        self, pending: Sequence[_PendingPush], lease_end: float
-    ) -> tuple[Sequence[PushResult], Marked]:
-        # The database may be restarting. While the leases hold, trying again avoids sending pushes twice.
         marked: Marked | None = None
         while True:
             try:
@@ -283,17 +262,22 @@ class _Dispatch:
                     results = [_result(pending_push) for pending_push in pending]
                     marked = queue.mark(results)
                 self._judge.settle(results)
+                break
             except (OperationalError, InterfaceError):
+                # The database may be restarting. While the leases hold, trying again avoids sending twice.
                 if time.monotonic() > lease_end:
                     raise
                 log.warning("answers wait for the database", pushes=len(pending))
                 connection.close()
                 time.sleep(0.5)
-            else:
-                return results, marked
+        self._react(results, was_in_doubt=was_in_doubt)
+        self._tally.lost += marked.lost
+        self._tally.slowest = max(self._tally.slowest, marked.slowest or self._tally.slowest)
+        fail_point("after_mark")
+        self._tally.sent += sum(len(result.push.notification_ids) for result in results if result.is_accepted)
 
     def _react(self, results: Sequence[PushResult], *, was_in_doubt: bool) -> None:
-        """Adjusts the pace to the answers, and logs what an operator must know, in counts."""
+        # Logs counts: a wave of a million pushes must not write a million lines.
         outcomes = [outcome for result in results for outcome in result.outcomes.values()]
         if any(is_over_quota(outcome) for outcome in outcomes):
             self._pace.slow_down()
@@ -329,16 +313,14 @@ def _result(pending_push: _PendingPush) -> PushResult:
 
 
 def _wait(outcome: FcmResult, attempts: int) -> timedelta:
-    """FCM's Retry-After, or a pause that doubles with every attempt.
-
-    Jitter spreads pushes that failed together.
-    """
+    # FCM's Retry-After, or a pause that doubles with every attempt. A push that was not sent is no attempt.
     if outcome.retry_after is not None:
         wait = outcome.retry_after
     elif outcome.kind is FcmResultKind.UNSENT:
         wait = outcome.pause
     else:
         wait = min(outcome.pause * 2 ** min(attempts - 1, 10), MAX_BACKOFF)
+    # Jitter spreads pushes that failed together.
     return wait * random.uniform(1, 1.1)  # noqa: S311
 
 

@@ -34,15 +34,15 @@ def entries(pushes: Sequence[NotificationLog], *, user: User, language: str) -> 
     rows: dict[_Push, list[NotificationLog]] = defaultdict(list)
     for row in of_tags.select_related("dose__medication").order_by("expires_at", "id"):
         rows[_push(row)].append(row)
-    return [_entry(push, rows[_push(push)], user, language) for push in pushes]
+    result = []
+    for push in pushes:
+        dose_ids = [row.dose_id for row in rows[_push(push)] if row.dose_id]
+        doses = [row.dose for row in rows[_push(push)] if row.dose]
+        names = [] if user.private_push_text else [dose.medication.name for dose in doses]
+        title, body = wording(push.kind, language, len(dose_ids), names)
+        result.append(InboxEntry(push.id, push.kind, title, body, dose_ids, push.sent_at, push.read_at))
+    return result
 
 
 def _push(row: NotificationLog) -> _Push:
     return row.tag, row.kind, row.step
-
-
-def _entry(push: NotificationLog, rows: Sequence[NotificationLog], user: User, language: str) -> InboxEntry:
-    dose_ids = [row.dose_id for row in rows if row.dose_id]
-    medicines = [] if user.private_push_text else [row.dose.medication.name for row in rows if row.dose]
-    title, body = wording(push.kind, language, len(dose_ids), medicines)
-    return InboxEntry(push.id, push.kind, title, body, dose_ids, push.sent_at, push.read_at)

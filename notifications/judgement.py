@@ -120,34 +120,26 @@ class Judge:
         """Writes what the answers say about the tokens, and that the project's pushes are accepted."""
         # The acceptance first, so that these answers do not prove a token wrong that they make suspect.
         if time.monotonic() >= self._note_at:
-            self._note_acceptance(results)
-        self._settle_tokens(results)
-
-    def _settle_tokens(self, results: Sequence[PushResult]) -> None:
-        statuses = [
-            (device_id, status, outcome.error_code, result.push.claimed_at)
-            for result in results
-            for device_id, outcome in result.outcomes.items()
-            if (status := _token_status(result.push, device_id, outcome))
-        ]
+            reminded = (r.push.user_id for r in results if r.is_accepted and r.push.kind not in NOT_REMINDERS)
+            # Two users suffice: a token is only proven wrong by an acceptance of another user's push.
+            users = list(islice(dict.fromkeys(reminded), 2))
+            if users:
+                self._note_at = time.monotonic() + NOTED_EVERY
+                another = users[1] if len(users) == 2 else None
+                _NOTE_ACCEPTANCE.execute(project=self._project, user_id=users[0], another=another)
+        statuses = []
+        for result in results:
+            for device_id, outcome in result.outcomes.items():
+                status = _TOKEN_STATUSES.get(outcome.kind)
+                # An accepted push says something new only about a token that was suspect.
+                if outcome.kind is FcmResultKind.ACCEPTED and device_id in result.push.probed:
+                    status = "good"
+                if status:
+                    statuses.append((device_id, status, outcome.error_code, result.push.claimed_at))
         if statuses:
             names = ("ids", "statuses", "reasons", "claimed_ats")
             params = dict(zip(names, map(list, zip(*statuses, strict=True)), strict=True))
             _SETTLE.execute(**params)
-
-    def _note_acceptance(self, results: Sequence[PushResult]) -> None:
-        reminded = (r.push.user_id for r in results if r.is_accepted and r.push.kind not in NOT_REMINDERS)
-        users = list(islice(dict.fromkeys(reminded), 2))
-        if users:
-            self._note_at = time.monotonic() + NOTED_EVERY
-            another = users[1] if len(users) == 2 else None
-            _NOTE_ACCEPTANCE.execute(project=self._project, user_id=users[0], another=another)
-
-
-def _token_status(push: Push, device_id: str, outcome: FcmResult) -> str | None:
-    if outcome.kind is FcmResultKind.ACCEPTED:
-        return "good" if device_id in push.probed else None
-    return _TOKEN_STATUSES.get(outcome.kind)
 
 
 def last_answers(answered: Iterable[Answered] = ()) -> dict[str, bool]:

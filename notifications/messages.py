@@ -1,6 +1,9 @@
-"""The messages of pushes: a localised text, and ids as data. The text names medications only if the user wants it.
+"""The messages of pushes: a localised text, and ids as data.
 
-firebase-admin encodes each kind of message once. Token, ids and texts of each push are then put into the JSON.
+The text names medications only if the user wants it.
+
+firebase-admin encodes each kind of message once. Token, ids and texts of each push are then put into the
+JSON.
 """
 
 import json
@@ -28,22 +31,22 @@ _TOKEN, _TAG, _NOTIFICATION, _DOSES, _TITLE, _BODY = (token_hex(8) for _ in rang
 def bodies(push: Push, *, now: float) -> Iterator[tuple[str, bytes]]:
     """The JSON of one `messages:send` per device, with the device's id. `now` is seconds since the epoch."""
     ttl = int(min(max(push.expires_at - now, 0), MAX_TTL))
-    said = (
+    content = (
         _template(push.kind, ttl, int(push.expires_at), *text(push))
         .replace(_TAG, push.tag)
         .replace(_NOTIFICATION, push.notification_ids[0])
         .replace(_DOSES, ",".join(push.dose_ids[:MAX_DOSE_IDS]))
     )
     for device_id, token in push.devices.items():
-        yield device_id, said.replace(_TOKEN, json.dumps(token)[1:-1]).encode()
+        yield device_id, content.replace(_TOKEN, json.dumps(token)[1:-1]).encode()
 
 
 @lru_cache(maxsize=1024)
 def _template(kind: str, ttl: int, expires_at: int, title: str, body: str) -> str:
-    said = _encoded(kind, ttl, expires_at)
+    content = _encoded(kind, ttl, expires_at)
     for name, words in ((_TITLE, title), (_BODY, body)):
-        said = said.replace(name, json.dumps(words, ensure_ascii=False)[1:-1])
-    return said
+        content = content.replace(name, json.dumps(words, ensure_ascii=False)[1:-1])
+    return content
 
 
 @lru_cache(maxsize=256)

@@ -268,7 +268,7 @@ class PushDelivery(models.Model):
     earlier = models.JSONField(_("earlier answers"), default=list, db_default=Value([], models.JSONField()))
     claimed_at = models.DateTimeField(_("claimed at"), editable=False)
     answered_at = models.DateTimeField(_("answered at"), db_default=Now(), editable=False)
-    # What the phone said of it.
+    # As the phone acknowledged it.
     arrived_at = models.DateTimeField(_("arrived at"), null=True, blank=True)
     shown_at = models.DateTimeField(_("shown at"), null=True, blank=True)
     opened_at = models.DateTimeField(_("opened at"), null=True, blank=True)

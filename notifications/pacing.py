@@ -40,9 +40,11 @@ class Bucket:
 
     def take(self, wanted: int, *, now: float) -> int:
         """Returns how many of `wanted` messages may be sent now, and takes them out of the bucket."""
+        # A new bucket, or a new wave after a lull, starts full and at the floor.
         if now - self.at > LULL or self.at == 0:
             self.since, self.tokens = now, self._burst(now)
         self.tokens = min(self.tokens + max(now - self.at, 0) * self.speed(now), self._burst(now))
+        # Redis' clock may be set back: then no time has passed.
         self.at = max(now, self.at)
         granted = min(wanted, int(self.tokens))
         self.tokens -= granted
@@ -111,7 +113,12 @@ class Pace:
 
         def attempt(pipe: Any) -> T:
             seconds, microseconds = pipe.time()
-            bucket = self._bucket(pipe.get(self._key))
+            # The rate and the ramp are settings, which may have changed since the bucket was written.
+            settings = {"rate": self._rate, "ramp": self._ramp}
+            try:
+                bucket = Bucket(**json.loads(pipe.get(self._key) or b"{}") | settings)
+            except (ValueError, TypeError):  # as another version of this program may have written it
+                bucket = Bucket(**settings)
             answer = change(bucket, seconds + microseconds / 1e6)
             pipe.multi()
             pipe.set(self._key, json.dumps(asdict(bucket)), ex=3600)
@@ -120,11 +127,3 @@ class Pace:
         transaction: Any = self._redis.transaction
         answer: T = transaction(attempt, self._key, value_from_callable=True)
         return answer
-
-    def _bucket(self, known: bytes | None) -> Bucket:
-        """The bucket as it was written, or a new one if that cannot be read."""
-        settings = {"rate": self._rate, "ramp": self._ramp}
-        try:
-            return Bucket(**json.loads(known or b"{}") | settings)
-        except (ValueError, TypeError):
-            return Bucket(self._rate, self._ramp)

@@ -201,7 +201,7 @@ def enqueue_follow_ups() -> int:
 
 
 def _count_enqueued(rows: Iterable[tuple[str, int]]) -> int:
-    """The rows are pairs of a reason, empty for what is queued, and the number of new reminders with it."""
+    # The rows are pairs of a reason, empty for what is queued, and the number of new reminders with it.
     reasons: Counter[str] = Counter()
     for reason, count in rows:
         reasons[reason] += count
@@ -238,7 +238,7 @@ def claim(*, limit: int, lease: timedelta, turn: Turn = Turn.DOSES, project: str
 
 
 def _pushes(lease_token: str, rows: Sequence[_ClaimedRow]) -> list[Push]:
-    """Groups the rows without a reason against sending into messages."""
+    # Rows with a reason are closed or wait. The others are grouped into pushes.
     # The devices may be in a row that has become moot, while other doses of the push still wait.
     first = {(row.tag, row.kind, row.step, row.device_id): row for row in rows if row.device_ids}
     pushes: dict[tuple[str, str, int, str | None], Push] = {}
@@ -276,11 +276,8 @@ def _held_until(row: _ClaimedRow) -> datetime | None:
     now = datetime.fromtimestamp(row.now, UTC)
     try:
         zone = ZoneInfo(row.timezone)
-    except (
-        LookupError,
-        OSError,
-        ValueError,
-    ):  # an invalid zone of one user must not stop the pushes of others
+    except (LookupError, OSError, ValueError):
+        # An invalid zone of one user must not stop the pushes of others.
         log.exception(
             "invalid time zone, quiet hours are ignored", timezone=row.timezone, notification_id=row.id
         )
@@ -333,6 +330,7 @@ def mark(results: Sequence[PushResult]) -> Marked:
         "bounds": list(BOUNDS),
     }
     with transaction.atomic():
+        # The planner's statistics are from quiet hours, when reading the whole table is cheap.
         _NO_SEQSCAN.execute()
         rows = _MARK.rows(**params)
         # Rows without an outcome count reminders by bucket of lateness, the others count deliveries.
@@ -349,8 +347,5 @@ def mark(results: Sequence[PushResult]) -> Marked:
 
 
 def _column(values: Iterable[str]) -> str:
-    """An array as one text, a tenth of the cost of psycopg's arrays.
-
-    The values have no control characters.
-    """
+    # An array as one text is a tenth of the cost of psycopg's arrays. No value has control characters.
     return SEPARATOR.join(values)

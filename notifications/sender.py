@@ -1,6 +1,5 @@
 """Runs the transport in a thread of its own, so that the network and the database work at the same time."""
 
-from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -53,20 +52,27 @@ class Sender(Generic[K]):
 
         Raises what the thread raised.
         """
-        found: list[tuple[K, FcmResult]] = []
+        answers: list[tuple[K, FcmResult]] = []
         try:
             batch = self._answers.get(timeout=wait)
             while True:
                 if isinstance(batch, BaseException):
                     raise batch
-                found += batch
+                answers += batch
                 batch = self._answers.get_nowait()
         except Empty:
-            return found
+            return answers
 
     def _work(self) -> None:
         try:
-            while (orders := self._next_orders()) is not None:
+            while True:
+                # Waits for orders only if no answer is awaited: otherwise the network is served as well.
+                try:
+                    orders = self._orders.get(block=not self._transport.pending)
+                except Empty:
+                    orders = []
+                if orders is None:
+                    break
                 for order in orders:
                     self._transport.submit(order.key, order.body, latest=order.latest)
                 if answered := self._transport.turn(TURN):
@@ -76,10 +82,3 @@ class Sender(Generic[K]):
         finally:
             if self._transport.pending:  # otherwise the connections stay open for the next dispatch
                 self._transport.close()
-
-    def _next_orders(self) -> Iterable[Order[K]] | None:
-        """Waits for orders only if no answer is awaited. None ends the thread."""
-        try:
-            return self._orders.get(block=not self._transport.pending)
-        except Empty:
-            return ()

@@ -1,6 +1,6 @@
 """Explains from the rows of one dose why its reminders were sent or not. Pure: nothing is stored for a trace.
 
-The row of a reminder has only its last claim. Earlier claims are known by the answers that FCM gave to them.
+The row of a reminder has only its last claim. Earlier claims are seen in FCM's answers to them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,11 +141,12 @@ def _of_dose(history: History) -> Iterator[Decision]:
             minutes = str(event.payload.get("minutes", ""))
             yield Decision(event.recorded_at, code, reason=reason, details={"minutes": minutes})
     if dose.status == DoseStatus.MISSED and dose.answer_by is not None:
+        # A dose that was planned after its window was missed when it was created.
         yield Decision(max(dose.answer_by, dose.created_at), TraceCode.MISSED)
 
 
 def _of_devices(history: History) -> Iterator[Decision]:
-    """Devices that stopped receiving pushes between the dose's creation and the end of its answer window."""
+    # Only devices that stopped receiving pushes between the dose's creation and the end of its answer window.
     if history.dose is None or history.dose.due_at is None:
         return
     until = history.dose.answer_by or history.dose.due_at + ANSWER_WINDOW
@@ -153,6 +154,7 @@ def _of_devices(history: History) -> Iterator[Decision]:
         session = device.session
         if device.suspect_since is not None and device.suspect_since <= until:
             yield Decision(device.suspect_since, TraceCode.TOKEN_SUSPECT, device_id=device.id)
+        # A device that was not revoked may have stopped with its session.
         if device.revoked_at is not None:
             at, reason = device.revoked_at, device.revoke_reason
         elif session is not None and session.revoked_at is not None:
@@ -184,10 +186,7 @@ def _of_reminder(history: History, reminder: NotificationLog) -> Iterator[Decisi
 
 
 def _was_held(reminder: NotificationLog) -> bool:
-    """A follow-up is enqueued to be sent at once.
-
-    One with a later time was held until the quiet hours end.
-    """
+    # A follow-up is enqueued to be sent at once. One with a later time was held until the quiet hours end.
     is_later = reminder.send_at > reminder.created_at + _SAME_TIME
     return reminder.kind == Kind.FOLLOW_UP and is_later
 
@@ -199,6 +198,7 @@ def _of_attempts(
     decision: "partial[Decision]",
 ) -> Iterator[Decision]:
     answers = [answer for delivery in deliveries for answer in _answers(delivery)]
+    # Each claim is one attempt. The row has the time of the last one, the deliveries those that got an answer.
     answered = {answer.claimed_at for answer in answers}
     claims = sorted(answered | ({reminder.claimed_at} if reminder.claimed_at else set()))
     attempts = dict(zip(claims, range(1, len(claims) + 1), strict=True))
@@ -244,6 +244,7 @@ def _of_unanswered(
     history: History, reminder: NotificationLog, claimed_at: datetime, decision: "partial[Decision]"
 ) -> Iterator[Decision]:
     if reminder.retry_at is not None:
+        # The worker gave the reminder back, without sending anything.
         yield decision(claimed_at, TraceCode.UNSENT, reason=reminder.reason)
     elif reminder.lease_until is None or reminder.lease_until <= history.now:
         yield decision(reminder.lease_until or claimed_at, TraceCode.LEASE_LOST)
@@ -252,6 +253,7 @@ def _of_unanswered(
 def _verdict(history: History) -> Verdict:
     reminders = [reminder for reminder in history.reminders if reminder.kind != Kind.WITHDRAW]
     deliveries = [delivery for reminder in reminders for delivery in history.deliveries.get(reminder.id, ())]
+    # From the best end to the worst: one device that got the push is enough.
     if any(delivery.arrived_at for delivery in deliveries):
         return Verdict(VerdictCode.DELIVERED)
     if any(reminder.sent_at for reminder in reminders):
@@ -261,14 +263,19 @@ def _verdict(history: History) -> Verdict:
         # The last one: those that expired before it are just not claimed yet.
         return _of_queued(history, max(queued, key=attrgetter("send_at", "step")))
     if reminders:
-        return _of_closed(history, reminders)
+        # A reminder that did not end as usual explains more than those that did.
+        unusual = [reminder for reminder in reminders if reminder.reason not in _USUAL]
+        if not unusual and (snoozed := _snoozed(history)):
+            return snoozed
+        last = max(unusual or reminders, key=attrgetter("send_at", "step"))
+        return _undelivered(history, last, last.reason)
     return (
         _without_reminder(history, history.dose) if history.dose else _because(history, Reason.DOSE_REMOVED)
     )
 
 
 def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
-    """What the next claim will find."""
+    # The next claim decides in the same order: lease, moot reason, time, devices.
     now, time = history.now, {"time": history.wall_clock(reminder.send_at)}
     if reminder.lease_until is not None and reminder.lease_until > now:
         return Verdict(VerdictCode.ON_ITS_WAY)
@@ -291,16 +298,8 @@ def _of_queued(history: History, reminder: NotificationLog) -> Verdict:
     return Verdict(VerdictCode.WAITING_TO_BE_SENT)
 
 
-def _of_closed(history: History, reminders: Sequence[NotificationLog]) -> Verdict:
-    telling = [reminder for reminder in reminders if reminder.reason not in _USUAL]
-    if not telling and (snoozed := _snoozed(history)):
-        return snoozed
-    last = max(telling or reminders, key=attrgetter("send_at", "step"))
-    return _undelivered(history, last, last.reason)
-
-
 def _undelivered(history: History, reminder: NotificationLog, reason: str) -> Verdict:
-    """FCM's last answer, if there is one, explains more than that the reminder expired meanwhile."""
+    # FCM's last answer, if there is one, explains more than that the reminder expired meanwhile.
     refusals = [
         answer for delivery in history.deliveries.get(reminder.id, ()) for answer in _answers(delivery)
     ]

@@ -189,5 +189,5 @@ class NotificationSettings(APIView):
     )
     def put(self, request: Request) -> Response:
         settings = validated_body(NotificationSettingsInput, request)
-        user = actions.replace_settings(user=caller(request), now=database_now(), **settings)
+        user = actions.replace_settings(by=caller(request), now=database_now(), **settings)
         return Response(serialized(NotificationSettingsOutput, user))

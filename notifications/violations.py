@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Violation:
+class ViolatedInvariant:
     """An invariant that does not hold, for how many rows, and the ids of the first few.
 
     A missing constraint has none.
@@ -51,7 +51,7 @@ class Violation:
     subjects: list[str]
 
 
-def violations() -> Iterator[tuple[str, list[Violation]]]:
+def violations() -> Iterator[tuple[str, list[ViolatedInvariant]]]:
     """Checks the invariants and yields each with its violations. This takes a while on large tables."""
     for invariant in INVARIANTS:
         with connection.cursor() as cursor:
@@ -60,7 +60,7 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
         yield (
             invariant,
             [
-                Violation(invariant, detail, count, [subject for subject in subjects if subject])
+                ViolatedInvariant(invariant, detail, count, [subject for subject in subjects if subject])
                 for detail, count, subjects in rows
             ],
         )
@@ -69,9 +69,9 @@ def violations() -> Iterator[tuple[str, list[Violation]]]:
 def record_check() -> EngineCheck:
     """Checks every invariant and stores the counts for MEMORY."""
     started = time.monotonic()
-    found = [violation for _name, broken in violations() for violation in broken]
+    violated = [violation for _name, broken in violations() for violation in broken]
     counts: dict[str, int] = {}
-    for violation in found:
+    for violation in violated:
         counts[violation.invariant] = counts.get(violation.invariant, 0) + violation.count
         log.error(
             "invariant violated",

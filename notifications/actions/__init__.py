@@ -118,17 +118,13 @@ def register_device(
 
 
 def _revoke_excess(new: DeviceToken, now: datetime) -> None:
-    """Revokes the longest unseen devices that exceed the limit together with the new one.
-
-    Raises LimitReached.
-    """
     others = DeviceToken.objects.filter(user=new.user_id, revoked_at=None).exclude(id=new.id)
     excess = others.count() + 1 - settings.LIMITS.devices
     if excess <= 0:
         return
     lately = now - REACHED_WITHIN
     reachable = others.reachable().with_reached_at(since=lately)
-    # First those that pushes do not reach: revoking them changes nothing.
+    # The longest unseen are revoked. First those that pushes do not reach: revoking them changes nothing.
     ids = [
         *_longest_unseen(others.exclude(id__in=others.reachable().values("id"))),
         *_longest_unseen(reachable.filter(reached_at__lt=lately)),
@@ -247,15 +243,13 @@ def read_all_notifications(*, by: User, now: datetime, until: datetime | None = 
     _read(unread.select_for_update(no_key=True, skip_locked=True), now)
 
 
-def replace_settings(
-    *, user: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any
-) -> User:
+def replace_settings(*, by: User, quiet_hours: QuietHours | None, now: datetime, **preferences: Any) -> User:
     """Replaces the user's reminder preferences."""
     quiet = {
         "quiet_hours_start_time": quiet_hours and quiet_hours["start_time"],
         "quiet_hours_end_time": quiet_hours and quiet_hours["end_time"],
     }
-    return update_profile(by=user, changes=preferences | quiet, now=now).object
+    return update_profile(by=by, changes=preferences | quiet, now=now).object
 
 
 def _read(locked: QuerySet[NotificationLog], now: datetime) -> None:

@@ -1,7 +1,4 @@
--- One row per (dose, kind, step), so that a repeat changes nothing. Doses of one user that are due in the
--- same minute share a tag. A reminder that is already expired is written as moot, so that the trace explains
--- why none was sent. Rows are always written in the same order, so that two enqueueing processes cannot
--- deadlock.
+-- One row per (dose, kind, step), so that a repeat changes nothing.
 
 WITH due AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at,
@@ -18,11 +15,14 @@ WITH due AS MATERIALIZED (
     INSERT INTO notification_logs
         (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason, closed_at)
     SELECT id, user_id, dose_id, schedule_id, 'due', 0,
+           -- Doses of one user that are due in the same minute are one push.
            first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
+           -- A reminder that is already expired is written as moot, so that the trace explains why none was sent.
            CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
            CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,
            CASE WHEN expires_at > statement_timestamp() THEN NULL ELSE statement_timestamp() END
     FROM due
+    -- Always in the same order, so that two enqueueing processes cannot deadlock.
     ORDER BY dose_id
     ON CONFLICT (dose_id, kind, step) DO NOTHING
     RETURNING reason

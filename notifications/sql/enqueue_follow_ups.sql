@@ -1,8 +1,4 @@
--- A follow-up comes some time after the last reminder of its dose was accepted or closed. It keeps the tag,
--- so that it replaces that reminder on the device, unless another push with this tag and step is queued or
--- sent. After an outage each user gets one push for all reminders that expired unsent: those follow-ups share
--- a tag and a step. This includes reminders that expired in the queue and are not claimed yet, or there would
--- be a second push for them.
+-- A follow-up comes some time after the last reminder of its dose was accepted or closed.
 
 WITH open AS MATERIALIZED (
     SELECT d.id, d.answer_by
@@ -14,6 +10,8 @@ WITH open AS MATERIALIZED (
       AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), next AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, last.user_id, last.dose_id, last.schedule_id, last.tag, last.snooze_count,
+           -- Includes reminders that expired in the queue and are not claimed yet, or there would be a second
+           -- push for them.
            last.sent_at IS NULL AND (last.reason = 'expired' OR last.status = 'queued') AS is_overdue,
            given.step + 1 AS step, open.answer_by,
            (
@@ -46,10 +44,14 @@ WITH open AS MATERIALIZED (
     INSERT INTO notification_logs
         (id, user_id, dose_id, schedule_id, kind, step, snooze_count, tag, send_at, expires_at, status, reason, closed_at)
     SELECT id, user_id, dose_id, schedule_id, 'follow_up',
+           -- After an outage each user gets one push for all reminders that expired unsent: these follow-ups
+           -- share a step and a tag.
            CASE WHEN is_overdue THEN max(step) OVER (PARTITION BY user_id, is_overdue) ELSE step END,
            snooze_count,
            CASE
                WHEN is_overdue THEN first_value(id) OVER (PARTITION BY user_id, is_overdue ORDER BY id)
+               -- The tag of the last reminder makes the follow-up replace it on the device. Another push with this
+               -- tag and step is queued or sent: then the follow-up is a push of its own.
                WHEN EXISTS (
                    SELECT FROM notification_logs n
                    WHERE n.tag = next.tag AND n.kind = 'follow_up' AND n.step = next.step

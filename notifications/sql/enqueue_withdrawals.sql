@@ -1,6 +1,4 @@
--- After an answer, the reminder is withdrawn from the other devices that show it, unless it also stands for a
--- dose that is still pending. One row per device. A reminder that is shown after a withdrawal is withdrawn
--- again. Devices that signed out or are suspect are included: the claim closes their rows with the reason.
+-- After an answer, the reminder is withdrawn from the other devices that show it. One row per device.
 
 WITH answered AS MATERIALIZED (
     SELECT DISTINCT ON (e.dose_id) e.dose_id, e.session_id, e.recorded_at
@@ -15,10 +13,13 @@ WITH answered AS MATERIALIZED (
     JOIN push_deliveries p ON p.notification_id = n.id AND p.outcome = 'accepted'
     JOIN device_tokens t ON t.id = p.device_id AND t.revoked_at IS NULL
         AND (a.session_id IS NULL OR t.session_id IS DISTINCT FROM a.session_id)
+    -- Devices that signed out or are suspect are included: the claim closes their rows with the reason.
     WHERE NOT EXISTS (
+        -- The push also stands for a dose that is still pending.
         SELECT FROM notification_logs o JOIN dose_logs d ON d.id = o.dose_id
         WHERE o.tag = n.tag AND d.status = 'pending'
     ) AND NOT EXISTS (
+        -- A reminder that is shown after a withdrawal is withdrawn again.
         SELECT FROM notification_logs w
         WHERE w.tag = n.tag AND w.kind = 'withdraw' AND w.device_id = p.device_id AND w.send_at > n.sent_at
     )

@@ -6,6 +6,7 @@ SET status = CASE WHEN r.until < r.answer_by THEN 'queued' ELSE 'moot' END,
     reason = 'quiet_hours',
     send_at = CASE WHEN r.until < r.answer_by THEN r.until ELSE n.send_at END,
     expires_at = CASE WHEN r.until < r.answer_by THEN least(r.until + %(lifetime)s, r.answer_by) ELSE n.expires_at END,
+    -- The claim counted an attempt, but nothing was sent.
     attempts = n.attempts - 1,
     claimed_at = NULL,
     lease_token = NULL,

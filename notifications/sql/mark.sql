@@ -1,11 +1,11 @@
--- Writes FCM's answers. Nothing is written for a push whose lease another worker has taken over. An earlier
--- answer is kept in the delivery, for the trace. Each array comes as one text (`queue._column`); an array of
--- one empty text comes as an empty array, hence the coalesces. `status || ''`: see the claim. Returns the
--- marked reminders by bucket of lateness (null for those not just accepted), and then the deliveries.
+-- Writes FCM's answers. Returns the marked reminders by bucket of lateness (null for those not just accepted),
+-- and then the deliveries. Each array comes as one text (`queue._column`).
 
 WITH held AS (
     UPDATE notification_logs n
+    -- A push that another device accepted at an earlier attempt is not dead.
     SET status = CASE WHEN r.status = 'dead' AND n.sent_at IS NOT NULL THEN 'accepted' ELSE r.status END,
+        -- An array of one empty text comes as an empty array, so its element is null.
         reason = coalesce(r.reason, ''),
         sent_at = CASE WHEN r.is_accepted THEN coalesce(n.sent_at, statement_timestamp()) ELSE n.sent_at END,
         retry_at = statement_timestamp() + make_interval(secs => r.retry_after),
@@ -17,6 +17,7 @@ WITH held AS (
         string_to_array(%(statuses)s, e'\x1f'), string_to_array(%(reasons)s, e'\x1f'),
         string_to_array(%(accepted)s, e'\x1f')::bool[], string_to_array(%(retries)s, e'\x1f', '')::float8[]
     ) AS r (id, lease_token, status, reason, is_accepted, retry_after)
+    -- Nothing is written for a push whose lease another worker has taken over. `status || ''`: see claim.sql.
     WHERE n.id = r.id AND n.lease_token = r.lease_token AND n.status || '' = 'queued'
     RETURNING n.id, n.claimed_at, CASE WHEN r.is_accepted THEN statement_timestamp() - n.send_at END AS lateness,
               -- Not when it had been accepted for another device before; tests and withdrawals are due when
@@ -36,6 +37,7 @@ WITH held AS (
     ON CONFLICT (notification_id, device_id) DO UPDATE
     SET outcome = excluded.outcome, message_id = excluded.message_id, error_code = excluded.error_code,
         attempts = push_deliveries.attempts + 1, claimed_at = excluded.claimed_at, answered_at = excluded.answered_at,
+        -- Earlier answers are kept for the trace.
         earlier = push_deliveries.earlier || jsonb_build_object(
             'claimed_at', push_deliveries.claimed_at, 'answered_at', push_deliveries.answered_at,
             'error_code', push_deliveries.error_code

@@ -36,7 +36,7 @@ class Server:
     def __init__(self) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=False))
         self.h2.initiate_connection()
-        self.out = self.heard = b""
+        self.out = self.received = b""
         self.bodies: dict[int, bytes] = {}
         self.headers: dict[int, list[tuple[bytes, bytes]]] = {}
         self.whole: list[int] = []  # and not answered
@@ -45,10 +45,10 @@ class Server:
 
     def receive(self, data: bytes) -> None:
         # Frame by frame: h2 obeys a new frame size only with the next call after it was acknowledged.
-        self.heard += data
-        while size := whole_frame(self.heard):
-            self._receive(self.heard[:size])
-            self.heard = self.heard[size:]
+        self.received += data
+        while size := whole_frame(self.received):
+            self._receive(self.received[:size])
+            self.received = self.received[size:]
 
     def _receive(self, frame: bytes) -> None:
         for event in self.h2.receive_data(frame):

@@ -1,4 +1,4 @@
-"""`DELETE /me`: nothing about a person stays, but that somebody was there."""
+"""`DELETE /me`: everything about a user is deleted, except that there was one."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +94,7 @@ def rows_of(user: User) -> dict[str, int]:
     counts = {
         model.__name__: model._default_manager.filter(**{path: user}).count() for model, path in paths.items()
     }
-    # A keyed hash keeps old tokens out, and tells nobody whose they were.
+    # A keyed hash keeps old tokens out without showing whose they were.
     counts["Identity"] -= user.identities.filter(subject__startswith="erased ").count()
     return counts
 
@@ -344,7 +344,7 @@ def test_whoever_has_something_of_the_person_is_let_finish(
         HOLDERS[holder](ana)
         before = rows_of(ana)
         job = pool.submit(closing(lambda: erase_person(user=ana, now=timezone.now())))
-        with pytest.raises(ErasureBlocked):  # and not a time-out: it waits for no lock of ours
+        with pytest.raises(ErasureBlocked):  # and not a time-out: it does not wait for the lock of this test
             job.result(timeout=60)
         assert rows_of(ana) == before
     erase_person(user=ana, now=database_now())

@@ -18,14 +18,14 @@ from notifications.pacing import ALONE, BURST, FLOOR, LULL, TRICKLE, Bucket, Pac
 RATE = 10_000.0
 RAMP = 60.0
 START = 1_800_000_000.0
-asks = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 20_000)), min_size=1, max_size=200)
+requests = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 20_000)), min_size=1, max_size=200)
 
 
-@given(asks)
-def test_no_stretch_of_time_sees_more_than_the_rate_and_one_burst(asked: list[tuple[float, int]]) -> None:
+@given(requests)
+def test_no_stretch_of_time_sees_more_than_the_rate_and_one_burst(requests: list[tuple[float, int]]) -> None:
     bucket, now = Bucket(RATE, RAMP), START
     granted = []
-    for pause, wanted in asked:
+    for pause, wanted in requests:
         now += pause
         granted.append((now, bucket.take(wanted, now=now)))
         assert 0 <= granted[-1][1] <= wanted

@@ -320,7 +320,7 @@ def test_devices_are_those_of_the_push_also_when_its_first_dose_was_answered(ana
 
 
 def outrun() -> None:
-    """The lease runs its full time and nobody marks."""
+    """The lease runs its full time and nothing is marked."""
     move_into_past(LEASE.total_seconds() / 60)
 
 

@@ -19,7 +19,7 @@ from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.explanations import TraceCode
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
-from notifications.tests.stories import ACCEPTED, BUSY, NOW, claim, send, snooze, take, told
+from notifications.tests.trace_steps import ACCEPTED, BUSY, NOW, claim, send, snooze, take, trace_of
 from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, log_out
 from users.models import User
@@ -61,12 +61,12 @@ VERDICTS = (
 
 
 def verdict_of(dose: DoseLog) -> tuple[str, str]:
-    verdict = told(dose.id).verdict
+    verdict = trace_of(dose.id).verdict
     return verdict.code, verdict.reason
 
 
 def decisions_of(dose: DoseLog) -> list[tuple[str, str]]:
-    return [(decision.code, decision.reason) for decision in told(dose.id).decisions]
+    return [(decision.code, decision.reason) for decision in trace_of(dose.id).decisions]
 
 
 @pytest.mark.parametrize("reason", OBSTACLES)
@@ -164,7 +164,7 @@ def test_a_worker_that_died_leaves_an_attempt_without_an_answer(dose: DoseLog) -
     assert verdict_of(dose) == ("retrying", "")
     assert decisions_of(dose)[-2:] == [("claimed", ""), ("lease_lost", "")]
     send(ACCEPTED)
-    attempts = [(d.code, d.attempt) for d in told(dose.id).decisions if d.attempt]
+    attempts = [(d.code, d.attempt) for d in trace_of(dose.id).decisions if d.attempt]
     assert attempts == [("lease_lost", 1), ("claimed", 2), ("accepted", 2)]
     assert verdict_of(dose) == ("handed_over", "")
 
@@ -378,9 +378,9 @@ def test_a_story_is_told_in_order_with_the_push_it_shares(ana: Credentials) -> N
     send(ACCEPTED)
     PushDelivery.objects.update(arrived_at=database_now(), shown_at=database_now())
     take(doses[0])
-    story = told(doses[0].id)
-    assert story.verdict.code == "delivered"
-    lines = [(d.code, d.kind, d.device_id == device.id, d.attempt, d.reason) for d in story.decisions]
+    result = trace_of(doses[0].id)
+    assert result.verdict.code == "delivered"
+    lines = [(d.code, d.kind, d.device_id == device.id, d.attempt, d.reason) for d in result.decisions]
     assert lines == [
         ("planned", None, False, None, ""),
         ("enqueued", "due", False, None, ""),
@@ -393,12 +393,12 @@ def test_a_story_is_told_in_order_with_the_push_it_shares(ana: Credentials) -> N
         ("shown", "due", True, None, ""),
         ("answered", None, False, None, "taken"),
     ]
-    assert [d.at for d in story.decisions] == sorted(d.at for d in story.decisions)
+    assert [d.at for d in result.decisions] == sorted(d.at for d in result.decisions)
 
 
 def test_a_phone_that_was_removed_while_the_dose_mattered_is_part_of_the_story(dose: DoseLog) -> None:
     removed, earlier = DeviceToken.objects.get(), device_of(dose.user, "an-older-phone")
     revoked(removed, now=database_now())
     revoked(earlier, now=dose.created_at - timedelta(days=1))
-    lost = [d.device_id for d in told(dose.id).decisions if d.code is TraceCode.TOKEN_REVOKED]
+    lost = [d.device_id for d in trace_of(dose.id).decisions if d.code is TraceCode.TOKEN_REVOKED]
     assert lost == [removed.id]

@@ -17,7 +17,7 @@ from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.explanations import REASONS, Reason, TraceCode, VerdictCode, explain
 from notifications.models import NotificationLog
-from notifications.tests.stories import ACCEPTED, send, take, told
+from notifications.tests.trace_steps import ACCEPTED, send, take, trace_of
 from users.actions import Credentials
 from users.models import User
 
@@ -72,16 +72,16 @@ def path(dose_id: UUID) -> str:
 
 def test_the_api_tells_the_story_in_the_callers_language(as_ana: Client, dose: DoseLog) -> None:
     queue.enqueue()
-    story = as_ana.get(path(dose.id), HTTP_ACCEPT_LANGUAGE="ko").json()
-    assert story["dose_id"] == str(dose.id)
-    assert story["verdict"] == {
+    result = as_ana.get(path(dose.id), HTTP_ACCEPT_LANGUAGE="ko").json()
+    assert result["dose_id"] == str(dose.id)
+    assert result["verdict"] == {
         "code": "waiting_to_be_sent",
         "reason": "",
         "detail": "알림이 전송을 기다리고 있습니다.",
     }
-    assert [line["code"] for line in story["decisions"]] == ["planned", "enqueued"]
+    assert [line["code"] for line in result["decisions"]] == ["planned", "enqueued"]
     reminder = NotificationLog.objects.get()
-    assert story["decisions"][1] | {"at": None} == {
+    assert result["decisions"][1] | {"at": None} == {
         "at": None,
         "code": "enqueued",
         "notification_id": str(reminder.id),
@@ -99,7 +99,9 @@ def test_times_in_a_sentence_are_those_of_the_persons_clock(ana: Credentials) ->
     dose = dose_due(User.objects.get(), timezone.now().replace(second=0, microsecond=0) + timedelta(hours=1))
     assert dose.due_at is not None
     seoul = dose.due_at + timedelta(hours=9)
-    assert told(dose.id).verdict.detail == f"The reminder's time has not come yet: {seoul:%Y-%m-%d %H:%M}."
+    assert (
+        trace_of(dose.id).verdict.detail == f"The reminder's time has not come yet: {seoul:%Y-%m-%d %H:%M}."
+    )
 
 
 def test_a_dose_that_a_changed_schedule_took_away_is_still_explained_to_its_owner(
@@ -126,7 +128,7 @@ def test_strangers_and_nobody_read_no_trace(
 def test_a_long_story_takes_as_many_queries_as_a_short_one(ana: Credentials, dose: DoseLog) -> None:
     queue.enqueue()
     with CaptureQueriesContext(connection) as few:
-        told(dose.id)
+        trace_of(dose.id)
     for number in range(3):
         device_of(ana.user, f"phone-{number}")
         dose_due(ana.user, dose.due_at or timezone.now(), medicine=f"Medicine {number}")
@@ -140,5 +142,5 @@ def test_a_long_story_takes_as_many_queries_as_a_short_one(ana: Credentials, dos
     take(dose)
     queue.enqueue()
     with CaptureQueriesContext(connection) as many:
-        assert len(told(dose.id).decisions) > 20
+        assert len(trace_of(dose.id).decisions) > 20
     assert len(many) == len(few) == 7

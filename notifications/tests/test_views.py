@@ -142,7 +142,7 @@ def test_settings_take_turns_with_other_changes_of_the_profile() -> None:
     with transaction.atomic():
         lock_user(ana.id)
         with pytest.raises(OperationalError, match="lock timeout"):
-            in_another_worker(lambda: replace_settings(user=ana, now=timezone.now(), quiet_hours=None))
+            in_another_worker(lambda: replace_settings(by=ana, now=timezone.now(), quiet_hours=None))
 
 
 def test_nothing_is_pushed_to_a_device_whose_session_was_ended_from_another(ana: Credentials) -> None:

@@ -410,9 +410,9 @@ def test_whatever_people_do_in_a_lively_house_nothing_is_wrong(
 
 
 def test_the_command_says_that_all_is_well(db: None) -> None:
-    said = StringIO()
-    call_command("check_engine", stdout=said)
-    assert said.getvalue() == "No violations.\n"
+    output = StringIO()
+    call_command("check_engine", stdout=output)
+    assert output.getvalue() == "No violations.\n"
 
 
 @pytest.mark.breaks_the_engine

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class AccessToken:
-    """What a request to FCM says as `Bearer`. No method waits."""
+    """The access token of requests to FCM. No method waits."""
 
     def __init__(self, credential: credentials.Base, *, ca_file: str) -> None:
         self._credential = credential.get_credential()
@@ -38,11 +38,24 @@ class AccessToken:
         return self._fetching is not None
 
     def get(self) -> str:
-        """A token to use now. When there is none, one is being fetched or could not be had a moment ago."""
-        self._collect()
+        """Returns a token to use now.
+
+        Returns "" while the first one is being fetched, and for a moment after that failed.
+        """
+        if self._fetching is not None and self._fetching.done():
+            fetched, self._fetching = self._fetching, None
+            try:
+                fetched.result()
+            except google.auth.exceptions.GoogleAuthError as error:
+                log.error("no access token for FCM", error=str(error))
+                self._failed_at = time.monotonic()
+            else:
+                self._refused = (
+                    ""  # even if it is the same again: Google may return a token that it has cached
+                )
         state = self._credential.token_state
         is_usable = state is not _INVALID and self._credential.token != self._refused
-        # One that will soon be too old serves on while its successor is fetched.
+        # A token that expires soon is still used while the next one is fetched.
         is_wanted = (not is_usable or state is not _FRESH) and not self.is_being_fetched
         if is_wanted and time.monotonic() >= self._failed_at + PAUSE_AFTER_FAILURE:
             request = google.auth.transport.requests.Request(session=self._session)
@@ -51,9 +64,9 @@ class AccessToken:
         return str(self._credential.token) if is_usable else ""
 
     def refuse(self, token: str) -> bool:
-        """FCM did not take this one.
+        """Marks the token as refused by FCM, so that a new one is fetched.
 
-        False if a new one would hardly help: the last was refused a moment ago, too.
+        Returns False if another token was refused a moment ago: then a new one hardly helps.
         """
         if token == self._credential.token != self._refused:
             now = time.monotonic()
@@ -61,18 +74,6 @@ class AccessToken:
                 return False
             self._refused, self._refused_at = token, now
         return True
-
-    def _collect(self) -> None:
-        if self._fetching is None or not self._fetching.done():
-            return
-        fetched, self._fetching = self._fetching, None
-        try:
-            fetched.result()
-        except google.auth.exceptions.GoogleAuthError as error:
-            log.error("no access token for FCM", error=str(error))
-            self._failed_at = time.monotonic()
-        else:
-            self._refused = ""  # even if it is the same again: Google may hand out what it has
 
 
 _FRESH = google.auth.credentials.TokenState.FRESH

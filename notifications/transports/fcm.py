@@ -86,7 +86,7 @@ class FcmTransport:
         self._waiting.append(_Request(key, body, latest))
 
     def turn(self, wait: float) -> list[tuple[Any, FcmResult]]:
-        """Sends and receives for up to `wait` seconds, until there is an answer; returns all by their keys."""
+        """Sends and receives for up to `wait` seconds, until there is an answer. Returns all by their keys."""
         deadline = time.monotonic() + wait
         answers: Answers = []
         left = 0.0  # first read without waiting: the server may have closed a connection
@@ -110,7 +110,10 @@ class FcmTransport:
         self._in_flight = 0
 
     def _start_waiting(self) -> Answers:
-        """Starts as many requests as there are free streams; returns the results of those that cannot start."""
+        """Starts as many requests as there are free streams.
+
+        Returns the results of those that cannot start.
+        """
         if not self._waiting:
             return []
         if error := self._network.why_unreachable():
@@ -120,6 +123,7 @@ class FcmTransport:
         now = time.monotonic()
         token = self._token.get()
         if not token and self._token.is_being_fetched:
+            # The others wait for the token, which usually takes less than a second.
             return self._too_late(now)
         if not token:
             waiting, self._waiting = self._waiting, deque()
@@ -127,26 +131,14 @@ class FcmTransport:
         answers = self._start(token, now)
         if self._waiting and self._in_flight < STREAMS:
             self._network.connect(min(len(self._waiting), STREAMS - self._in_flight))
+        # Requests in the middle of the queue may be too late as well. Reading all of them at each turn is slow.
         if self._waiting and now >= self._look_at:
             self._look_at = now + LOOK_AT_WAITING
             answers += self._too_late(now)
         return answers
 
     def _start(self, token: str, now: float) -> Answers:
-        answers: Answers = []
-        headers = self._headers_with(token)
-        while self._waiting and self._in_flight < STREAMS:
-            request = self._waiting[0]
-            if now >= request.latest:
-                answers.append((request.key, TOO_LATE))
-            elif self._network.start(headers, request.body, request._replace(token=token), now):
-                self._in_flight += 1
-            else:
-                break
-            self._waiting.popleft()
-        return answers
-
-    def _headers_with(self, token: str) -> Headers:
+        # The headers stay the same object while the token is the same, so that they are encoded once.
         if token != self._headers_token:
             url = urlsplit(self._url)
             self._headers_token = token
@@ -158,7 +150,17 @@ class FcmTransport:
                 (b"content-type", b"application/json; charset=UTF-8"),
                 (b"authorization", b"Bearer " + token.encode()),
             )
-        return self._headers
+        answers: Answers = []
+        while self._waiting and self._in_flight < STREAMS:
+            request = self._waiting[0]
+            if now >= request.latest:
+                answers.append((request.key, TOO_LATE))
+            elif self._network.start(self._headers, request.body, request._replace(token=token), now):
+                self._in_flight += 1
+            else:
+                break
+            self._waiting.popleft()
+        return answers
 
     def _too_late(self, now: float) -> Answers:
         waiting = self._waiting
@@ -170,25 +172,24 @@ class FcmTransport:
         unanswered = []
         self._in_flight -= len(finished)
         for one in finished:
+            request: _Request = one.request
             outcome = _outcome(one)
-            if again := self._again(one, outcome):
-                self._waiting.append(again)
+            # A request is sent once more for each reason for which FCM cannot have acted on it.
+            if one.is_untouched and not request.was_untouched:
+                self._waiting.append(request._replace(was_untouched=True))
+            elif (
+                is_credential_refused(outcome)
+                and not request.was_refused
+                and self._token.refuse(request.token)
+            ):
+                self._waiting.append(request._replace(was_refused=True))
             else:
-                answers.append((one.request.key, outcome))
+                answers.append((request.key, outcome))
                 if one.error:
                     unanswered.append(one.error)
         if unanswered:
             log.warning("no answer from FCM", requests=len(unanswered), error=unanswered[0])
         return answers
-
-    def _again(self, finished: FinishedRequest, outcome: FcmResult) -> _Request | None:
-        """The request to send once more: once for each reason for which FCM cannot have acted on it."""
-        request: _Request = finished.request
-        if finished.is_untouched and not request.was_untouched:
-            return request._replace(was_untouched=True)
-        if is_credential_refused(outcome) and not request.was_refused and self._token.refuse(request.token):
-            return request._replace(was_refused=True)
-        return None
 
 
 def _outcome(finished: FinishedRequest) -> FcmResult:

@@ -1,6 +1,6 @@
-"""HPACK for a client that sends the same headers again and again and wants two of those it receives.
+"""HPACK for a client that sends the same headers with every request and reads two of those it receives.
 
-The tables and Huffman's code are those of the `hpack` library. It is slow, so each block goes through it once.
+The tables and the Huffman code are those of the `hpack` library. It is slow, so its results are cached.
 """
 
 import logging
@@ -28,7 +28,7 @@ class Blocks(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What we read of an answer's headers; 0 if there is no status, as in trailers."""
+    """The headers of an answer that are read. The status is 0 if there is none, as in trailers."""
 
     status: int
     retry_after: str
@@ -36,16 +36,17 @@ class Head(NamedTuple):
 
 @lru_cache(maxsize=4)  # twenty connections begin, and change the token, with the same
 def encode(headers: Headers, table_size: int, *, is_renewed: bool) -> Blocks:
-    """Headers that fit into the peer's table are entered with the first request and are a few bytes from then
-    on.
+    """Returns the blocks of the first request with these headers and of those after it, which is a few bytes.
 
-    `is_renewed`: other headers, or another size, were there before; the peer's table is emptied first.
+    `is_renewed` says that the connection had other headers or another table size before.
     """
     encoder = Encoder()
     if is_renewed:
+        # A size of 0 empties the peer's table, so that the indexes are the same for every connection.
         encoder.header_table_size = 0
     if table_size != encoder.header_table_size:
         encoder.header_table_size = table_size
+    # Headers that do not fit into the table would evict each other, so none of them is entered.
     is_indexed = sum(table_entry_size(name, value) for name, value in headers) <= table_size
     fields = [(name, value, not is_indexed) for name, value in headers]
     return Blocks(encoder.encode(fields), encoder.encode(fields))
@@ -53,11 +54,12 @@ def encode(headers: Headers, table_size: int, *, is_renewed: bool) -> Blocks:
 
 @lru_cache(maxsize=256)  # 30 us each otherwise; nearly all answers of a second have the same headers
 def decode(block: bytes) -> Head:
-    """Any block alone, as our table has no room; raises HPACKError."""
+    """Reads the headers of an answer. Raises HPACKError."""
     decoder = Decoder(LARGEST_LIST)
+    # The settings that we send allow no table, so each block can be decoded without those before it.
     decoder.max_allowed_table_size = decoder.header_table_size = 0
-    found = {bytes(name): bytes(value) for name, value in decoder.decode(block, raw=True)}
-    status = found.get(b":status", b"0")
+    headers = {bytes(name): bytes(value) for name, value in decoder.decode(block, raw=True)}
+    status = headers.get(b":status", b"0")
     if not (status.isdigit() and len(status) < 4):
         raise HPACKError("malformed status")
-    return Head(int(status), found.get(b"retry-after", b"").decode("latin-1"))
+    return Head(int(status), headers.get(b"retry-after", b"").decode("latin-1"))

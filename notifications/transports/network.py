@@ -19,16 +19,16 @@ from notifications.transports.http2 import Connection, FinishedRequest
 CONNECT_TIMEOUT = 5.0
 PAUSE_AFTER_FAILURE = 1.0
 STREAMS = 100  # that a connection usually has
-# An idle connection that is older may have been forgotten on the way without a word.
+# Routers and firewalls forget an idle connection after a while, without closing it.
 IDLE = 60.0
 CHUNK = 262_144
 
 
 class Link:
-    """A connection and its TLS, which works in memory: a turn costs one call of the kernel each way."""
+    """A connection with TLS in memory, so that sending and receiving take one system call each."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext) -> None:
-        """Waits until the server has told its limits; OSError if that does not succeed."""
+        """Waits until the server has sent its limits. Raises OSError."""
         deadline = time.monotonic() + CONNECT_TIMEOUT
         self.connection = Connection()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -47,7 +47,7 @@ class Link:
 
     @property
     def is_stuck(self) -> bool:
-        """The kernel takes no more for now."""
+        """Whether the kernel takes no more for now."""
         return bool(self._unsent)
 
     @property
@@ -55,7 +55,7 @@ class Link:
         return 0 if self._unsent else self.connection.free
 
     def send(self) -> None:
-        """What the connection has to say, all of it in one piece."""
+        """Sends the pending bytes of the connection in one piece, as far as the kernel takes them."""
         if plain := self.connection.take():
             view = memoryview(plain)
             while view:
@@ -69,7 +69,7 @@ class Link:
             self._unsent = out[sent:]
 
     def receive(self) -> list[FinishedRequest]:
-        """What has arrived; when the connection has ended, its `error` says so."""
+        """Returns the requests that finished; when the connection has ended, its `error` says so."""
         try:
             data = self.socket.recv(CHUNK)
             if not data:
@@ -90,7 +90,7 @@ class Link:
                 plain = self._tls.read(CHUNK)
             except ssl.SSLWantReadError:
                 break
-            if not plain:  # the server's last word; what came before it still counts
+            if not plain:  # the server's close_notify; what came before it still counts
                 self._incoming.read()
                 self._is_over = True
             pieces.append(plain)
@@ -105,6 +105,7 @@ class Link:
                 self._exchange(deadline)
         if self._tls.selected_alpn_protocol() != "h2":
             raise ConnectionError("the server does not speak HTTP/2")
+        # Nothing is sent before the server's limits are there, so that no request breaks them.
         self._tls.write(self.connection.take())
         while not self.connection.is_ready:
             self.connection.receive(b"".join(self._plain()))
@@ -123,7 +124,7 @@ class Link:
 
 
 class Network:
-    """What it was given ends exactly once, unless `close` is called before."""
+    """Every request that was started finishes exactly once, unless `close` is called before."""
 
     def __init__(self, url: str, *, ca_file: str, connections: int, timeout: float) -> None:
         parts = urlsplit(url)
@@ -147,7 +148,8 @@ class Network:
         self._failed_at = self._look_at = float("-inf")
 
     def start(self, headers: Headers, body: bytes, request: Any, now: float) -> bool:
-        """The request leaves with the next `send`. False if there is no free stream."""
+        """Starts a request, which the next `send` sends. Returns False if there is no free stream."""
+        # One connection is filled before the next, so that few are needed and each `send` is one system call.
         link = self._filling
         if link is None or link.free <= 0:
             link = self._filling = next((link for link in self._links.values() if link.free > 0), None)
@@ -158,17 +160,19 @@ class Network:
         return True
 
     def connect(self, requests: int) -> None:
-        """Begins as many connections as so many requests without a free stream need."""
+        """Begins as many connections as this number of requests without a free stream needs."""
+        # While there is a connection, a failed attempt is repeated after a pause. Without any, it is at once.
         if self._links and time.monotonic() < self._failed_at + PAUSE_AFTER_FAILURE:
             return
         room = self._connections - len(self._links) - len(self._connecting)
         for _ in range(min(room, -(-requests // STREAMS) - len(self._connecting))):
             connecting = self._threads.submit(Link, *self._address, self._tls)
             self._connecting.append(connecting)
-            connecting.add_done_callback(self._ring)
+            # Called in the connecting thread: the event wakes up `receive`.
+            connecting.add_done_callback(lambda _: os.eventfd_write(self._bell, 1))
 
     def why_unreachable(self) -> str:
-        """Once: why the last attempt failed, when there is no connection to hope for."""
+        """Returns once why the last attempt failed, if there is no other connection and no other attempt."""
         if self._error and (
             self._connecting or any(not n.connection.is_leaving for n in self._links.values())
         ):
@@ -177,31 +181,43 @@ class Network:
         return error
 
     def send(self) -> None:
-        """What was started since the last time, in one piece for each connection."""
+        """Sends the requests started since the last time, in one piece for each connection."""
         for link in self._talking:
             self._flush(link)
         self._talking.clear()
         self._filling = None
 
     def receive(self, wait: float) -> list[FinishedRequest]:
-        """What has finished; waits for the network up to `wait` seconds, not always so long."""
+        """Returns what has finished; waits for the network up to `wait` seconds, sometimes less."""
         finished, self._finished = self._finished, []
         now = time.monotonic()
         wait = 0.0 if finished else max(0.0, min(wait, self._look_at - now))
         for descriptor, _ in self._epoll.poll(wait):
             if descriptor == self._bell:
-                self._welcome()
-            elif link := self._links.get(descriptor):
-                finished += link.receive()
-                self._flush(link)
+                os.eventfd_read(self._bell)
+                for connecting in [future for future in self._connecting if future.done()]:
+                    self._connecting.remove(connecting)
+                    try:
+                        link = connecting.result()
+                    except OSError as error:
+                        # `why_unreachable` returns it if no other attempt succeeds.
+                        self._error, self._failed_at = str(error) or type(error).__name__, time.monotonic()
+                        continue
+                    self._error = ""
+                    self._links[link.socket.fileno()] = link
+                    self._epoll.register(link.socket, select.EPOLLIN)
+            elif ready := self._links.get(descriptor):
+                finished += ready.receive()
+                self._flush(ready)
         now = time.monotonic()
         if now >= self._look_at:
             finished += self._look(now)
         return finished
 
     def close(self) -> None:
-        """Hangs up and forgets what is in flight; can be used again."""
+        """Closes all connections and forgets their requests; can be used again."""
         for connecting in self._connecting:
+            # An attempt that has begun cannot be cancelled: its connection is closed when it is there.
             connecting.cancel()
             connecting.add_done_callback(_discard)
         self._connecting.clear()
@@ -210,24 +226,7 @@ class Network:
         self._finished.clear()
         self._error = ""
 
-    def _ring(self, _: Future[Link]) -> None:
-        os.eventfd_write(self._bell, 1)
-
-    def _welcome(self) -> None:
-        os.eventfd_read(self._bell)
-        for connecting in [future for future in self._connecting if future.done()]:
-            self._connecting.remove(connecting)
-            try:
-                link = connecting.result()
-            except OSError as error:
-                self._error, self._failed_at = str(error) or type(error).__name__, time.monotonic()
-                continue
-            self._error = ""
-            self._links[link.socket.fileno()] = link
-            self._epoll.register(link.socket, select.EPOLLIN)
-
     def _flush(self, link: Link) -> None:
-        """Sends what is pending on the connection, and closes it when it has ended."""
         was_stuck = link.is_stuck
         try:
             link.send()
@@ -236,6 +235,7 @@ class Network:
         if link.connection.is_over:
             self._drop(link)
         elif link.is_stuck != was_stuck:
+            # Always waiting for EPOLLOUT would end each poll at once, as a socket is nearly always writable.
             self._epoll.modify(link.socket, _EVENTS[link.is_stuck])
 
     def _drop(self, link: Link) -> None:
@@ -246,9 +246,9 @@ class Network:
             self._filling = None
 
     def _look(self, now: float) -> list[FinishedRequest]:
-        """Fails requests that have waited too long, and closes connections that do not answer any more."""
         finished: list[FinishedRequest] = []
         for link in list(self._links.values()):
+            # One late answer fails one request. A server that sends nothing at all has probably gone.
             late = link.connection.expire(now - self._timeout)
             finished += late
             if late and link.heard_at < now - self._timeout:
@@ -257,6 +257,7 @@ class Network:
                 link.connection.lose("idle")
             self._flush(link)
         oldest = (link.connection.oldest for link in self._links.values())
+        # The next look is when the oldest request is late, or in a second.
         self._look_at = min(
             [now + 1.0, *(started + self._timeout for started in oldest if started is not None)]
         )
@@ -267,7 +268,8 @@ _EVENTS = {False: select.EPOLLIN, True: select.EPOLLIN | select.EPOLLOUT}
 
 
 def _leave(bell: int, connecting: list[Future[Link]], links: dict[int, Link]) -> None:
-    """Closes what is open when a network is garbage collected without `close`."""
+    # Called when a network is garbage collected without `close`. It must not refer to the network itself, or
+    # that would never happen.
     for link in links.values():
         link.socket.close()
     for future in connecting:

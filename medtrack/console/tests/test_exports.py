@@ -200,7 +200,7 @@ def test_exports_go_one_by_one(transactional_db: None, staff: Client) -> None:
         assert exports.is_running()
         answer = staff.post(EXPORT)
         assert answer.status_code == 409
-        assert "Exports go one by one" in answer.content.decode()
+        assert "only one can run at a time" in answer.content.decode()
         assert not AccessLog.objects.exists()
         with pytest.raises(exports.ExportAborted):  # begun in the same moment: nobody waits for the other
             next(exports.csv_of(Patient.objects.all()))

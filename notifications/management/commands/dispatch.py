@@ -31,29 +31,21 @@ class Command(BaseCommand):
         except FirebaseNotConfigured as error:
             raise CommandError(str(error)) from error
         stop = Event()
-        for wish in (signal.SIGTERM, signal.SIGINT):
-            # What is on its way is still marked, or its people would be reminded a second time.
-            signal.signal(wish, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Pushes that are being sent are still marked, so that they are not sent twice.
+            signal.signal(number, lambda *_: stop.set())
         while forever and not stop.is_set():
             try:
                 self._once(transport, stop)
             except (OperationalError, InterfaceError) as error:
-                log.warning("the database is away, trying again", error=type(error).__name__)
+                log.warning("no connection to the database, trying again", error=type(error).__name__)
                 close_old_connections()
             stop.wait(1)
         if not forever:
             self._once(transport, stop, always_say=True)
 
     def _once(self, transport: FcmTransport, stop: Event, *, always_say: bool = False) -> None:
-        enqueued = self._enqueue()
-        tally = dispatcher.dispatch(
-            transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1), stop=stop
-        )
-        if enqueued or tally.examined or always_say:
-            self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")
-
-    def _enqueue(self) -> int:
-        """As often as beat does it."""
+        # As often as Celery beat does it.
         now, enqueued = time.monotonic(), 0
         if now >= self._enqueue_at:
             self._enqueue_at = now + 10
@@ -61,4 +53,8 @@ class Command(BaseCommand):
         if now >= self._follow_up_at:
             self._follow_up_at = now + 30
             enqueued += queue.enqueue_follow_ups()
-        return enqueued
+        tally = dispatcher.dispatch(
+            transport=transport, pace=dispatcher.pace(), time_slice=timedelta(minutes=1), stop=stop
+        )
+        if enqueued or tally.examined or always_say:
+            self.stdout.write(f"{enqueued} reminders enqueued, {tally.sent} sent.")

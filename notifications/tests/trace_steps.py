@@ -1,4 +1,4 @@
-"""What happens to a reminder in the tests of its trace."""
+"""The steps of a reminder in the tests of its trace."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -30,14 +30,14 @@ def claim() -> queue.Claim:
 
 
 def send(outcome: FcmResult, *, retry_after: timedelta | None = None) -> None:
-    """Claims what there is and answers it so."""
+    """Claims all due pushes and records this result of FCM for all their devices."""
     results = [PushResult(push, dict.fromkeys(push.devices, outcome), retry_after) for push in claim().pushes]
     assert results
     queue.mark(results)
     Judge("a-project").settle(results)
 
 
-def told(dose_id: UUID) -> Trace:
+def trace_of(dose_id: UUID) -> Trace:
     return trace(history_of(dose_id, now=database_now()))
 
 
