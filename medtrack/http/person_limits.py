@@ -47,7 +47,7 @@ _SENTENCES = {
 
 
 class LimitReached(Conflict):
-    """The user has as many of these objects as one user may have: `limit` names them, `number` says how many."""
+    """The user has as many of these objects as is allowed: `limit` names them, `number` says how many."""
 
     default_detail = _("You have reached a limit. Delete something that you no longer need.")
     default_code = "limit_reached"
