@@ -32,7 +32,7 @@ class DoseEventInline(GuardedInline[DoseEvent]):
 
 
 class TodayFilter(admin.SimpleListFilter):
-    """Of the day that it is where each person lives."""
+    """Each patient's local day."""
 
     title = _("their today")
     parameter_name = "today"

@@ -1,4 +1,4 @@
-"""What is taken: the medicine as the patient knows it. When it is taken is `dosing`'s."""
+"""Medications. Schedules and doses, which refer to them, are in `dosing`."""
 
 from typing import ClassVar
 

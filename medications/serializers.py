@@ -31,7 +31,9 @@ class NewMedicationInput(MedicationInput):
 
 class CloneInput(serializers.Serializer[Any]):
     id = IdField(required=False)
-    name = serializers.CharField(max_length=200, required=False, help_text="The same one by default.")
+    name = serializers.CharField(
+        max_length=200, required=False, help_text="By default the name of the copied medication."
+    )
 
 
 class MedicationOutput(serializers.ModelSerializer[Medication]):

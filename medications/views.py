@@ -28,7 +28,7 @@ class Medications(ListView[Medication]):
 
     def get_queryset(self) -> MedicationQuerySet:
         mine = Medication.objects.visible_to(caller(self.request))
-        return mine.that_are(**validated_query(MedicationsQuery, self.request))
+        return mine.with_state(**validated_query(MedicationsQuery, self.request))
 
     @documented("listMedications", "List my medications, newest first", parameters=[MedicationsQuery])
     def get(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class MedicationDetail(APIView):
         responses=MedicationOutput,
     )
     def patch(self, request: Request, medication_id: UUID) -> Response:
-        _medication(request, medication_id)  # 404 comes before what is wrong with the body
+        _medication(request, medication_id)  # 404 for the path comes before 400 for the body
         changes = validated_body(MedicationInput, request, partial=True)
         result = actions.update_medication(medication_id=medication_id, by=caller(request), changes=changes)
         return Response(serialized(MedicationOutput, result.object))

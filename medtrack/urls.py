@@ -24,10 +24,10 @@ admin.site.unregister([Group, EmailAddress, Authenticator])
 urlpatterns = [
     path("api/v1/", include("medtrack.api.routes")),
     # Also with DEBUG, whose own page is not JSON.
-    path("api/v1/<path:nowhere>", csrf_exempt(not_found)),
+    path("api/v1/<path:rest>", csrf_exempt(not_found)),
     path("", RedirectView.as_view(url="/api/docs/")),
-    # Nothing of ours has a public page to redirect to.
-    path("admin/r/<path:nowhere>", not_found),
+    # No model has a public page to redirect to.
+    path("admin/r/<path:rest>", not_found),
     path("admin/", include("medtrack.console.urls")),
     path("admin/", admin.site.urls),
     path("language/", set_language, name="set_language"),

@@ -69,9 +69,13 @@ class _PendingPush:
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
-        # A generator, so that each message is written when it is sent and many devices cost no memory.
-        messages = bodies(self.push, now=self.push.claimed_at)
-        self.orders = (Order((self, device_id), body, self.latest) for device_id, body in messages)
+        self.orders = self._write()
+
+    def _write(self) -> "_Orders":
+        # Each message is written when it is sent, so that many devices cost no memory. An error in a push is
+        # raised then, too, and does not stop the claim of the others.
+        for device_id, body in bodies(self.push, now=self.push.claimed_at):
+            yield Order((self, device_id), body, self.latest)
 
 
 _Key = tuple[_PendingPush, str]

@@ -45,7 +45,7 @@ class TestPushOutput(serializers.ModelSerializer[NotificationLog]):
 class AcknowledgementInput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(
         [state.value for state in PushState],
-        help_text="`opened` implies `shown`, and `shown` implies `arrived`, unless said before.",
+        help_text="`opened` implies `shown`, and `shown` implies `arrived`, unless they were acknowledged before.",
     )
     occurred_at = InstantField(required=False, help_text="Now by default.")
 
@@ -59,7 +59,7 @@ class AcknowledgementOutput(serializers.Serializer[Any]):
 
 class NotificationsQuery(serializers.Serializer[Any]):
     unread = serializers.BooleanField(
-        required=False, help_text="Only those that are not read, or only those that are."
+        required=False, help_text="Only pushes that are not read, or only those that are."
     )
 
 
@@ -67,7 +67,9 @@ class NotificationOutput(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="The `notification_id` of the push's data.")
     kind = serializers.ChoiceField(KINDS)
     title = serializers.CharField(help_text="In the caller's language, as is `body`.")
-    body = serializers.CharField(help_text="Names the medicines only if pushes of today would.")
+    body = serializers.CharField(
+        help_text="Names medications only if the current settings permit it in pushes."
+    )
     dose_ids = serializers.ListField(child=serializers.UUIDField())
     sent_at = serializers.DateTimeField()
     read_at = serializers.DateTimeField(allow_null=True)
@@ -80,12 +82,13 @@ class NotificationsOutput(serializers.Serializer[Any]):
 
 
 class ReadAllInput(serializers.Serializer[Any]):
-    until = InstantField(required=False, help_text="When the last one was sent that is read; now by default.")
+    until = InstantField(required=False, help_text="Only pushes that were sent until then; by default all.")
 
 
 class QuietHoursInput(serializers.Serializer[Any]):
-    """Wall clock in the person's zone; an end before the start is on the next day, equal ends are the whole
-    day.
+    """Wall clock times in the user's zone.
+
+    An end before the start is on the next day; equal times are a whole day.
     """
 
     start_time = WallTimeField()
@@ -102,9 +105,10 @@ class QuietHoursOutput(serializers.Serializer[Any]):
 
 class NotificationSettingsInput(serializers.Serializer[Any]):
     quiet_hours = QuietHoursInput(
-        allow_null=True, help_text="When follow-ups wait; what falls due never does. Null for never."
+        allow_null=True,
+        help_text="Follow-ups are not sent in these hours; reminders of due doses are. Null for none.",
     )
-    private_push_text = serializers.BooleanField(help_text="Whether pushes hide the medicine's name.")
+    private_push_text = serializers.BooleanField(help_text="Whether pushes hide the medication's name.")
     follow_up_interval_minutes = FollowUpIntervalField()
     follow_up_cap = FollowUpCapField()
 
@@ -120,7 +124,7 @@ class NotificationSettingsOutput(serializers.ModelSerializer[User]):
 
 class VerdictOutput(serializers.Serializer[Any]):
     code = serializers.ChoiceField([code.value for code in VerdictCode])
-    reason = serializers.CharField(help_text="Why, in one word or in FCM's own error code; may be empty.")
+    reason = serializers.CharField(help_text="A reason of the engine or FCM's error code; may be empty.")
     detail = serializers.CharField(help_text="In the caller's language.")
 
 
@@ -138,5 +142,5 @@ class DecisionOutput(serializers.Serializer[Any]):
 
 class TraceOutput(serializers.Serializer[Any]):
     dose_id = serializers.UUIDField()
-    verdict = VerdictOutput(help_text="Why did no reminder come, or how far did one come?")
+    verdict = VerdictOutput(help_text="Why no reminder was sent, or how far the push of one got.")
     decisions = DecisionOutput(many=True)

@@ -51,7 +51,7 @@ class Devices(ListView[DeviceToken]):
 
     @documented(
         "registerDevice",
-        "Register a device, or take over its token",
+        "Register a device for pushes",
         LimitReached,
         request=DeviceInput,
         responses={201: DeviceOutput, 200: DeviceOutput},
@@ -69,7 +69,7 @@ class Devices(ListView[DeviceToken]):
 
 
 class DeviceDetail(APIView):
-    @documented("removeDevice", "Stop pushing to a device", responses={204: None})
+    @documented("removeDevice", "Remove a device", responses={204: None})
     def delete(self, request: Request, device_id: UUID) -> Response:
         actions.revoke_device(
             device_id=device_id, by=caller(request), reason="removed_by_owner", now=database_now()
@@ -85,7 +85,7 @@ class TestDevice(APIView):
         TooManyTests,
         request=None,
         responses={202: TestPushOutput},
-        description="Sends a test push to this device alone, at most five an hour, and thirty to all devices together.",
+        description="At most 5 an hour to one device, and 30 to all devices of the caller.",
     )
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device_id=device_id, by=caller(request), now=database_now())
@@ -95,9 +95,9 @@ class TestDevice(APIView):
 class TraceDose(APIView):
     @documented(
         "traceDose",
-        "Read why a reminder came or did not",
+        "Explain why a reminder was or was not sent",
         responses=TraceOutput,
-        description="Every decision about the dose's reminders, in order: why one came, or why none did.",
+        description="Every decision about the dose's reminders, in order of time.",
     )
     def get(self, request: Request, dose_id: UUID) -> Response:
         history = history_of(dose_id, visible_to=caller(request), now=database_now())
@@ -107,19 +107,22 @@ class TraceDose(APIView):
 class AcknowledgeNotification(APIView):
     @documented(
         "acknowledgeNotification",
-        "Say how far a push came",
+        "Acknowledge a push",
         NotSentYet,
         request=AcknowledgementInput,
         responses=AcknowledgementOutput,
-        description="The phone of this session says how far a push came. The id is the `notification_id` of the push's data. "
-        "The first word about each state counts; a repeat is the same answer.",
+        description=(
+            "Records that a push arrived at the device of this session, was shown or was opened. The id is the "
+            "`notification_id` of the push's data. Only the first acknowledgement of each state is recorded; a repeated "
+            "request has the same response."
+        ),
     )
     def post(self, request: Request, notification_id: UUID) -> Response:
-        data = validated_body(AcknowledgementInput, request)
+        fields = validated_body(AcknowledgementInput, request)
         acknowledgement = actions.acknowledge(
             notification_id=notification_id,
-            state=PushState(data["state"]),
-            occurred_at=data.get("occurred_at"),
+            state=PushState(fields["state"]),
+            occurred_at=fields.get("occurred_at"),
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
@@ -134,10 +137,10 @@ class InboxPages(Pagination):
 class Notifications(APIView):
     @documented(
         "listNotifications",
-        "List what was pushed to me, newest first",
+        "List my pushes, newest first",
         parameters=[NotificationsQuery, *InboxPages.parameters()],
         responses=NotificationsOutput,
-        description="Every visible push that FCM accepted for some device of the caller, newest first.",
+        description="Every visible push that FCM accepted for at least one device of the caller, newest first.",
     )
     def get(self, request: Request) -> Response:
         user = caller(request)
@@ -165,19 +168,21 @@ class ReadAllNotifications(APIView):
         "readAllNotifications", "Mark all pushes as read", request=ReadAllInput, responses={204: None}
     )
     def post(self, request: Request) -> Response:
-        data = validated_body(ReadAllInput, request)
-        actions.read_all_notifications(by=caller(request), now=database_now(), **data)
+        fields = validated_body(ReadAllInput, request)
+        actions.read_all_notifications(by=caller(request), now=database_now(), **fields)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class NotificationSettings(APIView):
-    @documented("getNotificationSettings", "Read how I am reminded", responses=NotificationSettingsOutput)
+    @documented(
+        "getNotificationSettings", "Read my notification settings", responses=NotificationSettingsOutput
+    )
     def get(self, request: Request) -> Response:
         return Response(serialized(NotificationSettingsOutput, caller(request)))
 
     @documented(
         "replaceNotificationSettings",
-        "Replace how I am reminded",
+        "Replace my notification settings",
         request=NotificationSettingsInput,
         responses=NotificationSettingsOutput,
         request_example=examples.REMINDING,

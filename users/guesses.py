@@ -4,14 +4,14 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
 from medtrack.http.problems import Unavailable
-from medtrack.http.throttles import CountersAway, address, count
+from medtrack.http.throttles import CountersUnavailable, address, count
 from users.authentication import caller, caller_session
 from users.hashing import SLOT
 from users.querysets import folded
 
 
 class LoginUnavailable(Unavailable):
-    """Guesses of passwords cannot be counted at the moment, so none is allowed."""
+    """Attempts to enter a password cannot be counted at the moment, so none is allowed."""
 
     default_detail = _("Signing in is not possible at the moment. Try again in a few seconds.")
 
@@ -33,7 +33,7 @@ def count_guess(request: Request, account: str, *, device: str = "") -> None:
         count("login", address(request))
         count("login_account", f"{folded(account)} {address(request)}")
         count("login_everywhere", folded(account))
-    except CountersAway as error:
+    except CountersUnavailable as error:
         raise LoginUnavailable from error
 
 

@@ -1,4 +1,4 @@
-"""The API's schema, as committed, and what it says of all operations."""
+"""The committed schema of the API, and what it says about all operations."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from users.outside_tokens import IssuerUnavailable
 
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yml"
 TAGS = {
-    "auth": "Signing up, in and out. An access token lives ten minutes; a refresh token works once.",
+    "auth": "Sign up, sign in and sign out. An access token is valid for ten minutes; a refresh token works once.",
     "me": "The caller's profile and preferences.",
-    "medications": "What is taken.",
-    "schedules": "When it is taken: one time of day each, on the dates of its cycle.",
-    "doses": "What falls due, and what became of it.",
-    "adherence": "How well doses were answered.",
-    "devices": "The app installs that reminders are pushed to.",
-    "notifications": "Reminders, and how they are sent.",
+    "medications": "The caller's medications.",
+    "schedules": "When a medication is taken: one time of day, on the dates of a cycle.",
+    "doses": "Planned doses and as-needed intakes, and whether they were taken.",
+    "adherence": "How many of the due doses were taken.",
+    "devices": "The installed apps that receive pushes.",
+    "notifications": "Reminders that were pushed, and their settings.",
 }
 
 

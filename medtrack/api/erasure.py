@@ -1,4 +1,4 @@
-"""Erasing a user: calls the erasing action of each app in one transaction."""
+"""Erasing a user: each app erases its own tables, all in one transaction."""
 
 from datetime import datetime
 from time import monotonic, sleep
@@ -14,11 +14,11 @@ from notifications.actions.erasing import erase_reminders
 from users.actions.erasing import erase_account, lock_user_for_erasure
 from users.models import User
 
-# Seconds. An attempt does not wait for row locks, but may wait for a table lock as long as lock_timeout.
+# Seconds. An attempt does not wait for locks of rows, but for those of tables, up to lock_timeout.
 PATIENCE = 5
 PAUSE = 0.05
 
-# The console's table, whose model this module may not import. An open invitation has the user's address.
+# The table belongs to the console, which this module may not import.
 _FORGET_INVITATION = """
     UPDATE staff_invitations SET withdrawn_at = %(now)s, email = NULL
     WHERE lower(email) = lower(%(email)s) AND accepted_at IS NULL AND withdrawn_at IS NULL
@@ -26,26 +26,26 @@ _FORGET_INVITATION = """
 
 
 class ErasureBlocked(Conflict):
-    """Other transactions held rows of the user during all attempts; nothing was erased."""
+    """Other requests kept changing the user's data, and nothing was erased."""
 
-    default_detail = _("Something of yours is being written just now. Try again in a few seconds.")
+    default_detail = _("Your data is being changed at the moment. Try again in a few seconds.")
 
 
 def erase_person(*, user: User, now: datetime) -> None:
-    """Deletes everything about the user's health and devices, in one transaction.
+    """Deletes everything about the user but an empty row, to which the history of other users refers.
 
-    The row of the user stays without personal data, because the history of other users refers to it.
-    Raises ErasureBlocked, and Http404 if the user was erased before.
+    Raises ErasureBlocked. Raises Http404 if the user is erased already.
     """
     give_up_at = monotonic() + PATIENCE
+    # A transaction that holds one of the rows may be waiting for another one that is locked here. Waiting for
+    # it could be a deadlock, so each attempt locks with NOWAIT, releases all its locks if one is held, and is
+    # repeated.
     while monotonic() < give_up_at:
         try:
             return _erase(user, now)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-        # A transaction that holds one of the rows may wait for another that this one has locked. Waiting for
-        # it could be a deadlock, so the locks are released before the next attempt.
         sleep(PAUSE)
     raise ErasureBlocked
 
@@ -53,7 +53,6 @@ def erase_person(*, user: User, now: datetime) -> None:
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
     user = lock_user_for_erasure(user.id)
-    # From the app that refers to the others down to the users, as the foreign keys demand.
     erase_reminders(user=user, now=now)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})

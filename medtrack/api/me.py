@@ -61,8 +61,8 @@ class Me(APIView):
         request=ErasureInput,
         responses={204: None},
         description=(
-            "Erases everything about the caller for good: medications, schedules, doses, reminders, devices and "
-            "sign-ins. Not what they recorded for others, where nothing but an empty person stays."
+            "Erases the caller's medications, schedules, doses, reminders, devices, sessions and profile. This "
+            "cannot be undone. Doses of other users that the caller recorded stay, without the caller's name."
         ),
     )
     def delete(self, request: Request) -> Response:

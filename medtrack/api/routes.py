@@ -15,7 +15,7 @@ from users import views as users
 
 
 def by_method(**views: type[APIView]) -> type[APIView]:
-    """Returns a view whose methods are those of views of different apps, all with the default settings of DRF."""
+    """Returns one view with the methods of several views, which must all have the default settings of DRF."""
     methods: dict[str, Any] = {method: getattr(view, method) for method, view in views.items()}
     return type("ByMethod", (APIView,), methods)
 

@@ -15,7 +15,7 @@ from users.models import User
 
 
 class Patient(User):
-    """A person as staff see them: anybody who is not staff."""
+    """A user as the console shows them; staff are no patients."""
 
     class Meta:
         proxy = True
@@ -23,18 +23,18 @@ class Patient(User):
         verbose_name_plural = _("patients")
         default_permissions = ("view",)
         permissions: ClassVar = [
-            ("read_notes", _("Read what people wrote: notes, memos and reasons")),
+            ("read_notes", _("Read what patients wrote: notes, memos and reasons")),
             ("export_patients", _("Export lists")),
             ("send_test_push", _("Send a test push")),
             ("revoke_device", _("Revoke a device's token")),
-            ("end_sessions", _("End somebody's sessions")),
-            ("replan", _("Plan somebody's doses anew")),
+            ("end_sessions", _("End a patient's sessions")),
+            ("replan", _("Re-plan a patient's doses")),
             ("deactivate", _("Deactivate an account")),
         ]
 
 
 class PatientSummary(models.Model):
-    """What the list of patients shows and sorts by, made anew every few minutes from what happened.
+    """What the list of patients shows and sorts by, refreshed every few minutes.
 
     Adherence is a share from 0 to 1, over the last whole local days; null when nothing was due in them.
     """
@@ -79,9 +79,9 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
 
 class Invitation(models.Model):
-    """Someone is asked to join the staff, by a link that works once. Of an address only the newest is open.
+    """An invitation to the staff, by a link that works once. Only the newest one of an address is open.
 
-    One that is over keeps no address; the access log says who was invited.
+    A closed invitation has no address; the access log has it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

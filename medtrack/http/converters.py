@@ -1,4 +1,4 @@
-"""What a path can hold. Django's own UUID converter refuses the upper case that iOS writes."""
+"""`<id:…>` in paths: a UUID. Django's own converter does not match upper case, which iOS sends."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Serializer fields whose written form is part of the contract. Python reads more forms than the contract has."""
+"""Serializer fields that accept one written form only, where Python and DRF would accept more."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -33,7 +33,7 @@ class CalendarDateField(serializers.DateField):
 
 
 class InstantField(serializers.DateTimeField):
-    """An RFC 3339 instant with its offset: a wall clock without one would be anybody's guess."""
+    """An instant in RFC 3339. The offset is required: without it the instant would be ambiguous."""
 
     def to_internal_value(self, value: Any) -> Any:
         if not _is(formats.INSTANT, value):
@@ -42,20 +42,20 @@ class InstantField(serializers.DateTimeField):
 
 
 class LocalInstantField(serializers.DateTimeField):
-    """An instant as it reads in the zone of the value, RFC 3339 with that offset."""
+    """An instant in RFC 3339 with the offset of the value's zone."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(read_only=True, **kwargs)
 
     def to_representation(self, value: datetime) -> str:
-        # RFC 3339 knows no seconds of an offset; before the 1970s some zones had them.
+        # Offsets in RFC 3339 have no seconds. Some zones had them before the 1970s.
         offset = (value.utcoffset() or timedelta()) / timedelta(minutes=1)
         return value.astimezone(timezone(timedelta(minutes=round(offset)))).isoformat()
 
 
 @extend_schema_field({"type": "string", "pattern": f"^{formats.QUANTITY.pattern}$", "example": "1.5"})
 class QuantityField(serializers.DecimalField):
-    """An amount of medicine as a decimal string, more than zero, without trailing zeros."""
+    """An amount of a medication: a decimal string, more than zero, without trailing zeros in responses."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=9, decimal_places=3, normalize_output=True, **kwargs)
@@ -67,7 +67,7 @@ class QuantityField(serializers.DecimalField):
 
 
 class IdField(serializers.UUIDField):
-    """A UUID that a client made, as text."""
+    """A UUID that the client generated, as a string."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):

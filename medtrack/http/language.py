@@ -1,4 +1,4 @@
-"""The language of an answer: what the client accepts, and for pages also what Django remembers of them."""
+"""The language of a response: by Accept-Language, and for pages also by Django's language cookie."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from medtrack.http.page_middleware import is_page
 
 
-class Language(LocaleMiddleware):
+class LanguageMiddleware(LocaleMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         if is_page(request):
             return super().process_request(request)
@@ -30,7 +30,7 @@ class Language(LocaleMiddleware):
 
 @lru_cache(maxsize=1024)
 def _preferred(accepted: str) -> str:
-    """The first accepted language that we speak, in the client's order."""
+    """Returns the first of the accepted languages that is supported, in order of weight."""
     for code, _weight in parse_accept_lang_header(accepted):
         try:
             return translation.get_supported_language_variant(code)

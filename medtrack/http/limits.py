@@ -1,7 +1,4 @@
-"""How often something may be asked for, and how much one person may have, as an operator writes it.
-
-Knows no Django: the settings are made of it.
-"""
+"""Limits and the parsing of their settings. Imports nothing of Django, because the settings import it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,11 +10,14 @@ _WRITTEN = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})")
 
 @dataclass(frozen=True)
 class Limit:
-    """So many times in so many seconds, counted from the first; after that with pauses, each twice the one before."""
+    """`times` uses in `seconds`, counted from the first.
+
+    Further uses need pauses, each twice as long as the last.
+    """
 
     times: int
     seconds: int
-    # The first pause, in seconds. None is longer than what is left of the window.
+    # The first pause, in seconds. A pause never lasts longer than the window.
     pause: int = 5
 
     def __str__(self) -> str:
@@ -25,16 +25,16 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> "Limit":
-        """`10/900`. Raises ValueError."""
-        found = _WRITTEN.fullmatch(text.strip())
-        if not found:
+        """Parses a text such as `10/900`. Raises ValueError."""
+        match = _WRITTEN.fullmatch(text.strip())
+        if not match:
             raise ValueError(f"{text!r} is not a number of times, a slash and a number of seconds")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
 
 @dataclass(frozen=True)
 class PersonLimits:
-    """What one person may have and do. docs/operating.md and the API's description say what happens beyond each."""
+    """The limits of one user. docs/operating.md and the API's description say what happens beyond each."""
 
     devices: int = 20
     medications: int = 200
@@ -47,11 +47,14 @@ class PersonLimits:
 
     @classmethod
     def parse(cls, text: str) -> "PersonLimits":
-        """The usual limits, some of them changed: `devices=50,edits=600/3600`. Raises ValueError."""
-        usual = {field.name: field.default for field in fields(cls)}
+        """Returns the default limits with the changes of a text such as `devices=50,edits=600/3600`.
+
+        Raises ValueError.
+        """
+        defaults = {field.name: field.default for field in fields(cls)}
         changed: dict[str, int | Limit] = {}
-        for name, value in _pairs(text, usual):
-            changed[name] = Limit.parse(value) if isinstance(usual[name], Limit) else _number(value)
+        for name, value in _pairs(text, defaults):
+            changed[name] = Limit.parse(value) if isinstance(defaults[name], Limit) else _number(value)
         return replace(cls(), **changed)  # type: ignore[arg-type]
 
 
@@ -73,18 +76,21 @@ DEFAULT_THROTTLES = {
 
 
 def with_changes(limits: Mapping[str, Limit], text: str) -> dict[str, Limit]:
-    """Returns the limits with the changes of a text such as `signup=60/3600,refresh=900/600`. Raises ValueError."""
+    """Returns the limits with the changes of a text such as `signup=60/3600,refresh=900/600`.
+
+    Raises ValueError.
+    """
     changed = {
         name: replace(Limit.parse(limit), pause=limits[name].pause) for name, limit in _pairs(text, limits)
     }
     return {**limits, **changed}
 
 
-def _pairs(text: str, known: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _pairs(text: str, names: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for part in filter(None, text.split(",")):
         name, _equals, value = part.partition("=")
-        if name.strip() not in known:
-            raise ValueError(f"{name.strip()!r} is none of {', '.join(known)}")
+        if name.strip() not in names:
+            raise ValueError(f"{name.strip()!r} is none of {', '.join(names)}")
         yield name.strip(), value.strip()
 
 

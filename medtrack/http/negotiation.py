@@ -1,4 +1,4 @@
-"""Which form an answer has: JSON, unless the client leaves no room for it."""
+"""Content negotiation with a fast path for the usual Accept headers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class ContentNegotiation(DefaultContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        """What nearly every client says is understood without taking it apart."""
+        # Nearly all requests have one of these headers, which need no parsing.
         if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", "application/json"):
             return renderers[0], "application/json"
         selected: tuple[Any, str] = super().select_renderer(request, renderers, format_suffix)

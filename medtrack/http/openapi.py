@@ -1,4 +1,6 @@
-"""What every operation shares in OpenAPI: how it can fail, said once for all, and which of our words describe it."""
+"""Adds to the OpenAPI schema what drf-spectacular does not generate: problems, limits, links, ETags,
+examples.
+"""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,7 +27,8 @@ from medtrack.http.problems import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Under this name an operation's problems and examples pass through drf-spectacular.
+# drf-spectacular copies extensions to the generated operation, where `describe` finds the Operation under
+# this name.
 _OPERATION = "x-operation"
 _STRING = {"type": "string"}
 _PROBLEM = {
@@ -37,12 +40,15 @@ _PROBLEM = {
         "type": {"$ref": "#/components/schemas/ProblemType"},
         "errors": {
             "type": "array",
-            "description": "Of ValidationError: one per message.",
+            "description": "Of ValidationError: one for each message.",
             "items": {
                 "type": "object",
                 "required": ["field", "code", "detail"],
                 "properties": {
-                    "field": {**_STRING, "description": "Dotted when nested; empty for the body as a whole."},
+                    "field": {
+                        **_STRING,
+                        "description": "The path of a nested field is joined by dots; empty for the whole body.",
+                    },
                     "code": _STRING,
                     "detail": _STRING,
                 },
@@ -51,13 +57,16 @@ _PROBLEM = {
         "next_allowed_at": {
             **_STRING,
             "format": "date-time",
-            "description": "Of IntakeTooSoon and DailyLimitReached: the first instant at which an intake is allowed.",
+            "description": "Of IntakeTooSoon and DailyLimitReached: when the next intake is allowed.",
         },
-        "limit": {**_STRING, "description": "Of LimitReached and TooManyEdits: which one, as under Limits."},
-        "number": {"type": "integer", "description": "Of LimitReached: how many there can be."},
+        "limit": {
+            **_STRING,
+            "description": "Of LimitReached and TooManyEdits: the name of the limit, see Limits.",
+        },
+        "number": {"type": "integer", "description": "Of LimitReached: the value of the limit."},
         "sessions": {
             "type": "array",
-            "description": "Of LimitReached at signing in: send the id of one as `end_session` to end it.",
+            "description": "Of LimitReached when signing in: the sessions of which one can be ended by `end_session`.",
             "items": {
                 "type": "object",
                 "required": ["id", "device_name", "last_used_at"],
@@ -75,13 +84,13 @@ _IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
     "schema": _STRING,
-    "description": "The ETag of the answer that the client has.",
+    "description": "The ETag of the response that the client has cached.",
 }
 
 
 @dataclass(frozen=True)
 class Operation:
-    """The problems that only this operation has, and its examples."""
+    """The problems that an operation has besides the common ones, and its examples."""
 
     problems: tuple[type[exceptions.APIException], ...]
     request_example: Mapping[str, Any] | None
@@ -96,9 +105,10 @@ def documented(
     response_example: Mapping[str, Any] | None = None,
     **schema: Any,
 ) -> Callable[[F], F]:
-    """`extend_schema` for an operation, with the problems that it has besides those of every operation.
+    """Documents a view's method. `problems` are the exceptions that it raises besides the common ones.
 
-    `schema` has the other arguments of `extend_schema`: `request`, `responses`, `parameters`, `description`, `tags`.
+    `schema` are further arguments of `extend_schema`: `request`, `responses`, `parameters`, `description`,
+    `tags`.
     """
     operation = Operation(problems, request_example, response_example)
     return extend_schema(
@@ -107,14 +117,14 @@ def documented(
 
 
 class Schema(AutoSchema):
-    """Docstrings of views are for us; `extend_schema` has the descriptions for clients."""
+    """Takes descriptions from `documented` only. Docstrings of views are not for clients."""
 
     def get_description(self) -> str:  # type: ignore[override]
         return get_doc(getattr(self.view, self.method.lower(), None))
 
 
 class DeletionWithBody(Schema):
-    """Of a DELETE that says more than its path. OpenAPI 3.0 gives that no meaning, and our clients send it."""
+    """For a DELETE with a request body, which drf-spectacular omits: OpenAPI 3.0 gives it no meaning."""
 
     def _get_request_body(self, direction: Any = "request") -> Any:
         method, self.method = self.method, "POST" if self.method == "DELETE" else self.method
@@ -127,7 +137,10 @@ class DeletionWithBody(Schema):
 def describe(
     result: dict[str, Any], *, of_sessions: Collection[type[exceptions.APIException]]
 ) -> dict[str, Any]:
-    """Adds the problems and examples to a generated schema; `of_sessions` are those of every authenticated operation."""
+    """Adds problems and examples to a generated schema. Returns the schema.
+
+    `of_sessions` are the problems of every operation that needs an access token.
+    """
     components = result.setdefault("components", {})
     types = problem_types()
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
@@ -138,7 +151,7 @@ def describe(
         for generated in path.values():
             operation: Operation = generated.pop(_OPERATION)
             # `{}` is a security scheme without a name, for which generated clients still ask for a token.
-            generated["security"] = [needed for needed in generated["security"] if needed]
+            generated["security"] = [scheme for scheme in generated["security"] if scheme]
             problems = [*_usual_problems(generated), *operation.problems]
             _add_problems(
                 generated,
@@ -157,27 +170,47 @@ def _anywhere() -> list[ProblemType]:
 def _table(types: Iterable[ProblemType]) -> str:
     with translation.override("en"):
         rows = [f"| `{kind.name}` | {kind.status} | {kind.sentence} | {kind.when} |" for kind in types]
-    head = ["| type | status | sentence | when |", "|---|---|---|---|"]
+    head = ["| type | status | detail | when |", "|---|---|---|---|"]
     return "\n".join(
-        ["## Problems", "", "Every error has this shape and one of these types.", "", *head, *rows]
+        [
+            "## Problems",
+            "",
+            "All error responses have the schema `Problem` and one of these types.",
+            "",
+            *head,
+            *rows,
+        ]
     )
 
 
 def limits_table() -> str:
-    """The usual limits: the description is committed, and an operator's changes are not in it."""
+    """Returns the default limits. A server may have others, but the description is committed."""
     usual = PersonLimits()
     rows = [f"| `{name}` | {getattr(usual, name)} | {beyond} |" for name, beyond in BEYOND.items()]
-    text = "What one person can have and do; the operator of a server may choose other numbers."
-    never = "Answering doses, acknowledging pushes, refreshing and ending sessions, and registering a device have none."
+    text = "How much a user can have and do. A server may have other limits."
+    without_limit = (
+        "There are no limits on recording doses, acknowledging pushes, registering a device, and refreshing "
+        "and ending sessions."
+    )
     return "\n".join(
-        ["## Limits", "", text, "", "| limit | most | beyond it |", "|---|---|---|", *rows, "", never]
+        [
+            "## Limits",
+            "",
+            text,
+            "",
+            "| limit | default | beyond the limit |",
+            "|---|---|---|",
+            *rows,
+            "",
+            without_limit,
+        ]
     )
 
 
 def _add_problems(
     generated: dict[str, Any], problems: Iterable[type[exceptions.APIException]], shared: dict[str, Any]
 ) -> None:
-    """A status that several operations fail with in the same ways is described once."""
+    """Adds a response for each status. Operations with the same problems share a component."""
     by_status: dict[int, list[ProblemType]] = {}
     for raised in problems:
         kind = problem_type(raised)
@@ -223,30 +256,30 @@ def _add_examples(generated: dict[str, Any], operation: Operation) -> None:
 
 
 def _add_links(paths: Mapping[str, Any]) -> None:
-    """From what was created or listed to what can be done with it: its `id` is the path's."""
+    """Links creating and listing objects to the operations on one object, by its `id`."""
     for path, methods in paths.items():
         collection = path.rsplit("/", 1)[-1]
         targets = [
-            (generated["operationId"], method, found[1])
+            (generated["operationId"], method, match[1])
             for target_path, target_methods in paths.items()
-            if (found := re.search(rf"/v1/{collection}/{{(\w+)}}", target_path))
+            if (match := re.search(rf"/v1/{collection}/{{(\w+)}}", target_path))
             for method, generated in target_methods.items()
         ]
         for method, status, pointer in (("post", "201", "/id"), ("get", "200", "/results/0/id")):
             links = {
                 id: {"operationId": id, "parameters": {name: f"$response.body#{pointer}"}}
                 for id, of_target, name in targets
-                if (method, of_target) != ("get", "delete")  # the first of a list is not the one to go
+                if (method, of_target) != ("get", "delete")  # a client that follows links must not delete
             }
             if links and status in methods.get(method, {}).get("responses", {}):
                 methods[method]["responses"][status]["links"] = links
 
 
 def add_revalidation(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """What is read out has an ETag, and is not sent again to whoever has it already."""
+    """Documents the ETag of every GET, and 304 for a matching If-None-Match."""
     for operations in result["paths"].values():
         if "get" in operations:
             operations["get"].setdefault("parameters", []).append(_IF_NONE_MATCH)
             operations["get"]["responses"]["200"].setdefault("headers", {})["ETag"] = {"schema": _STRING}
-            operations["get"]["responses"]["304"] = {"description": "What the ETag stands for still holds."}
+            operations["get"]["responses"]["304"] = {"description": "The cached response is up to date."}
     return result

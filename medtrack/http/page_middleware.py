@@ -1,4 +1,4 @@
-"""What only the pages of the admin need; the API has neither cookies nor forms, and does not wait for them."""
+"""Middleware for pages only. The API has neither cookies nor forms, and is faster without it."""
 
 from typing import Any
 
@@ -22,32 +22,32 @@ class _PagesOnly(MiddlewareMixin):
         return super().__call__(request) if is_page(request) else self.get_response(request)
 
 
-class PageSessions(_PagesOnly, SessionMiddleware):
+class PageSessionMiddleware(_PagesOnly, SessionMiddleware):
     pass
 
 
-class PageCsrf(_PagesOnly, CsrfViewMiddleware):
+class PageCsrfMiddleware(_PagesOnly, CsrfViewMiddleware):
     pass
 
 
-class PageAuthentication(_PagesOnly, AuthenticationMiddleware):
+class PageAuthenticationMiddleware(_PagesOnly, AuthenticationMiddleware):
     pass
 
 
-class PageMessages(_PagesOnly, MessageMiddleware):
+class PageMessageMiddleware(_PagesOnly, MessageMiddleware):
     pass
 
 
-class PageFrames(_PagesOnly, XFrameOptionsMiddleware):
+class PageXFrameOptionsMiddleware(_PagesOnly, XFrameOptionsMiddleware):
     pass
 
 
-class PageContents(_PagesOnly, CSPMiddleware):
-    """The Content-Security-Policy of the settings."""
+class PageCSPMiddleware(_PagesOnly, CSPMiddleware):
+    """Sends the Content-Security-Policy of the settings."""
 
 
-class PageAccounts(_PagesOnly):
-    """What django-allauth, by which staff sign in, keeps of a request."""
+class PageAccountMiddleware(_PagesOnly):
+    """The middleware of django-allauth, with which staff sign in."""
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)

@@ -1,4 +1,7 @@
-"""Cursor pages: stable while rows are added, because a page starts after a row and not at a number."""
+"""Cursor pagination by several keys, which DRF's own CursorPagination does not have.
+
+A page starts after a row, not at an offset, so that rows that are added meanwhile do not shift it.
+"""
 
 import json
 import re
@@ -19,9 +22,9 @@ from rest_framework.views import APIView
 from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.problems import field_error
 
-_CURSOR = "`next_cursor` of a page."
+_CURSOR = "The `next_cursor` of the previous page."
 _NUMBER = re.compile("[0-9]{1,3}")
-# PostgreSQL's instants reach further than Python's; these are those that a cursor of ours can hold.
+# PostgreSQL has years that Python has not. A cursor only contains years that the API has.
 _YEARS = range(FIRST_YEAR, LAST_YEAR + 1)
 
 
@@ -40,14 +43,17 @@ def local_date(text: str) -> date:
 
 
 class Key(NamedTuple):
-    """One thing that rows are ordered by, and how to read it from a cursor."""
+    """A column of the order. `read` parses its text in a cursor and raises ValueError."""
 
     name: str
     read: Callable[[str], Any]
 
 
 class Pagination(BasePagination):
-    """`?limit=` (50, at most 200) and `?cursor=`, newest first: descending by all keys, the last one unique."""
+    """`?limit=` (by default 50, at most 200) and `?cursor=`.
+
+    The order is descending by all keys. The last key must be unique.
+    """
 
     page_size = 50
     max_page_size = 200
@@ -66,13 +72,13 @@ class Pagination(BasePagination):
         return Response(self.page(data))
 
     def page(self, results: Any) -> dict[str, Any]:
-        """The body: what the page's rows look like, and where the next one begins."""
+        """Returns the body of the response. `results` are the serialized rows of the page."""
         cursor = self._cursor(self._page[-1]) if self._has_more else None
         return {"results": results, "next_cursor": cursor, "has_more": self._has_more}
 
     @classmethod
     def parameters(cls) -> list[OpenApiParameter]:
-        """For operations that page by themselves."""
+        """Returns the parameters for operations of views that are not a ListView."""
         return [
             OpenApiParameter("cursor", str, description=_CURSOR),
             OpenApiParameter("limit", cls._limits()),
@@ -107,14 +113,14 @@ class Pagination(BasePagination):
         return int(text)
 
     def _position(self, cursor: str | None) -> list[Any]:
-        """The keys of the row that the page follows; none for the first page."""
+        """Returns the keys of the last row of the previous page; empty for the first page."""
         if cursor is None:
             return []
         try:
             texts = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
             return [key.read(text) for key, text in zip(self.keys, texts, strict=True)]
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise field_error("cursor", _("This is not a cursor of ours."), code="invalid") from error
+            raise field_error("cursor", _("This is not a valid cursor."), code="invalid") from error
 
     def _beyond(self, position: list[Any]) -> Q:
         """Rows after this position. The bound on the first key alone is what an index can begin at."""

@@ -1,4 +1,4 @@
-"""What happens when one person has as many of something as `settings.LIMITS` lets a person have."""
+"""Limits on how many objects a user may have, from `settings.LIMITS`."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,29 +10,31 @@ from rest_framework.exceptions import ErrorDetail
 
 from medtrack.http.problems import Conflict
 
-# A device that was reached within this time, and the session on it, are never ended to make room for another one.
+# A device that a push reached within this time, and its session, are never ended to make room for another
+# one.
 REACHED_WITHIN = timedelta(days=30)
 
-# For clients, in the order of the table.
+# What happens beyond each limit, for the API documentation.
 BEYOND = {
     "medications": "409 `LimitReached`; deleted ones do not count.",
     "schedules": "409 `LimitReached`, over all medications; deleted ones do not count.",
     "devices": (
-        "The device that was not seen for the longest time is revoked (`too_many_devices`). If all were reached in the "
-        "last 30 days, 409 `LimitReached`."
+        "The device with the oldest `last_seen_at` is revoked (`too_many_devices`). If a push reached all of them in "
+        "the last 30 days, 409 `LimitReached`."
     ),
     "sessions": (
-        "The session that was not used for the longest time ends, of those without a device that pushes go to, then of "
-        "those whose device was not reached in the last 30 days. If there is none, signing in is 409 `LimitReached` with "
-        "the list of `sessions`; the same request with one of their ids as `end_session` ends that one."
+        "The least recently used session ends: first of those without a device that receives pushes, then of those "
+        "whose device no push reached in the last 30 days. If there is none, signing in is 409 `LimitReached` with the "
+        "list of `sessions`; the same request with one of their ids as `end_session` ends that session."
     ),
     "edits": (
-        "429 `TooManyEdits`. Creating, changing, deleting, pausing, resuming or cloning a medication or schedule is one "
-        "each; a clone is one more for each schedule. A repeat of a creation under the same `id` does not count."
+        "429 `TooManyEdits`. Creating, changing, deleting, pausing, resuming or cloning a medication or schedule "
+        "counts as one; a clone counts one more for each schedule. A repeated request with the same `id` does not "
+        "count."
     ),
     "zone_changes": "429 `TooManyEdits`.",
-    "test_pushes": "429 `TooManyTests`; and to one device 5 an hour.",
-    "intakes_a_day": "Recorded all the same, with `over_limit: true`.",
+    "test_pushes": "429 `TooManyTests`. The limit for one device is 5 an hour.",
+    "intakes_a_day": "The intake is recorded, with `over_limit: true`.",
 }
 _SENTENCES = {
     "medications": _(
@@ -45,7 +47,7 @@ _SENTENCES = {
 
 
 class LimitReached(Conflict):
-    """There are as many of these as one person can have: `limit` says of what, and `number` how many."""
+    """The user has as many of these objects as one user may have: `limit` names them, `number` says how many."""
 
     default_detail = _("You have reached a limit. Delete something that you no longer need.")
     default_code = "limit_reached"
@@ -57,9 +59,10 @@ class LimitReached(Conflict):
 
 
 def refuse_more(limit: str, rows: QuerySet[Any, Any], *, new: int = 1) -> None:
-    """Raises LimitReached when these rows and `new` others would be more than the limit.
+    """Raises LimitReached if these rows and `new` further ones would exceed the limit.
 
-    To be called in a transaction that holds the person's row, so that another one's new rows are among them.
+    The caller's transaction must hold the lock of the user's row, so that `rows` includes those of
+    transactions before.
     """
     if rows.count() + new > getattr(settings.LIMITS, limit):
         raise LimitReached(limit)

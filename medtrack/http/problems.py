@@ -1,4 +1,4 @@
-"""Errors as the API shows them: one shape for every status, whoever raised it."""
+"""The error responses of the API: the same shape for every status and every exception."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class Conflict(exceptions.APIException):
-    """The request contradicts what is stored; each subclass is one documented `type`."""
+    """The request conflicts with stored data. Each subclass is one documented `type`."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
 
     def __init__(self, **members: Any) -> None:
-        """`members` are told besides the sentence."""
+        """`members` are further members of the response body."""
         super().__init__()
         self.members = members
 
 
 class IdConflict(Conflict):
-    """The `id` or `event_id` of the request belongs to something else."""
+    """The `id` or `event_id` of the request belongs to another object."""
 
     default_detail = gettext_lazy("Another object was already created with this id.")
 
@@ -43,37 +43,42 @@ class RequestTooLarge(exceptions.APIException):
     """The body is larger than 2 MiB."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = gettext_lazy("The request is larger than we accept.")
+    default_detail = gettext_lazy("The request body is too large.")
     default_code = "too_large"
 
 
 class Unavailable(exceptions.APIException):
-    """Something that this needs is away for the moment; each subclass is one documented `type`."""
+    """A service that the request needs is unavailable. Each subclass is one documented `type`."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
-    wait = 5
+    wait = 5  # seconds, for Retry-After
 
 
 class Busy(Unavailable):
-    """The database took too long, or other requests kept the data locked; the same request can be sent again."""
+    """The database took too long, or other requests held locks on the data.
 
-    default_detail = gettext_lazy("We are too busy for this at the moment. Try again in a few seconds.")
+    The same request can be sent again.
+    """
+
+    default_detail = gettext_lazy("The server is too busy at the moment. Try again in a few seconds.")
 
 
 class TooMany(exceptions.Throttled):
-    """More than is allowed for now; each subclass is one documented `type`, with a sentence and members of its own."""
+    """A limit per time is exceeded.
+
+    Each subclass is one documented `type`, with its own sentence and members.
+    """
 
     def __init__(self, wait: timedelta, **members: Any) -> None:
-        """`Retry-After` is at least a second."""
         super().__init__(detail=str(self.default_detail))
-        self.wait = max(ceil(wait.total_seconds()), 1)
+        self.wait = max(ceil(wait.total_seconds()), 1)  # Retry-After: 0 would mean at once
         self.members = members
 
 
 @dataclass(frozen=True)
 class ProblemType:
-    """One `type` that clients can meet: its sentence in the language of the moment, and when it is answered."""
+    """One `type` of error response. `sentence` is its default `detail`, `when` says when it is returned."""
 
     name: str
     status: int
@@ -85,70 +90,70 @@ BAD_REQUEST = ProblemType(
     "BadRequest",
     status.HTTP_400_BAD_REQUEST,
     gettext_lazy("The request could not be understood."),
-    "The request itself is broken, such as by a `Host` that is not ours.",
+    "The request itself is malformed, for example by a `Host` that the server does not have.",
 )
 INTERNAL_ERROR = ProblemType(
     "InternalError",
     status.HTTP_500_INTERNAL_SERVER_ERROR,
-    gettext_lazy("Something went wrong on our side."),
-    "We have a defect, and `request_id` finds it in our log.",
+    gettext_lazy("Something went wrong on the server."),
+    "The server has a defect. `request_id` identifies the request in its log.",
 )
 
 
-def _of_framework(name: str, kind: type[exceptions.APIException], when: str) -> ProblemType:
+def _framework_type(name: str, kind: type[exceptions.APIException], when: str) -> ProblemType:
     return ProblemType(name, kind.status_code, cast("StrOrPromise", kind.default_detail), when)
 
 
-# What the framework raises by itself, under names that stay when the framework's change.
-_OF_FRAMEWORK = {
+# Exceptions that DRF raises. Their names here stay the same if DRF renames its classes.
+_FRAMEWORK_TYPES = {
     exceptions.APIException: INTERNAL_ERROR,
     exceptions.ParseError: ProblemType(
         "ParseError",
         status.HTTP_400_BAD_REQUEST,
-        gettext_lazy("The body is not JSON that we can read."),
-        "The body is not JSON in UTF-8, or it is nested too deep.",
+        gettext_lazy("The body is not valid JSON."),
+        "The body is not JSON in UTF-8, or is nested too deeply.",
     ),
     exceptions.ValidationError: ProblemType(
         "ValidationError",
         status.HTTP_400_BAD_REQUEST,
         gettext_lazy("Some fields are not valid."),
-        "Fields of the body or the query are not valid: `errors` says which and why.",
+        "Fields of the body or the query are not valid. `errors` lists them.",
     ),
-    exceptions.NotAuthenticated: _of_framework(
+    exceptions.NotAuthenticated: _framework_type(
         "NotAuthenticated", exceptions.NotAuthenticated, "The request has no access token."
     ),
-    exceptions.AuthenticationFailed: _of_framework(
+    exceptions.AuthenticationFailed: _framework_type(
         "AuthenticationFailed",
         exceptions.AuthenticationFailed,
-        "The access token is not ours, or has expired.",
+        "The access token is not valid or has expired.",
     ),
-    exceptions.NotFound: _of_framework(
-        "NotFound", exceptions.NotFound, "There is no such thing, or it is somebody else's."
+    exceptions.NotFound: _framework_type(
+        "NotFound", exceptions.NotFound, "The object does not exist, or it belongs to another user."
     ),
-    exceptions.MethodNotAllowed: _of_framework(
-        "MethodNotAllowed", exceptions.MethodNotAllowed, "The path does not know this method."
+    exceptions.MethodNotAllowed: _framework_type(
+        "MethodNotAllowed", exceptions.MethodNotAllowed, "The path does not have this method."
     ),
-    exceptions.NotAcceptable: _of_framework(
-        "NotAcceptable", exceptions.NotAcceptable, "`Accept` leaves no room for JSON."
+    exceptions.NotAcceptable: _framework_type(
+        "NotAcceptable", exceptions.NotAcceptable, "`Accept` excludes JSON."
     ),
-    exceptions.UnsupportedMediaType: _of_framework(
+    exceptions.UnsupportedMediaType: _framework_type(
         "UnsupportedMediaType",
         exceptions.UnsupportedMediaType,
         "The body's `Content-Type` is not `application/json`.",
     ),
-    exceptions.Throttled: _of_framework(
+    exceptions.Throttled: _framework_type(
         "Throttled",
         exceptions.Throttled,
-        "Too many of these for now; `Retry-After` says in how many seconds.",
+        "Too many requests. `Retry-After` has the seconds to wait.",
     ),
 }
 
 
 def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
-    """What clients get for an exception: one of ours by its own name, another as the nearest that we know."""
+    """Returns the type of an exception: of DRF's, that of the nearest base class in the table above."""
     for kind in raised.__mro__:
-        if kind in _OF_FRAMEWORK:
-            return _OF_FRAMEWORK[kind]
+        if kind in _FRAMEWORK_TYPES:
+            return _FRAMEWORK_TYPES[kind]
         if not kind.__module__.startswith("rest_framework."):
             break
     when = " ".join((kind.__dict__.get("__doc__") or "").split())
@@ -157,12 +162,15 @@ def problem_type(raised: type[exceptions.APIException]) -> ProblemType:
 
 
 def problem_types() -> list[ProblemType]:
-    """Every type that the API can answer with, by status; the classes that raise them must be loaded, as by the URLs."""
+    """Returns every type of error response, ordered by status.
+
+    The modules that define exceptions must be loaded, as they are by the routes.
+    """
     raised = [
         kind for kind in _subclasses(exceptions.APIException) if kind not in (Conflict, TooMany, Unavailable)
     ]
-    ours = [problem_type(kind) for kind in raised if not kind.__module__.startswith("rest_framework.")]
-    return sorted({BAD_REQUEST, *_OF_FRAMEWORK.values(), *ours}, key=lambda found: (found.status, found.name))
+    own = [problem_type(kind) for kind in raised if not kind.__module__.startswith("rest_framework.")]
+    return sorted({BAD_REQUEST, *_FRAMEWORK_TYPES.values(), *own}, key=lambda kind: (kind.status, kind.name))
 
 
 def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
@@ -172,12 +180,12 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
 
 
 def field_error(field: str, detail: "StrOrPromise", *, code: str) -> exceptions.ValidationError:
-    """A validation error about one field, for rules that no single serializer field can check."""
+    """Returns a validation error about one field, for rules that a serializer field cannot check."""
     return exceptions.ValidationError({field: [exceptions.ErrorDetail(str(detail), code=code)]})
 
 
 def problem(status_code: int, problem_type: str, detail: str, **members: Any) -> dict[str, Any]:
-    """The body of every error response."""
+    """Returns the body of an error response."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     return {
         "detail": detail,
@@ -189,7 +197,7 @@ def problem(status_code: int, problem_type: str, detail: str, **members: Any) ->
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's hook: an expected exception becomes a problem, an unexpected one is left to `server_error`."""
+    """DRF's EXCEPTION_HANDLER. Returns None for an unexpected exception, which `server_error` handles."""
     expected = _expected(exc)
     if expected is None:
         return None
@@ -197,13 +205,13 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
 
 
 def body_of(exc: Exception) -> dict[str, Any] | None:
-    """The problem that an expected exception is; None for an unexpected one."""
+    """Returns the body of the error response to an expected exception; None for an unexpected one."""
     expected = _expected(exc)
     return None if expected is None else _body(expected)
 
 
 def internal_error() -> dict[str, Any]:
-    """The problem that an unexpected exception is: it says nothing about the inside."""
+    """Returns the body of the response to an unexpected exception, without anything about it."""
     return problem(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))
 
 
@@ -215,7 +223,7 @@ def _expected(exc: BaseException | None) -> exceptions.APIException | None:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return RequestTooLarge()
-        # statement_timeout and lock_timeout of the database role, and the victim of a deadlock
+        # statement_timeout or lock_timeout of the database role, or a deadlock
         case OperationalError(__cause__=QueryCanceled() | LockNotAvailable() | DeadlockDetected()):
             return Busy()
         case exceptions.APIException():
@@ -232,7 +240,10 @@ def _body(exc: exceptions.APIException) -> dict[str, Any]:
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
-    """One entry per message: nested serializers become dotted fields, list items get their index."""
+    """Yields one entry per message.
+
+    The names of nested fields are joined by dots; list items have their index.
+    """
     if isinstance(detail, Mapping):
         for key, value in detail.items():
             yield from _flatten(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))
@@ -265,12 +276,13 @@ def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
     return _json(403, "PermissionDenied", _("You do not have permission to perform this action."))
 
 
-def not_found(request: HttpRequest, exception: Exception | None = None, nowhere: str = "") -> JsonResponse:
+def not_found(request: HttpRequest, exception: Exception | None = None, rest: str = "") -> JsonResponse:
     return _json(404, "NotFound", _("Not found."))
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Says nothing about the inside; the request id finds the traceback in the log."""
-    if isinstance(busy := _expected(sys.exc_info()[1]), Busy):  # in a page: the API's views do not come here
+    """Contains nothing about the exception. The log has its traceback under the same request id."""
+    # Only for pages: in the API `exception_handler` has handled Busy.
+    if isinstance(busy := _expected(sys.exc_info()[1]), Busy):
         return JsonResponse(_body(busy), status=busy.status_code, headers=_headers(busy))
     return _json(INTERNAL_ERROR.status, INTERNAL_ERROR.name, str(INTERNAL_ERROR.sentence))

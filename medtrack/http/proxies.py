@@ -1,4 +1,4 @@
-"""Whom a request comes from when proxies stand before us: their headers are believed from trusted addresses only."""
+"""The client's address behind proxies. Only headers of trusted proxies are used."""
 
 import re
 from collections.abc import Callable
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 LOOPBACK = "127.0.0.0/8,::1"
-# granian's name for a peer on a Unix socket, which the permissions of a folder admitted.
+# granian's REMOTE_ADDR on a Unix socket, to which only those with permissions on its folder can connect.
 _UNIX_PEER = ""
 _PORT = re.compile(r"^\[?((?<=\[)[0-9a-fA-F:.]+(?=\])|[0-9.]+)\]?(?::[0-9]+)?$")
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """`127.0.0.0/8,::1`. Raises ValueError."""
+    """Parses a text such as `127.0.0.0/8,::1`. Raises ValueError."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def client_address(request: "HttpRequest | Request") -> str:
-    """The nearest address that is not a trusted proxy's; of garbage, the proxy that passed it on."""
+    """Returns the last address that is not a trusted proxy's, or the proxy's if it forwarded no valid one."""
     address = request.META.get("REMOTE_ADDR", "")
     for hop in reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if not _is_trusted(address, settings.TRUSTED_PROXIES) or _parsed(hop) is None:
             break
         address = hop
-    found = _parsed(address)
-    return str(found) if found else ""
+    client = _parsed(address)
+    return str(client) if client else ""
 
 
-class TrustedProxies:
-    """Drops `X-Forwarded-Proto` of anybody else, so that nobody claims to have come over HTTPS."""
+class TrustedProxyMiddleware:
+    """Removes `X-Forwarded-Proto` unless a trusted proxy sent it. Django takes it as proof of HTTPS."""
 
     def __init__(self, get_response: "Callable[[HttpRequest], HttpResponse]") -> None:
         self.get_response = get_response
@@ -50,14 +50,14 @@ class TrustedProxies:
 
 @lru_cache(maxsize=1024)
 def _is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
-    found = _parsed(address)
-    return address == _UNIX_PEER or (found is not None and any(found in network for network in networks))
+    parsed = _parsed(address)
+    return address == _UNIX_PEER or (parsed is not None and any(parsed in network for network in networks))
 
 
 def _parsed(text: str) -> Address | None:
-    """With or without a port, without the interface of a link-local one. An IPv4 address in IPv6's clothes is one of IPv4."""
+    """Parses an address without its port and zone index. An IPv4-mapped IPv6 address becomes one of IPv4."""
     try:
-        found = ip_address(_PORT.sub(r"\1", text.strip().partition("%")[0]))
+        parsed = ip_address(_PORT.sub(r"\1", text.strip().partition("%")[0]))
     except ValueError:
         return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed

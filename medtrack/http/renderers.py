@@ -1,4 +1,4 @@
-"""JSON as the contract means it: UTF-8, instants with `Z`."""
+"""Renders JSON by orjson: UTF-8, instants with `Z`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _default = JSONEncoder().default
 class JSONRenderer(BaseRenderer):
     media_type = "application/json"
     format = "json"
-    charset = None  # JSON is UTF-8 and has no such parameter
+    charset = None  # application/json has no charset parameter
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, context: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""What views read from a request."""
+"""How views read requests: JSON bodies and queries, validated by serializers."""
 
 import json
 import reprlib
@@ -21,25 +21,28 @@ from rest_framework.serializers import (
     Serializer,
 )
 
-# How much of a wrong value an error repeats.
+# How many characters of an invalid value an error message repeats.
 EXCERPT = 50
 
 
 class LooseJSONParser(parsers.JSONParser):
-    """For a body of parts that are read one by one: half a surrogate pair is for them to refuse."""
+    """For bodies whose parts are validated one by one.
+
+    Lone surrogates, which UTF-8 cannot encode, are accepted.
+    """
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.read(*args, **kwargs)
         except (ParseError, RecursionError, UnicodeError) as error:
-            raise ParseError(_("The body is not JSON that we can read.")) from error
+            raise ParseError(_("The body is not valid JSON.")) from error
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
         return super().parse(*args, **kwargs)
 
 
 class JSONParser(LooseJSONParser):
-    """JSON as the contract means it: UTF-8, nested within reason, without half a surrogate pair."""
+    """JSON in UTF-8, without lone surrogates, nested at most as deep as Python can recurse."""
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
         content = super().read(*args, **kwargs)
@@ -50,103 +53,89 @@ class JSONParser(LooseJSONParser):
 def validated_body(
     serializer: type[BaseSerializer[Any]], request: Request, *, partial: bool = False
 ) -> dict[str, Any]:
-    """The body's fields as the serializer understands them. Raises ValidationError naming the fields."""
+    """Returns the validated fields of the body. Raises ValidationError."""
     return validated_data(serializer, request.data, partial=partial)
 
 
 def validated_query(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    """The query's fields as the serializer understands them. Raises ValidationError naming the fields."""
-    # A plain dict: in a form, which DRF takes a query for, an empty value is one that was not sent.
-    made = _made_once(serializer, partial=False, language=get_language())  # type: ignore[arg-type]
-    fields: dict[str, Any] = made.run_validation(request.query_params.dict())
+    """Returns the validated fields of the query. Raises ValidationError."""
+    instance = _shared_instance(serializer, partial=False, language=get_language())  # type: ignore[arg-type]
+    # A plain dict, because DRF would take a QueryDict for a form, in which an empty value means none.
+    fields: dict[str, Any] = instance.run_validation(request.query_params.dict())
     return fields
 
 
 def validated_data(
     serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False
 ) -> dict[str, Any]:
-    """The fields of a JSON object as the serializer understands them. Raises ValidationError naming the fields.
-
-    Types and lengths come first: a value of the wrong type or beyond its limit is not looked into any further.
-    """
-    made = _made_once(serializer, partial=partial, language=get_language())  # type: ignore[arg-type]
-    refused = _refused(made, data)
-    if not refused:
-        fields: dict[str, Any] = made.run_validation(data)
+    """Returns the validated fields of a JSON object. Raises ValidationError."""
+    instance = _shared_instance(serializer, partial=partial, language=get_language())  # type: ignore[arg-type]
+    # Types and lengths first: DRF does not validate a field any further that has a wrong type or is too long.
+    errors = _type_errors(instance, data)
+    if not errors:
+        fields: dict[str, Any] = instance.run_validation(data)
         return fields
+    # The response lists the errors of the other fields, too.
     try:
-        made.run_validation({name: value for name, value in data.items() if name not in refused})
+        instance.run_validation({name: value for name, value in data.items() if name not in errors})
     except ValidationError as error:
-        raise ValidationError({**cast("dict[str, Any]", error.detail), **refused}) from error
-    raise ValidationError(refused)
+        raise ValidationError({**cast("dict[str, Any]", error.detail), **errors}) from error
+    raise ValidationError(errors)
 
 
 @cache
-def _made_once(
+def _shared_instance(
     serializer: type[BaseSerializer[Any]], *, partial: bool, language: str | None
 ) -> BaseSerializer[Any]:
-    """Making its fields takes longer than checking most bodies; a serializer that is only asked keeps no state.
-
-    Except for some sentences, which stay in the language in which they were first said: so one for each.
-    """
+    # Building a serializer's fields takes longer than validating most bodies, and validating keeps no state.
+    # Only some error messages keep the language of their first use, so there is an instance for each
+    # language.
     return serializer(partial=partial)
 
 
-def _refused(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
-    """Errors of the fields whose value has the wrong type or is too long.
-
-    DRF takes 5 for a text, "off" for a boolean and "7" for a number; the contract does not. And it validates every
-    entry of a list, or strips and matches a text, before it looks at the length.
-    """
+def _type_errors(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
+    """Returns the errors of the fields whose values have the wrong type or are too long."""
+    # DRF accepts 5 for a string, "off" for a boolean and "7" for a number, which the API does not. And it
+    # validates every item of a list, and strips and matches a string, before it checks the length.
     errors: dict[str, Any] = {}
     if not isinstance(serializer, Serializer) or not isinstance(data, dict):
         return errors
     for name, field in serializer.fields.items():
         value = data.get(name)
         if isinstance(field, BaseSerializer):
-            if inner := _refused(field, value):
-                errors[name] = inner
-        elif value is not None and (error := _error(field, value)):
+            if nested := _type_errors(field, value):
+                errors[name] = nested
+        elif value is not None and (error := _type_error(field, value)):
             errors[name] = [error]
     return errors
 
 
-def _error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | None:
+def _type_error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | None:
     match field:
         case CharField() if not isinstance(value, str):
-            return _said(field, "invalid")
-        case CharField() if _is_longer(field, value):
-            return _said(field, "max_length", max_length=field.max_length)
-        case ChoiceField() if not _may_be_a_choice(field, value):
-            return _said(field, "invalid_choice", input=_excerpt(value))
-        case ListField() if isinstance(value, list) and _has_more(field, value):
-            return _said(field, "max_length", max_length=field.max_length)
+            return _detail(field, "invalid")
+        case CharField() if _is_too_long(field, value):
+            return _detail(field, "max_length", max_length=field.max_length)
+        # DRF would convert any value to a string, look it up and repeat all of it in the error.
+        case ChoiceField() if not isinstance(value, str) or len(value) > max(
+            map(len, map(str, field.choices))
+        ):
+            excerpt = value[:EXCERPT] if isinstance(value, str) else reprlib.repr(value)
+            return _detail(field, "invalid_choice", input=excerpt)
+        case ListField(max_length=int(most)) if isinstance(value, list) and len(value) > most:
+            return _detail(field, "max_length", max_length=field.max_length)
         case BooleanField() if not isinstance(value, bool):
-            return _said(field, "invalid")
+            return _detail(field, "invalid")
         case IntegerField() if isinstance(value, bool | str):
-            return _said(field, "invalid")
+            return _detail(field, "invalid")
     return None
 
 
-def _said(field: Field[Any, Any, Any, Any], code: str, **gaps: Any) -> ErrorDetail:
-    return ErrorDetail(str(field.error_messages[code]).format(**gaps), code=code)
+def _detail(field: Field[Any, Any, Any, Any], code: str, **params: Any) -> ErrorDetail:
+    return ErrorDetail(str(field.error_messages[code]).format(**params), code=code)
 
 
-def _is_longer(field: CharField, text: str) -> bool:
-    """Surrounding blanks do not count where they are trimmed."""
+def _is_too_long(field: CharField, text: str) -> bool:
     if field.max_length is None or len(text) <= field.max_length:
         return False
     return len(text.strip() if field.trim_whitespace else text) > field.max_length
-
-
-def _has_more(field: ListField, entries: list[Any]) -> bool:
-    return field.max_length is not None and len(entries) > field.max_length
-
-
-def _may_be_a_choice(field: ChoiceField, value: Any) -> bool:
-    """DRF writes whatever was sent as a text, to look for it, and repeats it in the error."""
-    return isinstance(value, str) and len(value) <= max(map(len, map(str, field.choices)))
-
-
-def _excerpt(value: Any) -> str:
-    return value[:EXCERPT] if isinstance(value, str) else reprlib.repr(value)

@@ -1,8 +1,8 @@
-"""How often the same person or the same network address may ask: counters in Redis, exact under concurrency.
+"""Throttles by user, account or network address: counters in Redis, exact under concurrency.
 
-Redis holds keyed hashes, never an address or an e-mail. A success gives nothing back: what was counted stays
-counted until the end of the window. Beyond the limit nobody is shut out: one more use passes after each pause, and
-every pause is twice as long as the one before. A use that is refused changes nothing.
+The keys are keyed hashes, so that Redis stores no address or e-mail. A use stays counted until the end of the
+window, also if it succeeded. Beyond the limit one more use passes after each pause, and each pause is twice
+as long as the last, so that nothing is locked completely. A refused use is not counted.
 """
 
 from contextlib import suppress
@@ -27,8 +27,8 @@ from medtrack.http.proxies import client_address
 log = structlog.get_logger(__name__)
 
 SECONDS = 0.5
-# One script, so that concurrent uses are counted one after another, and no counter is left behind without an end.
-# Milliseconds of Redis' own clock. Returns how long to wait, and whether this use was counted.
+# One script, so that concurrent uses are counted one after another and every counter gets its expiry. Times
+# are milliseconds of Redis' clock. Returns how long to wait, and whether this use was counted.
 _COUNT = """
 local limit, window, first_pause = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local may_book, booked_by = ARGV[4] == 'book', ARGV[5]
@@ -43,7 +43,7 @@ if wait > 0 then
     end
     local booked_for = string.format('%.0f', now + wait)
     redis.call('HSET', KEYS[1], 'booked_for', booked_for, 'booked_by', booked_by)
-    -- Once in a pause for another account, so that ever new accounts do not flood a mailbox.
+    -- Only once in a pause for another account: otherwise new accounts could flood a mailbox.
     redis.call('HSET', KEYS[1], 'rebooked_for', is_booked and booked_for or '')
 end
 local uses = redis.call('HINCRBY', KEYS[1], 'uses', 1)
@@ -60,14 +60,14 @@ return {wait, 1}
 """
 
 
-class CountersAway(Exception):
-    """Redis cannot be asked."""
+class CountersUnavailable(Exception):
+    """Redis does not respond."""
 
 
 def count(scope: str, key: str) -> None:
-    """Counts one use of `scope`, which has a limit in the settings, by what `key` names.
+    """Counts one use of `scope`, a name in `settings.THROTTLES`, separately for each `key`.
 
-    Raises Throttled during a pause, and CountersAway.
+    Raises Throttled during a pause. Raises CountersUnavailable.
     """
     wait, counted = _count(scope, key)
     if not counted:
@@ -75,20 +75,21 @@ def count(scope: str, key: str) -> None:
 
 
 def count_if_possible(scope: str, key: str) -> None:
-    """As `count`, but while Redis is away everybody passes."""
-    with suppress(CountersAway):
+    """Counts as `count`, but permits every use while Redis does not respond."""
+    with suppress(CountersUnavailable):
         count(scope, key)
 
 
 def book_if_possible(scope: str, key: str, *, account: str) -> float | None:
-    """As `count_if_possible`, but instead of refusing, the first use during a pause is booked for the end of the pause.
+    """Counts as `count_if_possible`, but books the first use during a pause for the end of the pause.
 
-    Returns how many seconds to wait with this use, or None if an earlier one of the same account is booked, which will
-    do for both; the first use of another account meanwhile is booked as well. `account` is an id, or empty if nobody has the key.
+    Returns how many seconds to wait with this use; None if an earlier use of the same account is booked,
+    which serves both. The first use of another account in the same pause is booked, too. `account` is an id,
+    or empty if no account has the key.
     """
     try:
         wait, counted = _count(scope, key, "book", account)
-    except CountersAway:
+    except CountersUnavailable:
         return 0
     return wait if counted else None
 
@@ -101,19 +102,22 @@ def _count(scope: str, key: str, mode: str = "", account: str = "") -> tuple[flo
     try:
         wait, counted = _redis(settings.REDIS_URL).eval(_COUNT, 1, name, *map(str, numbers), mode, account)
     except redis.RedisError as error:
-        log.warning("nothing is counted", scope=scope, error=type(error).__name__)
-        raise CountersAway from error
+        log.warning("throttle counters unavailable", scope=scope, error=type(error).__name__)
+        raise CountersUnavailable from error
     return wait / 1000, bool(counted)
 
 
 def address(request: HttpRequest | Request) -> str:
-    """Where the request comes from. A customer with IPv6 has a whole /64; empty on a Unix socket without a proxy."""
+    """Returns the client's address, or its /64 network of IPv6, all of which usually belongs to one customer.
+
+    Empty on a Unix socket without a proxy.
+    """
     address = client_address(request)
     return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 class AddressThrottle(BaseThrottle):
-    """Counts by address what the view's `throttle_scope` names, before the body is read."""
+    """Counts requests by address in the view's `throttle_scope`, before the body is read."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         count_if_possible(cast(str, view.throttle_scope), address(request))  # type: ignore[attr-defined]
@@ -122,6 +126,6 @@ class AddressThrottle(BaseThrottle):
 
 @lru_cache(maxsize=8)
 def _redis(url: str) -> "redis.Redis":
-    # A connection that went stale is made anew once; a time-out is not worth a second one.
+    # Reconnects once if the connection was closed. A time-out is not retried, because the client is waiting.
     once = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     return redis.Redis.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=once)

@@ -58,7 +58,7 @@ def doses_card(links: Links, *, now: datetime) -> Card:
             *parts,
         ],
         bar=share_bar_svg(counts.items(), label=told, width=1200, height=12),
-        note=_("Of the day that it is where each person lives."),
+        note=_("Each patient's local day."),
         is_empty=not any(counts.values()),
     )
 
@@ -99,7 +99,7 @@ def queue_card(links: Links, *, now: datetime) -> Card:
                 overdue if queue.overdue else "",
             ),
             Figure(
-                _("tried in vain, again soon"),
+                _("failed, to be tried again"),
                 number_text(queue.retrying),
                 "late" if queue.retrying else "",
                 links.rows(NotificationLog, **queued, retry_at__isnull="False"),
@@ -111,8 +111,8 @@ def queue_card(links: Links, *, now: datetime) -> Card:
 
 def _lateness(count: int, age: timedelta) -> str:
     text = ngettext(
-        "%(count)s dose is due, and its person was not reminded, for %(age)s.",
-        "%(count)s doses are due, and their people were not reminded; the oldest waits for %(age)s.",
+        "%(count)s dose has been due for %(age)s without a reminder.",
+        "%(count)s doses are due without a reminder, the oldest for %(age)s.",
         count,
     )
     return text % {"count": number_text(count), "age": age_text(age)}

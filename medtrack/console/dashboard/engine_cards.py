@@ -25,13 +25,13 @@ CHECKED_WITHIN = timedelta(hours=26)
 CHECK = "notifications.tasks.check_engine"
 TASKS = {
     "dosing.tasks.plan_doses": gettext_lazy("planning doses"),
-    "dosing.tasks.settle_doses": gettext_lazy("closing doses that nobody answered"),
+    "dosing.tasks.settle_doses": gettext_lazy("closing unanswered doses"),
     "notifications.tasks.enqueue_reminders": gettext_lazy("making reminders"),
     "notifications.tasks.enqueue_follow_ups": gettext_lazy("making follow-ups"),
     "notifications.tasks.dispatch_reminders": gettext_lazy("sending reminders"),
-    "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that are heard again"),
+    "notifications.tasks.clear_silent_devices": gettext_lazy("finding devices that answer again"),
     "notifications.tasks.mark_silent_devices": gettext_lazy("finding silent devices"),
-    "medtrack.console.tasks.refresh_summaries": gettext_lazy("summing up patients"),
+    "medtrack.console.tasks.refresh_summaries": gettext_lazy("refreshing the summaries of patients"),
     "notifications.tasks.delete_reminders_of_erased_users": gettext_lazy(
         "deleting reminders of erased patients"
     ),

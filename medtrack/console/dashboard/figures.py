@@ -16,7 +16,7 @@ HOURS = 24
 
 @dataclass(frozen=True)
 class Doses:
-    """Of the day that it is where each person lives."""
+    """Each patient's local day."""
 
     taken: int = 0
     skipped: int = 0

@@ -1,7 +1,7 @@
--- Sums up every living patient anew and writes what changed. Adherence is what dosing.adherence defines, over whole
--- local days before `today`, which Python tells for every zone, so that both know the same clocks. Of answers only
--- those recorded `since` the last time are read: events are never taken back, so that the latest one can only become
--- later; who is new is looked up by key. The first patient's row is always written: it tells when all this was.
+-- Refreshes the summaries of all patients and writes those that changed. Adherence is what dosing.adherence defines,
+-- over whole local days before `today`; Python passes the date of each zone, so that both use the same time zone data.
+-- Only answers recorded `since` the last refresh are read: events are never deleted, so the latest one can only become
+-- later. Answers of new patients are found by key. The first patient's row is always written: it has the time.
 
 WITH people AS MATERIALIZED (
     SELECT p.id, coalesce(z.today, %(today)s) AS today, row_number() OVER (ORDER BY p.id) = 1 AS is_first

@@ -30,7 +30,7 @@ from medtrack.console.sign_in.adapters import has_factor, used_factor
 from medtrack.console.sign_in.admin_context import View, with_admin_context
 from medtrack.console.sign_in.forms import mark_code_used
 from medtrack.console.sign_in.refusals import REFUSALS, set_retry_after
-from medtrack.http.throttles import CountersAway, address, count
+from medtrack.http.throttles import CountersUnavailable, address, count
 from users.guesses import LoginUnavailable, count_guess
 from users.known_devices import device_secret, known_device
 from users.models import User
@@ -53,7 +53,7 @@ def count_code(request: HttpRequest, user: User) -> None:
         if not browser_known_to(request, str(user.email)):
             count("login", address(request))
         count("code", str(user.pk))
-    except CountersAway as error:
+    except CountersUnavailable as error:
         raise LoginUnavailable from error
 
 

@@ -135,7 +135,7 @@ def _handover(request: HttpRequest) -> dict[str, str]:
     if invitation is None:
         return {}
     text = gettext(
-        "No mail was sent. Give this link to %(email)s yourself, by a way that nobody else reads: "
+        "No mail was sent. Give this link to %(email)s yourself, in a way that no one else can read: "
         "anyone who opens it becomes staff. It is not shown again."
     )
     return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}

@@ -153,7 +153,7 @@ def test_every_number_leads_to_as_many_rows(superuser: User, staff: Client) -> N
             names.add(figure.name)
     assert names >= {
         *("due by now", "taken", "skipped", "missed", "still open", "sent", "late", "failed", "dead"),
-        *("waiting", "overdue", "tried in vain, again soon", "accepted by FCM", "seen by the phone"),
+        *("waiting", "overdue", "failed, to be tried again", "accepted by FCM", "seen by the phone"),
         *("to be sent again", "silent devices, now", "reminders without a device", "schedules set aside"),
     }
 
@@ -227,7 +227,7 @@ def test_what_is_wrong_is_said(superuser: User, alive: None) -> None:
         seconds=1, violations={"I2": 1200, "I9": 0}, ran_at=timezone.now() - timedelta(days=3)
     )
     assert {text.replace("\xa0", " "): level for text, level in notices(superuser).items()} == {
-        "1 dose is due, and its person was not reminded, for 3 minutes.": "alarm",
+        "1 dose has been due for 3 minutes without a reminder.": "alarm",
         "The queue is stuck: 1 reminder is overdue, for 3 minutes.": "alarm",
         "beat has been silent for 1 hour: nothing is planned or sent.": "alarm",
         "The last check of the engine found 1,200 violations: "
@@ -270,7 +270,7 @@ def test_a_dose_that_nobody_enqueued_is_an_alarm(superuser: User, alive: None) -
     device_of(person("Ana").user)
     dose_due(User.objects.get(name="Ana"), timezone.now() - timedelta(seconds=112))
     (notice,) = notices(superuser)
-    assert notice.replace("\xa0", " ") == "1 dose is due, and its person was not reminded, for 1 minute."
+    assert notice.replace("\xa0", " ") == "1 dose has been due for 1 minute without a reminder."
 
 
 def test_a_task_that_fails_is_an_alarm(superuser: User, alive: None) -> None:

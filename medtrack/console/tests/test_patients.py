@@ -114,7 +114,7 @@ def test_what_cannot_be_understood_is_left_out_and_said(staff: Client, query: st
     patient("Ana")
     page = staff.get(f"{LIST}?{query}").content.decode()
     assert names(page) == ["Ana"]
-    assert 'class="wish-error"' in page
+    assert 'class="patient-filter-error"' in page
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "99", "x", "9" * 5000])
@@ -242,7 +242,7 @@ def test_an_order_of_the_headings_is_offered_once_chosen(staff: Client) -> None:
 def test_nobody_yet_and_nobody_found_say_what_to_do(staff: Client) -> None:
     assert "There are no patients yet." in staff.get(LIST).content.decode()
     page = staff.get(f"{LIST}?q=nobody").content.decode()
-    assert "Nobody was found." in page
+    assert "No patient was found." in page
     assert f'href="{LIST}">Clear search and filters' in page
 
 
@@ -306,7 +306,7 @@ def test_a_moment_is_told_in_the_days_of_whoever_looks() -> None:
 
 def test_the_list_says_as_of_when_its_figures_are(staff: Client) -> None:
     patient("Ana")
-    assert "The figures are not made yet." in staff.get(LIST).content.decode()
+    assert "The figures are not there yet." in staff.get(LIST).content.decode()
     refresh(now=timezone.now())
     assert f"as of {timezone.now():%H:%M}"[:-1] in staff.get(LIST).content.decode()
     zone = User(timezone="Asia/Seoul").zone

@@ -111,7 +111,7 @@ def test_a_second_factor_that_no_key_opens_says_whom_to_ask(
     expect(page.get_by_role("heading", level=1)).to_contain_text("cannot be read")
     watch.look(page, "unreadable-factor")
     house.manage("reset_second_factor", email)
-    page.get_by_role("button", name="Sign in as somebody else").click()
+    page.get_by_role("button", name="Sign in as another user").click()
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(CHOSEN)
     page.locator("input[name=password]").press("Enter")

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of: schemathesis makes them from the committed schema, for a real web process."""
+"""Sends random requests to a real web process: schemathesis makes them from the committed schema."""
 
 import argparse
 import re
@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from medtrack.api.documentation import SCHEMA_FILE
-from medtrack.tests.support.running_product import RunningProduct
+import django
+
+django.setup()
+
+from medtrack.api.documentation import SCHEMA_FILE  # noqa: E402
+from medtrack.tests.support.running_product import RunningProduct  # noqa: E402
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
@@ -21,8 +25,8 @@ ENDING = ("logOut", "endSession", "deleteMe")
 
 
 def fuzz(product: RunningProduct, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Schemathesis, signed in as somebody new; its words end up in fuzz.log in the product."""
-    access = somebody(product)
+    """Runs schemathesis, signed in as a new user; its output is in fuzz.log in the product's directory."""
+    access = new_user(product)
     command = [
         *(str(SCHEMATHESIS), "--config-file", str(CONFIG), "run", str(SCHEMA_FILE)),
         *("--url", f"http://127.0.0.1:{product.port}"),
@@ -38,7 +42,7 @@ def fuzz(product: RunningProduct, *arguments: str) -> "subprocess.CompletedProce
     return done
 
 
-def somebody(product: RunningProduct) -> str:
+def new_user(product: RunningProduct) -> str:
     """The access token of a new person with doses today."""
     person = PERSON | {"email": f"{uuid4()}@example.com"}
     access = str(product.api("POST", "auth/signup", person)["access"])

@@ -22,7 +22,7 @@ for notice in dashboard(viewer=viewer, now=database_now()).notices:
     print(notice.level, notice.text)
 """
 NOT_FIREBASE = {"FIREBASE_PROJECT_ID": "", "FIREBASE_CLIENT_EMAIL": "", "FIREBASE_PRIVATE_KEY": ""}
-LATE = "alarm 1 dose is due, and its person was not reminded"
+LATE = "alarm 1 dose has been due for"
 
 
 @pytest.fixture

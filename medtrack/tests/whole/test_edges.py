@@ -12,7 +12,7 @@ from users.actions import Credentials
 
 JSON = "application/json"
 WITH_BODY = [operation for operation in OPERATIONS if operation.body]
-# No body is JSON that we can read.
+# No body is valid JSON.
 UNREADABLE: dict[str, tuple[bytes, str, int]] = {
     "no JSON": (b"{", JSON, 400),
     "nothing but a NUL": (b"\0", JSON, 400),

@@ -19,7 +19,7 @@ from rest_framework.test import APIRequestFactory
 
 from medtrack.development.services.ports import free_port
 from medtrack.http.limits import Limit, with_changes
-from medtrack.http.throttles import CountersAway, address, book_if_possible, count
+from medtrack.http.throttles import CountersUnavailable, address, book_if_possible, count
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, person, session_of
 from users.actions import Credentials, log_out
@@ -380,7 +380,7 @@ def test_without_redis_nobody_signs_in_with_a_password(
     refused = post(as_nobody, "login", LOGIN)
     assert (refused.status_code, refused.json()["type"]) == (503, "LoginUnavailable")
     assert int(refused.headers["Retry-After"]) > 0
-    with pytest.raises(CountersAway):
+    with pytest.raises(CountersUnavailable):
         count("login", "ana")
 
 
