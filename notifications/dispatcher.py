@@ -69,9 +69,13 @@ class _PendingPush:
     orders: "_Orders" = field(init=False)
 
     def __post_init__(self) -> None:
-        # A generator, so that each message is written when it is sent and many devices cost no memory.
-        messages = bodies(self.push, now=self.push.claimed_at)
-        self.orders = (Order((self, device_id), body, self.latest) for device_id, body in messages)
+        self.orders = self._write()
+
+    def _write(self) -> "_Orders":
+        # Each message is written when it is sent, so that many devices cost no memory. An error in a push is
+        # raised then, too, and does not stop the claim of the others.
+        for device_id, body in bodies(self.push, now=self.push.claimed_at):
+            yield Order((self, device_id), body, self.latest)
 
 
 _Key = tuple[_PendingPush, str]
@@ -137,8 +141,8 @@ class _Dispatch:
                 try:
                     self._claim(turns, limit)
                 except Exception as error:
-                    # Answers that are not marked mean that pushes are sent twice. So the exception waits until
-                    # they are.
+                    # Answers that are not marked mean that pushes are sent twice. So the exception waits
+                    # until they are.
                     if not self._is_busy() and not self._answered:
                         raise
                     log.warning("claim failed", error=type(error).__name__, unanswered=self._unanswered)
@@ -168,8 +172,8 @@ class _Dispatch:
     def _claim(self, turns: Sequence[Turn], limit: int) -> None:
         fail_point("before_claim")
         started = time.monotonic()
-        # The first turn that has pushes. At a trickle most pushes stay in the queue, where any dispatcher that
-        # is no longer in doubt can claim them.
+        # The first turn that has pushes. At a trickle most pushes stay in the queue, where any dispatcher
+        # that is no longer in doubt can claim them.
         self._judge.in_doubt = self._pace.is_trickling()
         claim = Claim(0, [])
         for turn in turns:
@@ -196,7 +200,8 @@ class _Dispatch:
             self._waiting += len(push.devices)
 
     def _submit(self) -> None:
-        # Messages that would wait too long go back to the queue while their lease holds, so that the next claim can have them at once.
+        # Messages that would wait too long go back to the queue while their lease holds, so that the next
+        # claim can have them at once.
         while self._ready and self._ready[0].latest <= time.monotonic():
             self._give_back(self._ready.popleft(), TOO_LATE)
         while self._judge.in_doubt and len(self._ready) > FEW:

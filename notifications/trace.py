@@ -198,7 +198,8 @@ def _of_attempts(
     decision: "partial[Decision]",
 ) -> Iterator[Decision]:
     answers = [answer for delivery in deliveries for answer in _answers(delivery)]
-    # Each claim is one attempt. The row has the time of the last one, the deliveries those that got an answer.
+    # Each claim is one attempt. The row has the time of the last one, the deliveries those that got an
+    # answer.
     answered = {answer.claimed_at for answer in answers}
     claims = sorted(answered | ({reminder.claimed_at} if reminder.claimed_at else set()))
     attempts = dict(zip(claims, range(1, len(claims) + 1), strict=True))

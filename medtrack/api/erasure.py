@@ -46,8 +46,6 @@ def erase_person(*, user: User, now: datetime) -> None:
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
-        # A transaction that holds one of the rows may wait for another that this one has locked. Waiting for
-        # it could be a deadlock, so the locks are released before the next attempt.
         sleep(PAUSE)
     raise ErasureBlocked
 
@@ -55,7 +53,6 @@ def erase_person(*, user: User, now: datetime) -> None:
 @transaction.atomic
 def _erase(user: User, now: datetime) -> None:
     user = lock_user_for_erasure(user.id)
-    # From the app that refers to the others down to the users, as the foreign keys demand.
     erase_reminders(user=user, now=now)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET_INVITATION, {"email": user.email, "now": now})

@@ -86,7 +86,7 @@ class FcmTransport:
         self._waiting.append(_Request(key, body, latest))
 
     def turn(self, wait: float) -> list[tuple[Any, FcmResult]]:
-        """Sends and receives for up to `wait` seconds, until there is an answer. Returns all by their keys."""
+        """Sends and receives up to `wait` seconds, until there is an answer. Returns all by their keys."""
         deadline = time.monotonic() + wait
         answers: Answers = []
         left = 0.0  # first read without waiting: the server may have closed a connection
@@ -131,7 +131,8 @@ class FcmTransport:
         answers = self._start(token, now)
         if self._waiting and self._in_flight < STREAMS:
             self._network.connect(min(len(self._waiting), STREAMS - self._in_flight))
-        # Requests in the middle of the queue may be too late as well. Reading all of them at each turn is slow.
+        # Requests in the middle of the queue may be too late as well. Reading all of them at each turn is
+        # slow.
         if self._waiting and now >= self._look_at:
             self._look_at = now + LOOK_AT_WAITING
             answers += self._too_late(now)

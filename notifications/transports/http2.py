@@ -89,7 +89,8 @@ class Connection:
     _open_block: tuple[int, int, bytes] | None = None  # stream, flags and the headers so far
 
     def __post_init__(self) -> None:
-        # No header table: so each answer's headers can be decoded alone and the result cached. No server push.
+        # No header table: so each answer's headers can be decoded alone and the result cached. No server
+        # push.
         ours = ((0x1, 0), (0x2, 0), (0x4, LARGEST_BODY), (0x5, LARGEST_FRAME), (0x6, LARGEST_LIST))
         self._out.append(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self._put(SETTINGS, 0, 0, b"".join(_setting.pack(*setting) for setting in ours))
@@ -249,8 +250,8 @@ class Connection:
             self._cut(number, error)
 
     def _finish(self, number: int, stream: _Stream, *, is_whole: bool = True) -> None:
-        # The answer is complete, or as long as it may be. It may come before the peer has read the whole body:
-        # then the rest is not sent, and a reset makes the peer free the stream.
+        # The answer is complete, or as long as it may be. It may come before the peer has read the whole
+        # body: then the rest is not sent, and a reset makes the peer free the stream.
         del self._streams[number]
         if self._held.pop(number, None) is not None or not is_whole:
             self._put(RST_STREAM, 0, number, _number.pack(CANCEL))
