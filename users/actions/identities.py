@@ -68,16 +68,22 @@ def log_in_socially(
         raise InvalidIdToken from error
 
 
-def outside_session(*, token: str, now: datetime) -> Session:
-    """Returns the session, with its user, that an outside issuer's own access token belongs to.
+def verified_outside_token(token: str) -> Claims:
+    """Returns what an outside issuer's own access token says. Raises InvalidToken and IssuerUnavailable.
 
-    The first token of a session creates it, and if necessary its user. Raises InvalidToken, IssuerUnavailable
-    and LimitReached.
+    Without the database, so that refusing an invalid token costs no query.
     """
     issuer = settings.OUTSIDE_ISSUERS.get(unverified_issuer(token)) if settings.OUTSIDE_ISSUERS else None
     if issuer is None:
         raise InvalidToken
-    claims = verified(token, issuer)
+    return verified(token, issuer)
+
+
+def outside_session(*, claims: Claims, now: datetime) -> Session:
+    """Returns the session, with its user, that an outside issuer's own access token belongs to.
+
+    The first token of a session creates it, and if necessary its user. Raises InvalidToken and LimitReached.
+    """
     try:
         session = _find_session(claims) or _create_session(claims, now)
         if not claims.session:

@@ -14,7 +14,7 @@ from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
 from users.actions import Credentials, identities, log_out
 from users.actions.erasing import erase_account
-from users.actions.identities import InvalidIdToken, outside_session
+from users.actions.identities import InvalidIdToken, outside_session, verified_outside_token
 from users.models import Identity, Session, User
 from users.outside_tokens import Claims, IssuerUnavailable
 from users.tests.issuer import LocalIssuer
@@ -33,7 +33,7 @@ def by_google(google: LocalIssuer, **claims: Any) -> User:
 
 def by_token(outside: LocalIssuer, *, now: datetime | None = None, **claims: Any) -> Session:
     claims = {"session_id": "session-1", **claims}
-    return outside_session(token=outside.token(**claims), now=now or timezone.now())
+    return outside_session(claims=verified_outside_token(outside.token(**claims)), now=now or timezone.now())
 
 
 def at_once(times: int, use: Any) -> list[Any]:
@@ -212,9 +212,9 @@ def test_a_known_outside_session_costs_one_query(
     db: None, outside: LocalIssuer, django_assert_num_queries: Any
 ) -> None:
     token = outside.token(session_id="session-1")
-    outside_session(token=token, now=timezone.now())
+    outside_session(claims=verified_outside_token(token), now=timezone.now())
     with django_assert_num_queries(1):
-        outside_session(token=token, now=timezone.now())
+        outside_session(claims=verified_outside_token(token), now=timezone.now())
 
 
 def test_a_token_from_before_the_erasure_does_not_create_the_user_again(

@@ -1,14 +1,18 @@
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD, session_of
 from users.actions import Credentials, log_in, log_out
 from users.models import User
 from users.tests.issuer import LocalIssuer
+from users.tokens import access_token
 
 NEW = {"email": "dora@example.com", "password": PASSWORD}
 
@@ -193,6 +197,17 @@ def test_a_token_of_an_unknown_issuer_is_a_401_when_outside_issuers_are_accepted
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     assert client.get("/api/v1/me").status_code == 401
+
+
+def test_refusing_an_expired_token_costs_no_query(
+    ana: Credentials, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    client = Client()
+    token = access_token(user_id=ana.user.id, session_id=uuid4(), now=an_hour_ago)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    with django_assert_num_queries(0):
+        assert client.get("/api/v1/me").status_code == 401
 
 
 def test_sessions_are_listed_newest_first_by_pages(ana: Credentials, ben: Credentials) -> None:

@@ -22,7 +22,7 @@ from medtrack.tests.support.builders import (
 from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from notifications.actions import register_device
 from users.actions import Credentials, log_in, log_out
-from users.actions.identities import outside_session
+from users.actions.identities import outside_session, verified_outside_token
 from users.issuers import Issuer
 from users.models import Session
 from users.tests.issuer import LocalIssuer
@@ -59,9 +59,12 @@ def test_outside_tokens_at_once_open_no_more_sessions_than_the_limit(
     outside: LocalIssuer, limits: Callable[..., None]
 ) -> None:
     tokens = [outside.token(session_id=f"session-{number}") for number in range(20)]
-    outside_session(token=tokens[0], now=timezone.now())
+    outside_session(claims=verified_outside_token(tokens[0]), now=timezone.now())
     limits(sessions=7)
-    outcomes(lambda number: outside_session(token=tokens[number], now=timezone.now()), times=20)
+    outcomes(
+        lambda number: outside_session(claims=verified_outside_token(tokens[number]), now=timezone.now()),
+        times=20,
+    )
     assert Session.objects.filter(revoked_at=None).count() == 7
 
 
@@ -69,7 +72,7 @@ def test_an_outside_token_for_which_there_is_no_room_is_a_conflict(
     outside: LocalIssuer, limits: Callable[..., None], db: None
 ) -> None:
     limits(sessions=1)
-    first = outside_session(token=outside.token(session_id="1"), now=timezone.now())
+    first = outside_session(claims=verified_outside_token(outside.token(session_id="1")), now=timezone.now())
     phone(first.user)
     client = Client()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {outside.token(session_id='2')}")
@@ -189,9 +192,9 @@ def test_an_expired_outside_session_counts_as_a_new_one(
     def token(name: str) -> str:
         return outside.token(aud="our-app", session_id=name, sub="kim")
 
-    old = outside_session(token=token("old"), now=now)
+    old = outside_session(claims=verified_outside_token(token("old")), now=now)
     long_ago = {"created_at": now - timedelta(days=90), "last_used_at": now - timedelta(days=61)}
     Session.objects.filter(id=old.id).update(expires_at=now - timedelta(days=1), **long_ago)
     for name in ("one", "two", "old"):
-        outside_session(token=token(name), now=timezone.now())
+        outside_session(claims=verified_outside_token(token(name)), now=timezone.now())
     assert Session.objects.visible_to(old.user, now=timezone.now()).count() == 2
