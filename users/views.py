@@ -74,7 +74,8 @@ class SignUp(PublicView):
         response_example=examples.CREDENTIALS,
     )
     def post(self, request: Request) -> Response:
-        credentials = accounts.sign_up(now=database_now(), **validated_body(SignUpInput, request))
+        fields = validated_body(SignUpInput, request)
+        credentials = accounts.sign_up(now=database_now(), **fields)
         if (wait := _book_mail("verify", credentials.user)) is not None:
             emails.queue_first_email_link(user_id=credentials.user.id, wait=wait)
         return Response(serialized(CredentialsOutput, credentials), status=status.HTTP_201_CREATED)
