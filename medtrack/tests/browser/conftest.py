@@ -4,14 +4,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from medtrack.tests.browser.browsing import DESKTOP, Watch, chromium
-from medtrack.tests.browser.demo_house import DemoHouse
+from medtrack.tests.browser.demo_product import DemoProduct
 
 
-# No longer than these tests: other houses of this test process share its Redis.
+# No longer than these tests: other products of this test process share its Redis.
 @pytest.fixture(scope="package")
-def house(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[DemoHouse]:
-    with DemoHouse(tmp_path_factory.mktemp("demo")) as house:
-        yield house
+def product(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[DemoProduct]:
+    with DemoProduct(tmp_path_factory.mktemp("demo")) as product:
+        yield product
 
 
 # No longer than these tests: as long as Playwright runs, no other event loop may in this thread.

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from medtrack.development.demo.people import ADMIN_EMAIL, CAREGIVER, MAYA, SEOYEON
 from medtrack.development.demo.people import PASSWORD as DEMO_PASSWORD
 from medtrack.tests.browser.browsing import Watch
-from medtrack.tests.browser.demo_house import DemoHouse
+from medtrack.tests.browser.demo_product import DemoProduct
 from medtrack.tests.support.running_product import eventually
 
 STEP_SECONDS = 30
@@ -41,7 +41,7 @@ def code(secret: str, *, steps_away: int = 0) -> str:
     return f"{number % 1_000_000:06}"
 
 
-def say_password(page: Page, product: DemoHouse, email: str, words: Words) -> None:
+def say_password(page: Page, product: DemoProduct, email: str, words: Words) -> None:
     page.goto(f"{product.url}/admin/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(DEMO_PASSWORD)
@@ -58,7 +58,7 @@ def set_up_second_factor(page: Page) -> str:
 
 
 def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
-    page: Page, product: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
     ana = product.resident()
     product.api("POST", "devices", {"token": "android-ana", "platform": "android"}, token=ana.access)
@@ -121,7 +121,7 @@ def test_staff_come_in_with_a_second_factor_and_find_out_why_no_reminder_came(
 
 
 def test_a_patient_of_sixty_days_is_a_calendar_and_a_line(
-    page: Page, product: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
     product.manage("appoint_staff", CAREGIVER.email, "--role", "support")
     say_password(page, product, CAREGIVER.email, ENGLISH)
@@ -133,7 +133,7 @@ def test_a_patient_of_sixty_days_is_a_calendar_and_a_line(
 
 
 @pytest.mark.parametrize("locale", ["ko-KR"])
-def test_the_console_speaks_korean(page: Page, product: DemoHouse, watch: Watch) -> None:
+def test_the_console_speaks_korean(page: Page, product: DemoProduct, watch: Watch) -> None:
     product.manage("appoint_staff", MAYA.login.email, "--role", "clinician")
     say_password(page, product, MAYA.login.email, KOREAN)
     set_up_second_factor(page)

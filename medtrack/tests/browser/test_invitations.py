@@ -8,17 +8,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from medtrack.tests.browser.browsing import Watch
-from medtrack.tests.browser.demo_house import DemoHouse
+from medtrack.tests.browser.demo_product import DemoProduct
 from medtrack.tests.browser.test_console import code, set_up_second_factor
 
 CHOSEN = "another horse battery staple"
 
 
-def invited(house: DemoHouse, *wanted: str) -> tuple[str, str]:
+def invited(product: DemoProduct, *wanted: str) -> tuple[str, str]:
     """An address, and the link that manage.py prints for it."""
     email = f"{uuid4().hex[:8]}@clinic.example"
-    said = house.manage("invite_staff", email, *wanted).stdout.decode()
-    found = re.search(rf"^{re.escape(house.url)}\S+$", said, re.MULTILINE)
+    said = product.manage("invite_staff", email, *wanted).stdout.decode()
+    found = re.search(rf"^{re.escape(product.url)}\S+$", said, re.MULTILINE)
     assert found, said
     return email, found[0]
 
@@ -31,9 +31,9 @@ def choose(page: Page, name: str, password: str, repeated: str) -> None:
 
 
 def test_the_first_administrator_comes_in_and_invites_a_colleague(
-    page: Page, house: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
-    email, link = invited(house, "--superuser")
+    email, link = invited(product, "--superuser")
     page.goto(link)
     assert urlsplit(page.url).query == ""
     expect(page.locator("input[autocomplete=username]")).to_have_value(email)
@@ -45,7 +45,7 @@ def test_the_first_administrator_comes_in_and_invites_a_colleague(
     watch.look(page, "invitation-errors")
     choose(page, "Ada Lane", CHOSEN, CHOSEN)
     expect(page.locator("code.secret")).to_be_visible()
-    page.goto(f"{house.url}/admin/console/patient/")
+    page.goto(f"{product.url}/admin/console/patient/")
     expect(page.locator("code.secret")).to_be_visible()
     set_up_second_factor(page)
     page.get_by_role("link", name="I have saved them: continue").click()
@@ -72,14 +72,14 @@ def test_the_first_administrator_comes_in_and_invites_a_colleague(
 
 
 @pytest.mark.parametrize("locale", ["ko-KR"])
-def test_an_invitation_speaks_korean(page: Page, house: DemoHouse, watch: Watch) -> None:
-    _email, link = invited(house, "--role", "support", "--language", "ko")
+def test_an_invitation_speaks_korean(page: Page, product: DemoProduct, watch: Watch) -> None:
+    _email, link = invited(product, "--role", "support", "--language", "ko")
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_contain_text("MedTrack 콘솔")
     watch.look(page, "invitation-korean")
     choose(page, "이서연", CHOSEN, CHOSEN)
     set_up_second_factor(page)
-    page.goto(f"{house.url}/admin/")
+    page.goto(f"{product.url}/admin/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("오늘")
     watch.expect("status of 410")
     page.goto(link)
@@ -88,20 +88,20 @@ def test_an_invitation_speaks_korean(page: Page, house: DemoHouse, watch: Watch)
 
 
 def test_a_second_factor_that_no_key_opens_says_whom_to_ask(
-    page: Page, house: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
-    email, link = invited(house, "--role", "operator")
+    email, link = invited(product, "--role", "operator")
     page.goto(link)
     choose(page, "Olga", CHOSEN, CHOSEN)
     secret = set_up_second_factor(page)
-    house.rows(
+    product.rows(
         "UPDATE mfa_authenticator SET data = '{\"secret\": \"gAAAAA\"}' WHERE type = 'totp' "
         "AND user_id = (SELECT id FROM users WHERE email = %s)",
         email,
     )
-    page.goto(f"{house.url}/admin/")
+    page.goto(f"{product.url}/admin/")
     page.locator("#logout-form button").click()
-    page.goto(f"{house.url}/admin/")
+    page.goto(f"{product.url}/admin/")
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(CHOSEN)
     page.locator("input[name=password]").press("Enter")
@@ -110,7 +110,7 @@ def test_a_second_factor_that_no_key_opens_says_whom_to_ask(
     page.locator("input[name=code]").press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("cannot be read")
     watch.look(page, "unreadable-factor")
-    house.manage("reset_second_factor", email)
+    product.manage("reset_second_factor", email)
     page.get_by_role("button", name="Sign in as another user").click()
     page.locator("input[name=login]").fill(email)
     page.locator("input[name=password]").fill(CHOSEN)

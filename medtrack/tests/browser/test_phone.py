@@ -8,7 +8,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from medtrack.development.demo.people import AIKO
 from medtrack.tests.browser.browsing import Watch
-from medtrack.tests.browser.demo_house import DemoHouse, Resident
+from medtrack.tests.browser.demo_product import DemoProduct, Resident
 from medtrack.tests.support.builders import PASSWORD
 from medtrack.tests.support.running_product import eventually
 
@@ -21,7 +21,7 @@ def _may_be_too_fast(watch: Watch) -> None:
     watch.expect(TOO_FAST)
 
 
-def sign_in(page: Page, product: DemoHouse, person: Resident) -> None:
+def sign_in(page: Page, product: DemoProduct, person: Resident) -> None:
     page.goto(f"{product.url}/demo/phone/")
     page.get_by_label("E-mail").fill(person.email)
     page.get_by_label("Password").fill(PASSWORD)
@@ -37,7 +37,7 @@ def pushes(page: Page, kind: str) -> Locator:
     return page.locator(f'#push-list > li[data-kind="{kind}"]')
 
 
-def acknowledged(product: DemoHouse, token: str) -> dict[str, Any]:
+def acknowledged(product: DemoProduct, token: str) -> dict[str, Any]:
     """How far the newest push came on the phone with this token."""
     (row,) = product.rows(
         "SELECT n.kind, p.arrived_at, p.shown_at, p.opened_at, n.read_at FROM push_deliveries p "
@@ -55,7 +55,7 @@ def known(page: Page) -> dict[str, Any]:
 
 
 def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the_other_phone(
-    page: Page, context: BrowserContext, product: DemoHouse, watch: Watch
+    page: Page, context: BrowserContext, product: DemoProduct, watch: Watch
 ) -> None:
     ana = product.resident()
     sign_in(page, product, ana)
@@ -93,7 +93,7 @@ def test_a_dose_falls_due_its_push_is_answered_on_the_lock_screen_and_leaves_the
 
 
 def test_what_is_put_off_comes_again_and_a_follow_up_takes_the_place_of_its_reminder(
-    page: Page, product: DemoHouse
+    page: Page, product: DemoProduct
 ) -> None:
     ana = product.resident(language="ko")
     sign_in(page, product, ana)
@@ -115,7 +115,7 @@ def test_what_is_put_off_comes_again_and_a_follow_up_takes_the_place_of_its_remi
     expect(pushes(page, "snoozed")).to_have_count(0)
 
 
-def test_a_push_waits_for_a_page_that_was_away(page: Page, product: DemoHouse) -> None:
+def test_a_push_waits_for_a_page_that_was_away(page: Page, product: DemoProduct) -> None:
     ana = product.resident(language="ja")
     sign_in(page, product, ana)
     page.locator("#test").click()
@@ -133,7 +133,7 @@ def test_a_push_waits_for_a_page_that_was_away(page: Page, product: DemoHouse) -
 
 
 def test_what_is_done_offline_is_sent_when_the_connection_is_back(
-    page: Page, context: BrowserContext, product: DemoHouse, watch: Watch
+    page: Page, context: BrowserContext, product: DemoProduct, watch: Watch
 ) -> None:
     watch.expect("ERR_INTERNET_DISCONNECTED")
     ana = product.resident()
@@ -156,7 +156,7 @@ def test_what_is_done_offline_is_sent_when_the_connection_is_back(
 
 
 def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_told(
-    page: Page, product: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
     watch.expect(r"401 \(Unauthorized\)")
     sign_in(page, product, product.resident())
@@ -180,7 +180,7 @@ def test_an_access_token_that_ended_is_refreshed_and_a_session_that_ended_is_tol
 
 
 def test_the_page_says_in_the_apis_words_what_it_refuses(
-    page: Page, product: DemoHouse, watch: Watch
+    page: Page, product: DemoProduct, watch: Watch
 ) -> None:
     watch.expect(r"429 \(Too Many Requests\)")
     ana = product.resident()
@@ -192,7 +192,7 @@ def test_the_page_says_in_the_apis_words_what_it_refuses(
 
 
 def test_a_demo_patient_is_one_touch_away_and_the_page_speaks_their_language(
-    page: Page, product: DemoHouse
+    page: Page, product: DemoProduct
 ) -> None:
     page.goto(f"{product.url}/demo/phone/")
     page.get_by_text(AIKO.login.name).click()

@@ -27,7 +27,7 @@ class Resident:
     dose_ids: list[str]
 
 
-class DemoHouse(RunningProduct):
+class DemoProduct(RunningProduct):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.url = f"http://localhost:{self.port}"
