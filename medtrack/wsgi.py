@@ -21,6 +21,8 @@ load_settings()
 
 # Requests whose body has no meaning; reading it would take as long as the client likes.
 _BODILESS = ("GET", "HEAD")
+# The largest body that nginx passes on.
+_MAX_PROXIED = 3 * 1024 * 1024
 _CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
 shared_metrics.share(settings.VAR_DIR / "metrics")
 _django = get_wsgi_application()
@@ -51,6 +53,10 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
             body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         response = _django(environ, start_response)
+        # Django refuses a body over the limit without reading it. The server would then close the connection while
+        # nginx still sends, and nginx would respond with 502. It passes on bodies of up to 3 MiB.
+        if has_body and settings.DATA_UPLOAD_MAX_MEMORY_SIZE < _content_length(environ) <= _MAX_PROXIED:
+            environ["wsgi.input"].read()
     except BaseException:
         activity.end()
         raise
@@ -62,3 +68,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
         context["request"].parser_context.clear()
         context.clear()
     return response
+
+
+def _content_length(environ: dict[str, Any]) -> int:
+    length = environ.get("CONTENT_LENGTH", "")
+    return int(length) if length.isascii() and length.isdecimal() else 0
