@@ -75,7 +75,7 @@ MUTANTS = {
         ("SIGSTOP before the mark, past the lease",),
     ),
     "answers abandoned": Mutant(
-        (Edit(_DISPATCHER, "self._try_to_claim(turns, limit)\n", "self._claim(turns, limit)\n"),),
+        (Edit(_DISPATCHER, "if not self._is_busy() and not self._answered:\n", "if True:\n"),),
         ("PostgreSQL restarted before the next claim",),
     ),
 }

@@ -126,4 +126,10 @@ def test_the_web_processes_count_their_requests_together(product: RunningProduct
         found[0]["medtrack_request_seconds_count/GET api/schema//2xx"]
     }
     assert found[0]["medtrack_request_seconds_count/GET api/schema//2xx"] >= 400
-    assert len([name for name in found[0] if name.startswith("process_resident_memory_bytes/")]) == 2
+
+    def both_are_counted() -> bool:
+        # On a busy machine one process may have served all of the requests.
+        product.answers("api/schema/")
+        return sum(name.startswith("process_resident_memory_bytes/") for name in scrape(product)) == 2
+
+    eventually(both_are_counted)
