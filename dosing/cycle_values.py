@@ -36,7 +36,13 @@ def parse_cycle(cycle_type: str, value: Any) -> Cycle:
                 raise InvalidCycle("cycle_value", "must_be_null")
             return Daily()
         case "weekly":
-            return _weekly(value)
+            value = _object(value, "days", "every")
+            days = _entries(value, "days", most=7)
+            for index, day in enumerate(days):
+                if day not in WEEKDAYS:
+                    raise InvalidCycle(f"cycle_value.days.{index}", "unknown_weekday")
+            every = _whole(value.get("every", 1), "every", 1, 52)
+            return Weekly(frozenset(WEEKDAYS.index(day) for day in days), every)
         case "interval":
             value = _object(value, "every")
             return Interval(_whole(value.get("every"), "every", 1, MAX_PERIOD_DAYS))
@@ -64,16 +70,6 @@ def parse_cycle(cycle_type: str, value: Any) -> Cycle:
     raise InvalidCycle("cycle_type", "not_supported")
 
 
-def _weekly(value: Any) -> Cycle:
-    value = _object(value, "days", "every")
-    days = _entries(value, "days", most=7)
-    for index, day in enumerate(days):
-        if day not in WEEKDAYS:
-            raise InvalidCycle(f"cycle_value.days.{index}", "unknown_weekday")
-    every = _whole(value.get("every", 1), "every", 1, 52)
-    return Weekly(frozenset(WEEKDAYS.index(day) for day in days), every)
-
-
 def _taper(value: Any) -> Cycle:
     steps = _object(value, "steps").get("steps")
     if not isinstance(steps, list) or not steps:
@@ -82,10 +78,18 @@ def _taper(value: Any) -> Cycle:
         raise InvalidCycle("cycle_value.steps", "too_many")
     parsed = []
     for index, step in enumerate(steps):
+        # An error names the step by its index, so that the app can mark the field.
         key = f"steps.{index}"
         step = _object(step, "days", "quantity", within=key)
         days = _whole(step.get("days"), f"{key}.days", 1, MAX_PERIOD_DAYS)
-        parsed.append((days, _quantity(step.get("quantity"), f"{key}.quantity")))
+        text = step.get("quantity")
+        # A text, because a JSON number would be read as a float and lose digits.
+        if not isinstance(text, str) or not QUANTITY.fullmatch(text):
+            raise InvalidCycle(f"cycle_value.{key}.quantity", "malformed")
+        # The pattern allows 0, and a step without a quantity would be a dose of nothing.
+        if not (quantity := Decimal(text)):
+            raise InvalidCycle(f"cycle_value.{key}.quantity", "out_of_range")
+        parsed.append((days, quantity))
     return Taper(tuple(parsed))
 
 
@@ -108,6 +112,7 @@ def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
         raise InvalidCycle(f"cycle_value.{key}", "too_many")
     seen: set[str | int] = set()
     for index, entry in enumerate(entries):
+        # Checked before the set is asked: a list or an object cannot be looked up in it.
         if not isinstance(entry, str | int):
             raise InvalidCycle(f"cycle_value.{key}.{index}", "malformed")
         if entry in seen:
@@ -117,6 +122,7 @@ def _entries(value: Mapping[str, Any], key: str, *, most: int) -> list[Any]:
 
 
 def _whole(number: Any, key: str, least: int, most: int) -> int:
+    # In Python true and false are integers, in JSON they are not.
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
         raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
     return number
@@ -124,17 +130,9 @@ def _whole(number: Any, key: str, least: int, most: int) -> int:
 
 def _date(text: Any, key: str) -> date:
     try:
+        # `fromisoformat` alone would also accept 20260131 and 2026-W05-6.
         if not DATE.fullmatch(text):
             raise ValueError(text)
         return date.fromisoformat(text)
     except (TypeError, ValueError) as error:
         raise InvalidCycle(f"cycle_value.{key}", "malformed") from error
-
-
-def _quantity(text: Any, key: str) -> Decimal:
-    if not isinstance(text, str) or not QUANTITY.fullmatch(text):
-        raise InvalidCycle(f"cycle_value.{key}", "malformed")
-    quantity = Decimal(text)
-    if not quantity:
-        raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
-    return quantity

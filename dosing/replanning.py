@@ -74,6 +74,7 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime) -> list[Move]:
         schedule.plan_error = ""
     Schedule.objects.bulk_update(schedules.values(), ["next_due_at", "plan_error"])
     plan_schedules(schedule_ids=schedules, now=now)
+    # Last, because the dose that ends a window may be one that was planned just now.
     _update_windows(schedules, now)
     return moves
 
@@ -104,7 +105,10 @@ def _remove_outdated(schedules: Mapping[UUID, Schedule], now: datetime) -> list[
     no_longer_awaited: list[UUID] = []
     awaited: list[UUID] = []
     for dose in doses:
-        planned = _planned_on(schedules[dose.schedule_id], dose.log_date)
+        schedule = schedules[dose.schedule_id]
+        planned = None  # also for an inactive user, who has no doses
+        if schedule.is_wanted and schedule.medication.user.is_active:
+            planned = occurrence_on(rule_of(schedule), dose.log_date, zone=schedule.medication.user.zone)
         is_history = dose.due_at <= now + LOCK_WAIT or dose.id in with_events
         if planned is None:
             (no_longer_awaited if is_history else deleted).append(dose.id)
@@ -117,18 +121,12 @@ def _remove_outdated(schedules: Mapping[UUID, Schedule], now: datetime) -> list[
                     Move(dose.schedule_id, dose.medication_id, dose.log_date, dose.due_at, planned.due_at)
                 )
     DoseLog.objects.filter(id__in=deleted).delete()
+    # What was due, or has events, is history and is not deleted: it only stops counting.
     DoseLog.objects.filter(id__in=no_longer_awaited).update(answer_by=None)
     # After a resume the doses that were due before are awaited again.
     resumed = DoseLog.objects.filter(id__in=awaited, answer_by=None)
     resumed.update(answer_by=F("due_at") + ANSWER_WINDOW)
     return moves
-
-
-def _planned_on(schedule: Schedule, log_date: date) -> Occurrence | None:
-    """The occurrence of the present rule on a local date. None for an inactive user, who has no doses."""
-    if not schedule.is_wanted or not schedule.medication.user.is_active:
-        return None
-    return occurrence_on(rule_of(schedule), log_date, zone=schedule.medication.user.zone)
 
 
 def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
@@ -144,6 +142,7 @@ def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
 def _update_windows(schedules: Mapping[UUID, Schedule], now: datetime) -> None:
     """Ends the answer windows of doses that stayed where the schedule's next dose, maybe a new one, is due."""
     next_due = dict(Schedule.objects.filter(id__in=schedules).values_list("id", "next_due_at"))
+    # Older doses are left out: their windows have ended.
     recent = DoseLog.objects.filter(schedule_id__in=schedules, due_at__gt=now - ANSWER_WINDOW)
     rows: Any = recent.order_by("schedule_id", "due_at").values_list(
         "schedule_id", "id", "due_at", "answer_by", "status"
