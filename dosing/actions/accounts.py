@@ -36,6 +36,7 @@ def update_profile(*, by: User, changes: dict[str, Any], now: datetime) -> Accou
     zone_before = user.timezone
     for name, value in changes.items():
         setattr(user, name, value)
+    # Other changes move no dose, so they need no locks on the schedules.
     if user.timezone == zone_before:
         user.save(update_fields=[*changes, "updated_at"])
         return AccountResult(user, changed=True)
@@ -53,6 +54,7 @@ def replan_user(*, user_id: UUID, now: datetime) -> AccountResult:
     """
     user = lock_user(user_id)
     with replanning(_schedules_of(user), now=now) as moves:
+        # The rules stay as they are; leaving the block computes their doses again.
         pass
     return AccountResult(user, changed=True, moves=moves)
 
@@ -83,6 +85,7 @@ def _set_active(user_id: UUID, *, is_active: bool, now: datetime) -> AccountResu
     if user.is_active == is_active:
         return AccountResult(user, changed=False)
     with replanning(_schedules_of(user), now=now) as moves:
+        # Inside the block, which first plans what fell due by `now` under the state before.
         user.is_active = is_active
         user.save(update_fields=["is_active", "updated_at"])
     return AccountResult(user, changed=True, moves=moves)

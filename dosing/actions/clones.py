@@ -57,6 +57,7 @@ def clone_medication(
     user = lock_user(by.id)
     visible = Medication.objects.visible_to(user)
     sent = {"clone_of": medication_id} | ({} if name is None else {"name": name})
+    # Before the original is read: it may have been deleted since the first request.
     if known := repeated(visible, scope=IdempotencyKey.Scope.MEDICATION, id=id, by=user, body=sent):
         return ActionResult(known, changed=False)
     original = get_object_or_404(visible, id=medication_id)
@@ -67,6 +68,7 @@ def clone_medication(
     schedules = [
         Schedule(
             medication=clone,
+            # An earlier start would plan doses before the clone existed.
             start_date=max(today, schedule.start_date),
             **_copied(schedule, OWN_COLUMNS_OF_SCHEDULE),
         )
@@ -74,11 +76,14 @@ def clone_medication(
             "id"
         )
     ]
+    # All schedules count at once: with only some of them it would be another treatment.
     refuse_more("medications", visible)
     refuse_more("schedules", Schedule.objects.visible_to(user), new=len(schedules))
+    # As many edits as if the rows had been created one by one, or cloning would be a way around the limit.
     count_edits(user, 1 + len(schedules))
     with id_conflicts():
         clone.save(force_insert=True)
+    # Outside the block above: only the id of the medication is made by the client and can be in use.
     Schedule.objects.bulk_create(schedules)
     replan([schedule.id for schedule in schedules], now=now)
     clone.refresh_from_db()

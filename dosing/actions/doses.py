@@ -185,13 +185,17 @@ def amend_dose(
     dose = _lock_dose(event)
     if _is_repeat(dose, event, Change.AMEND):
         return _unchanged(dose)
+    # After the check for a repeat, which is one however long ago the dose was taken.
     if taken_at:
         refuse_implausible("taken_at", taken_at, now=event.recorded_at)
+    # An empty text is a change, which deletes the note or the reason; only None is none.
     sent = {name: value for name, value in details.items() if value is not None}
     columns = AMENDABLE[DoseStatus(dose.status)]
+    # Sorted, so that the same request always gets the same error.
     if unknown := sorted(sent.keys() - columns.keys()):
         raise field_error(unknown[0], _("The answer to this dose has no such detail."), code="not_applicable")
     changes: dict[str, Any] = {columns[name]: value for name, value in sent.items()}
+    # A planned dose keeps its date, whenever it was taken.
     if dose.schedule_id is None and taken_at:
         changes["log_date"] = _local_date(dose, taken_at)
     return _save(dose, event, Change.AMEND, changes)
@@ -292,6 +296,7 @@ def _is_repeat(dose: DoseLog, event: DoseEvent, change: Change) -> bool:
     """Whether this was recorded before. Raises IdConflict, ValidationError and InvalidTransition."""
     if is_recorded(event):
         return True
+    # Only now: what was recorded before is a repeat, however late it is sent again.
     refuse_implausible("occurred_at", event.occurred_at, now=event.recorded_at)
     if (DoseStatus(dose.status), change) in TRANSITIONS:
         return False
@@ -309,6 +314,7 @@ def _save(dose: DoseLog, event: DoseEvent, change: Change, changes: dict[str, An
     changes = {"status": TRANSITIONS[DoseStatus(dose.status), change], **changes}
     # The dose is locked, but the same event id may be in use for another dose at this moment.
     with id_conflicts():
+        # Without a change there is no event to record, but its id must not be used for another one.
         if all(getattr(dose, name) == value for name, value in changes.items()):
             store_event_id(event)
             return _unchanged(dose)

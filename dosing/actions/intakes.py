@@ -56,7 +56,10 @@ def log_intake(
     event.payload = {name: str(value) for name, value in details.items()}
     sent = _without_empty(medication_id=medication_id, taken_at=taken_at, override=override, **details)
     visible = DoseLog.objects.visible_to(by)
+    # Before the medication is read: a repeat returns its dose also after the medication was deleted, and
+    # however late it is sent.
     if known := repeated(visible, scope=IdempotencyKey.Scope.INTAKE, id=id, by=by, body=sent):
+        # The phone may have made another event id for the same intake: that id is used up, too.
         event.dose = known
         if not is_recorded(event):
             with id_conflicts():
@@ -70,6 +73,7 @@ def log_intake(
     schedule = _as_needed_schedule(medication, schedule_id)
     recorded = check_intake(medication, at, override=override, schedule=schedule)
     event.payload |= recorded
+    # The date is that of the intake, not of the request: a phone may send it days later.
     dose = DoseLog(
         id=id or uuid7(),
         user=medication.user,

@@ -52,6 +52,7 @@ def create_schedule(
         return ActionResult(known, changed=False)
     schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(user.zone).date(), **sent})
     check(schedule)
+    # After the check for a repeat, which must work at the limit and is no edit.
     refuse_more("schedules", visible)
     count_edits(user)
     with id_conflicts():
@@ -76,6 +77,7 @@ def update_schedule(
     for name, value in changed.items():
         setattr(schedule, name, value)
     check(schedule)
+    # Other fields, such as the relation to meals, change no dose: the planner is not made to wait.
     if PLANNED_FIELDS.isdisjoint(changed):
         _save_version(schedule, changed)
     else:
@@ -136,6 +138,7 @@ def _set_paused(
 ) -> ActionResult[Medication]:
     user = lock_user(by.id)
     medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
+    # Pausing again would move the beginning of the pause.
     if (medication.paused_at is None) == (paused_at is None):
         return ActionResult(medication, changed=False)
     count_edits(user)
