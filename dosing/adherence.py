@@ -122,6 +122,7 @@ def periods(group_by: GroupBy, first: date, last: date, *, week_start: int) -> I
             end = period_around(start, PeriodLength.WEEKLY, week_start=week_start).end
         elif group_by == GroupBy.MONTH:
             end = start.replace(day=monthrange(start.year, start.month)[1])
+        # Only the range is reported on, though the week or month goes on after it.
         end = min(end, last)
         yield Period(start, end)
         start = end + _DAY
@@ -178,6 +179,7 @@ def not_planned_yet(
     """
     upcoming = occurrences(rule, zone=zone, since=next_due_at)
     dates = (occurrence.log_date for occurrence in upcoming)
+    # Stops at the period's end, because a rule may go on until the year 9999.
     within = takewhile(lambda day: day <= period.end, dates)
     return sum(1 for day in within if day >= period.start and day not in planned_on)
 

@@ -67,6 +67,7 @@ class Intakes:
         """
         day = at.astimezone(self.zone).date()
         midnight = due_instant(day, time(), self.zone)
+        # From the date, not 24 hours later: on a day with a clock change midnight is 23 or 25 hours away.
         next_midnight = due_instant(day + timedelta(days=1), time(), self.zone)
         gap, max_per_day = self._gap, self.limits.max_per_day
         ((count, latest_near),) = _INTAKE_LIMITS.rows(
@@ -74,10 +75,12 @@ class Intakes:
             exclude=self.exclude,
             midnight=midnight,
             next_midnight=next_midnight,
+            # Without a maximum there is nothing to count, and 0 reads no entry.
             max_per_day=max_per_day or 0,
             after=at - gap,
             before=at + gap,
         )
+        # Of two exceeded limits either may be named: `next_allowed_at` goes on until none is left.
         if max_per_day is not None and count >= max_per_day:
             return DailyLimitReached, next_midnight
         if latest_near is not None:

@@ -53,6 +53,7 @@ _TAKE = _statement("take.sql")
 def day_of(claims: AccessClaims, day: date) -> dict[str, Any]:
     """The doses of the caller's local date `day`, in the shape of DayOutput. Raises SessionEnded."""
     rows = _DAY.rows(day=day, session_id=claims.session_id, user_id=claims.user_id)
+    # A living session has at least one row, with the zone only if the day has no doses.
     if not rows:
         raise SessionEnded
     return {"date": day, "timezone": rows[0][0], "results": [_as_output(row[1:]) for row in rows if row[1]]}
@@ -92,6 +93,7 @@ def take_planned_dose(
         return None
     if not rows:
         raise SessionEnded
+    # A row of nulls means that nothing was written: the action finds out why.
     (row,) = rows
     return None if row[0] is None else _as_output(row)
 

@@ -179,6 +179,7 @@ def _plan_slice(writer: Any, claimed: Iterable[_Claimed], failed: dict[str, Exce
             failed[schedule.schedule_id] = error
             continue
         doses.extend(_dose_rows(schedule, planned, next_due_at, now))
+        # NULL: no dose comes after these, and the planner does not read the schedule again.
         moves.append((schedule.schedule_id, next_due_at or "NULL"))
     if doses:
         writer.execute(_INSERT_DOSES.sql, [_array(column) for column in zip(*doses, strict=True)])
@@ -208,8 +209,11 @@ def _occurrences_until(schedule: _Claimed, until: datetime) -> tuple[list[Occurr
 def _dose_rows(
     schedule: _Claimed, planned: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
 ) -> Iterable[tuple[Any, ...]]:
+    # A window ends when the next dose is due, which for the last one is not planned yet. Not strict, because
+    # without an occurrence there still is that follower.
     followers = [occurrence.due_at for occurrence in planned[1:]] + [next_due_at]
     for occurrence, follower in zip(planned, followers, strict=False):
+        # After an outage the window may have ended before the dose is planned: it is missed from the start.
         answer_by = window_end(occurrence.due_at, follower)
         yield (
             uuid7_text(),

@@ -87,6 +87,7 @@ def preview(rule: Rule, *, zone: ZoneInfo, first: date, last: date) -> Preview:
     warnings: list[PreviewWarning] = []
     previous: Occurrence | None = None
     for occurrence in takewhile(lambda o: o.log_date <= last, occurrences(rule, zone=zone, since=since)):
+        # What lies before `first` was read only to be compared with.
         if occurrence.log_date >= first:
             local = occurrence.due_at.astimezone(zone)
             results.append(
@@ -98,11 +99,13 @@ def preview(rule: Rule, *, zone: ZoneInfo, first: date, last: date) -> Preview:
                     occurrence.quantity,
                 )
             )
+            # Without the zone: in an hour that exists twice the time of day is right, only a gap moves it.
             if local.replace(tzinfo=None) != datetime.combine(occurrence.log_date, rule.scheduled_time):
                 warnings.append(
                     MovedByDst(occurrence.log_date, occurrence.due_at, rule.scheduled_time, local)
                 )
             if previous is not None and usual is not None:
+                # Between instants, not dates: of two days one may have 23 hours.
                 elapsed = occurrence.due_at - previous.due_at
                 if elapsed < usual:
                     warnings.append(CloserThanUsual(occurrence.log_date, occurrence.due_at, elapsed, usual))

@@ -54,6 +54,7 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
         due += schedule.due
         taken += schedule.taken
         target += schedule.planned
+        # Its zone is read below; without this each schedule would query its user.
         schedule.medication.user = user
         # A schedule without `next_due_at` has no more doses, and one that was set aside gets none until it is
         # changed.
