@@ -125,8 +125,10 @@ def pushes_card(links: Links, hours: Sequence[Hour], *, now: datetime) -> Card:
     def behind(**query: object) -> str:
         return links.rows(PushDelivery, **since, **query)
 
+    # No push was made for these, so they are counted from the reminders.
     no_device = sum(hour.no_device for hour in hours)
     errors = ", ".join(f"{code} {number_text(count)}" for code, count in pushes.errors[:3])
+    # These two are of now, not of the last 24 hours: a device stays silent until it answers.
     silent, suspect = silent_devices(), suspect_devices()
     silent_ones = links.rows(DeviceToken, silent_since__isempty="0", revoked_at__isnull="True")
     return Card(

@@ -68,6 +68,7 @@ def bars(
     totals = [sum(counts[n] for _kind, counts in series) for n in range(len(labels))]
     ticks = _ticks(max(totals, default=0))
     top = max(ticks)
+    # Without labels there is nothing to draw, and nothing to divide by.
     room = width / max(len(labels), 1)
     columns = []
     for n, label in enumerate(labels):
@@ -80,6 +81,7 @@ def bars(
                 boxes.append(
                     Box(kind, counts[n], *map(_text, (x + room * gap / 2, max(y, 0), room * (1 - gap), tall)))
                 )
+            # The next kind stands on top of this one.
             below += tall
         columns.append(Column(label, totals[n], _text(x), _text(x + room / 2), _text(room), tuple(boxes)))
     return Bars(

@@ -50,7 +50,21 @@ def processes_card(*, now: datetime) -> Card:
             continue
         value = _("silent for %(age)s") % {"age": age} if at else _("never heard")
         figures.append(Figure(name, value, "alarm"))
-        notices.append(Notice("alarm", _silence(process, age)))
+        # What stops without this process: the name alone says little to who is on call.
+        consequence = {
+            Heartbeat.Process.BEAT: _("nothing is planned or sent"),
+            Heartbeat.Process.WORKER: _("nothing is planned or sent"),
+            Heartbeat.Process.MAILER: _(
+                "no mails are sent, and the list of patients is not brought up to date"
+            ),
+        }[process]
+        words = {"process": process.label, "age": age, "consequence": consequence}
+        if age:
+            text = _("%(process)s has been silent for %(age)s: %(consequence)s.")
+        else:
+            text = _("%(process)s was never heard: %(consequence)s.")
+        notices.append(Notice("alarm", text % words))
+    # Without beat or workers every task is overdue; the notices above name the cause.
     notices += _of_tasks(task_runs(), is_ticking=not notices, now=now)
     return Card(title=_("Processes"), figures=figures, notices=notices)
 
@@ -67,21 +81,10 @@ def _of_tasks(runs: Sequence[TaskRun], *, is_ticking: bool, now: datetime) -> It
             yield Notice("alarm", text)
         elif run.is_failing:
             yield Notice("alarm", _("This fails: %(task)s (%(error)s).") % words)
+        # The engine's check is left out here: its own card has the notice.
         elif is_ticking and age is not None and age > OVERDUE_AFTER[run.task] and run.task != CHECK:
             text = _("This was last done %(age)s ago: %(task)s.")
             yield Notice("alarm", text % (words | {"age": age_text(age)}))
-
-
-def _silence(process: Heartbeat.Process, age: str) -> str:
-    consequence = {
-        Heartbeat.Process.BEAT: _("nothing is planned or sent"),
-        Heartbeat.Process.WORKER: _("nothing is planned or sent"),
-        Heartbeat.Process.MAILER: _("no mails are sent, and the list of patients is not brought up to date"),
-    }[process]
-    words = {"process": process.label, "age": age, "consequence": consequence}
-    if age:
-        return _("%(process)s has been silent for %(age)s: %(consequence)s.") % words
-    return _("%(process)s was never heard: %(consequence)s.") % words
 
 
 def engine_card(links: Links, *, viewer: User, now: datetime) -> Card:
@@ -130,6 +133,7 @@ def _of_check(check: EngineCheck, found: int, behind: str, *, now: datetime) -> 
             if count
         )
         yield Notice("alarm", text % {"count": number_text(found), "promises": promises}, behind)
+    # Beside the other notice: what an old check found may have been repaired since.
     if now - check.ran_at > CHECKED_WITHIN:
         text = _("The engine was last checked %(age)s ago; it should be checked every night.")
         yield Notice("warning", text % {"age": age_text(now - check.ran_at)}, behind)

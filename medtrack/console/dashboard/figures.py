@@ -58,6 +58,7 @@ def reminders_by_hour(*, now: datetime, zone: ZoneInfo) -> list[Hour]:
     starts = hours_until(now, zone=zone)
     since, until = starts[0], starts[-1] + HOUR
     reminders = NotificationLog.objects.about_doses().due_between(since, until)
+    # An hour without reminders has no row, and the chart shows it empty.
     found = {row.pop("hour"): row for row in reminders.final_statuses_by_hour(since)}
     return [Hour(start, **found.get(start, {})) for start in starts]
 
@@ -85,6 +86,7 @@ def pushes_by_outcome(*, now: datetime) -> Pushes:
     outcomes = dict.fromkeys(PushDelivery.Outcome.values, 0)
     errors: dict[str, int] = {}
     arrived = 0
+    # One statement counts both: the rows are few, a row for each pair of outcome and error.
     for outcome, error_code, count, came in rows:
         outcomes[outcome] += count
         arrived += came

@@ -36,6 +36,7 @@ def dashboard(*, viewer: User, now: datetime) -> Dashboard:
         processes_card(now=now),
         engine_card(links, viewer=viewer, now=now),
     ]
+    # All of them above the cards too: an alarm must be seen without scrolling.
     notices = [notice for card in cards for notice in card.notices]
     return Dashboard(
         as_of=clock_text(now, viewer, "Y-m-d H:i:s"),

@@ -1,6 +1,6 @@
 """The chart of the last 24 hours' reminders, with a legend and the same numbers as a table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,10 +52,13 @@ def reminder_chart(links: Links, hours: Sequence[Hour], *, viewer: User) -> Hour
         final_status: sum(counts) for final_status, (_kind, counts) in zip(FinalStatus, series, strict=True)
     }
     legend = _final_statuses(links, totals, since=hours[0].start, until=hours[-1].start + HOUR)
-    rows = [
-        HourRow(label, _summary(label, figures), figures)
-        for label, hour, figures in zip(labels, hours, _final_statuses_of_hours(links, hours), strict=True)
-    ]
+    rows = []
+    for label, hour in zip(labels, hours, strict=True):
+        counts = {final_status: hour.count(final_status) for final_status in FinalStatus}
+        figures = _final_statuses(links, counts, since=hour.start, until=hour.start + HOUR)
+        # The title of the column, because the picture itself has no numbers.
+        summary = f"{label} · " + ", ".join(f"{figure.name} {figure.value}" for figure in figures)
+        rows.append(HourRow(label, summary, figures))
     return HourChart(
         title=_("Reminders of the last 24 hours"),
         description=", ".join(f"{figure.name} {figure.value}" for figure in legend),
@@ -71,12 +74,6 @@ def reminder_chart(links: Links, hours: Sequence[Hour], *, viewer: User) -> Hour
 
 def _drawing(name: str, every: int, drawn: Bars, rows: list[HourRow]) -> Drawing:
     return Drawing(name, every, drawn, list(zip(drawn.columns, rows, strict=True)))
-
-
-def _final_statuses_of_hours(links: Links, hours: Sequence[Hour]) -> Iterator[list[Figure]]:
-    for hour in hours:
-        counts = {final_status: hour.count(final_status) for final_status in FinalStatus}
-        yield _final_statuses(links, counts, since=hour.start, until=hour.start + HOUR)
 
 
 def _final_statuses(
@@ -108,7 +105,3 @@ def reminders_between(since: datetime, until: datetime) -> dict[str, object]:
         "send_at__gte": since.isoformat(),
         "send_at__lt": until.isoformat(),
     }
-
-
-def _summary(label: str, figures: list[Figure]) -> str:
-    return f"{label} · " + ", ".join(f"{figure.name} {figure.value}" for figure in figures)
