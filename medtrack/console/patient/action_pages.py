@@ -35,8 +35,10 @@ def patient_action(request: HttpRequest, patient_id: str, name: str, target_id: 
         raise PermissionDenied
     action = _permitted_action(request, name)
     patient = patient_or_404(patient_id)
+    # An address with a device for an action that needs none, or the reverse, is no page.
     if (action.target is None) != (not target_id):
         raise Http404
+    # Looked up among the patient's own, so that no address reaches another patient's device.
     target: Any = None
     if action.target is DeviceToken:
         devices = patient.devices.select_related("session").defer("token")
@@ -82,10 +84,12 @@ def _confirmation(
             by=Actor.of_request(request),
             now=database_now(),
         )
+        # A redirect, so that a reload of the next page does not send the form again.
         messages.add_message(request, _LEVELS[result.status], result.message)
         return redirect(back)
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+    # Only a GET: performing the action writes a record of its own.
     record_access(
         request, AccessLog.Action.VIEW, patient_id=patient.id, object_id=target.id if target else patient.id
     )

@@ -77,6 +77,7 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
             send_test_push(device_id=device.id, by=patient, now=now)
             return _done(_("A test push is on its way to %(device)s.") % {"device": device})
         case "revoke-device":
+            # Read before, because the answer names the device.
             device = devices.get(id=target_id)
             if revoke_device(device_id=device.id, by=patient, reason=REVOKE_REASON, now=now).changed:
                 return _done(_("No more pushes are sent to %(device)s.") % {"device": device})
@@ -93,6 +94,7 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
             return _nothing_to_do(_("There was no session to end."))
         case "replan":
             replan_user(user_id=patient_id, now=now)
+            # What the page shows afterwards, so that staff see at once whether doses were planned.
             count = len(next_doses(patient, now=now))
             text = ngettext(
                 "Re-planned: %(count)s dose is due in the next 48 hours.",
@@ -108,6 +110,7 @@ def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetim
             if reactivate_account(user_id=patient_id, now=now).changed:
                 return _done(_("The account is active again, and its doses are planned."))
             return _nothing_to_do(_("The account was already active."))
+    # The page has refused unknown names already: this is a defect.
     raise ValueError(action)
 
 

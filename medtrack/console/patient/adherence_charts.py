@@ -69,10 +69,20 @@ class WeeklyLine:
 def heat_map(days: Mapping[date, Figures], *, first: date, last: date, week_start: int) -> HeatMap:
     """Weeks are columns and weekdays are rows, beginning with the ISO weekday `week_start`."""
     start = period_around(first, PeriodLength.WEEKLY, week_start=week_start).start
-    cells = [
-        Cell(*_place(day, start), _level(days.get(day, Figures())), _title(day, days.get(day, Figures())))
-        for day in dates(first, last)
-    ]
+    cells = []
+    for day in dates(first, last):
+        figures = days.get(day, Figures())
+        column, row = divmod((day - start).days, 7)
+        share = figures.taken / figures.due if figures.due else None
+        # The lightest and the darkest colour mean exactly nothing and everything, not almost.
+        if share is None:
+            level = "none"
+        elif share in (0, 1):
+            level = "4" if share else "0"
+        else:
+            level = "3" if share >= 0.8 else "2" if share >= 0.5 else "1"
+        title = f"{weekday(day.weekday())} {day_in_words(day)}: {_in_full(figures)}"
+        cells.append(Cell(LEFT + column * STEP, TOP + row * STEP, level, title))
     columns = (last - start).days // 7 + 1
     rows = [
         Label(LEFT - 6, TOP + row * STEP + 12, weekday((week_start - 1 + row) % 7)) for row in (0, 2, 4, 6)
@@ -91,19 +101,23 @@ def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
     for x, line in zip(xs, lines, strict=True):
         rate = line.figures.rate
         if rate is None:
+            # The next point begins another stroke: a line across this week would invent a rate for it.
             strokes.append([])
             continue
         y = round(bottom - rate * (bottom - top))
-        points.append(Point(x, y, _of_week(line)))
+        week = span_in_words(line.period) if line.period else ""
+        points.append(Point(x, y, f"{week}: {_in_full(line.figures)}"))
         strokes[-1].append(f"{x},{y}")
     scale = [
         Label(left - 6, round(bottom - share * (bottom - top)), f"{share:.0%}") for share in (0, 0.5, 1.0)
     ]
     date_labels = [
-        Label(x, LINE_HEIGHT - 5, _short(line.period.start))
+        Label(x, LINE_HEIGHT - 5, f"{line.period.start.month}/{line.period.start.day}")
         for number, (x, line) in enumerate(zip(xs, lines, strict=True))
+        # There is room for every fourth date only.
         if line.period and number % 4 == 0
     ]
+    # One point makes no line; it is drawn as a dot all the same.
     joined = [" ".join(stroke) for stroke in strokes if len(stroke) > 1]
     return WeeklyLine(LINE_WIDTH, LINE_HEIGHT, left, right, joined, points, scale, date_labels)
 
@@ -127,28 +141,6 @@ def span_in_words(period: Period) -> str:
     return f"{day_in_words(period.start)} – {day_in_words(period.end)}"
 
 
-def _title(day: date, figures: Figures) -> str:
-    return f"{weekday(day.weekday())} {day_in_words(day)}: {_in_full(figures)}"
-
-
-def _of_week(line: Line) -> str:
-    return f"{span_in_words(line.period) if line.period else ''}: {_in_full(line.figures)}"
-
-
-def _level(figures: Figures) -> str:
-    if not figures.due:
-        return "none"
-    if not figures.taken:
-        return "0"
-    share = figures.taken / figures.due
-    return "4" if share == 1 else "3" if share >= 0.8 else "2" if share >= 0.5 else "1"
-
-
-def _place(day: date, start: date) -> tuple[int, int]:
-    column, row = divmod((day - start).days, 7)
-    return LEFT + column * STEP, TOP + row * STEP
-
-
 def _months(first: date, last: date, start: date, columns: int) -> Iterator[Label]:
     # Above the column in which the month begins, if there is room before the next name.
     begins = [first] + [day for day in dates(first, last) if day.day == 1 and day != first]
@@ -157,7 +149,3 @@ def _months(first: date, last: date, start: date, columns: int) -> Iterator[Labe
         following = columns_of[number + 1][0] if number + 1 < len(columns_of) else columns
         if following - column >= 2:
             yield Label(LEFT + column * STEP, TOP - 6, str(MONTHS_3[day.month]).capitalize())
-
-
-def _short(day: date) -> str:
-    return f"{day.month}/{day.day}"

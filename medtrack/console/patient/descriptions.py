@@ -84,14 +84,15 @@ def _intake(medication: Medication, group: Sequence[Schedule], today: date) -> I
         details.append(_("since %(first)s") % {"first": first})
     else:
         details.append(_("%(first)s to %(last)s") % {"first": first, "last": day_in_words(last)})
+    # As-needed schedules have no reminders, whatever the setting is.
     if not schedule.reminder_enabled and schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
         details.append(_("reminders off"))
-    return IntakeText(words, details, _schedule_state(schedule, today), schedule.plan_error)
-
-
-def _schedule_state(schedule: Schedule, today: date) -> str:
+    state = ""
     if not schedule.is_active:
-        return _("ended")
-    if schedule.end_date is not None and schedule.end_date < today:
-        return _("over")
-    return _("to come") if schedule.start_date > today else ""
+        state = _("ended")
+    # By the patient's own date: a schedule may be over for the patient and not yet for the reader.
+    elif schedule.end_date is not None and schedule.end_date < today:
+        state = _("over")
+    elif schedule.start_date > today:
+        state = _("to come")
+    return IntakeText(words, details, state, schedule.plan_error)

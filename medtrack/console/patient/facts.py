@@ -3,7 +3,7 @@
 Each part is read by a fixed number of queries that use an index.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -105,6 +105,7 @@ def last_answer_at(user: User, *, now: datetime) -> datetime | None:
     recent = DoseEvent.objects.filter(
         dose__user=user, dose__log_date__gte=(now - timedelta(days=DAYS)).date()
     )
+    # The earlier of both: a phone that was offline reports late, and a fast clock reports the future.
     latest: datetime | None = recent.aggregate(at=Max(Least("occurred_at", "recorded_at")))["at"]
     return latest
 
@@ -128,22 +129,22 @@ def treatments_of(user: User, *, reads_notes: bool) -> list[Treatment]:
     medications = Medication.objects.visible_to(user).order_by(
         "-is_active", F("paused_at").asc(nulls_first=True), "name", "id"
     )
+    # Not even read from the database: what is not loaded cannot be shown by mistake.
     if not reads_notes:
         medications = medications.defer("memo")
     schedules = Schedule.objects.filter(medication__in=Medication.objects.visible_to(user), deleted_at=None)
     of_medication: dict[UUID, list[Schedule]] = {}
     for schedule in schedules.order_by("scheduled_time", "id"):
         of_medication.setdefault(schedule.medication_id, []).append(schedule)
-    return [
-        Treatment(medication, _grouped(of_medication.get(medication.id, ()))) for medication in medications
-    ]
-
-
-def _grouped(schedules: Iterable[Schedule]) -> list[list[Schedule]]:
-    # The sort is stable, so that each group keeps the order by time of day.
-    groups = [list(group) for _key, group in groupby(sorted(schedules, key=_rule), key=_rule)]
-    groups.sort(key=lambda group: (not group[0].is_active, group[0].scheduled_time, group[0].id))
-    return groups
+    treatments = []
+    for medication in medications:
+        # Sorted by the rule, because `groupby` joins neighbours only. The sort is stable, so that each group
+        # keeps the order by time of day.
+        by_rule = groupby(sorted(of_medication.get(medication.id, ()), key=_rule), key=_rule)
+        groups = [list(group) for _key, group in by_rule]
+        groups.sort(key=lambda group: (not group[0].is_active, group[0].scheduled_time, group[0].id))
+        treatments.append(Treatment(medication, groups))
+    return treatments
 
 
 def _rule(schedule: Schedule) -> tuple[str, ...]:
@@ -161,20 +162,19 @@ def devices_of(user: User, *, now: datetime) -> list[Device]:
         .defer("token")
         .order_by(F("revoked_at").desc(nulls_first=True), "-last_seen_at", "id")[:MAX_ROWS]
     )
-    pushes = _pushes_by_device([token.id for token in tokens], now)
-    return [Device(token, **pushes.get(token.id, _NO_PUSHES)) for token in tokens]
-
-
-def _pushes_by_device(device_ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[str, Any]]:
     # Ids are in order of time, so that the primary key finds recent deliveries.
-    recent = PushDelivery.objects.filter(device__in=device_ids, id__gte=first_id(now - ACCEPTED_WITHIN))
+    recent = PushDelivery.objects.filter(
+        device__in=[token.id for token in tokens], id__gte=first_id(now - ACCEPTED_WITHIN)
+    )
     failed = Q(outcome=PushDelivery.Outcome.DEAD, id__gte=first_id(now - FAILED_WITHIN))
     rows = recent.values("device_id").annotate(
         failed_count=Count("id", filter=failed),
         last_accepted_at=Max("answered_at", filter=Q(outcome=PushDelivery.Outcome.ACCEPTED)),
         last_arrived_at=Max("arrived_at"),
     )
-    return {row["device_id"]: {name: dict(row)[name] for name in _NO_PUSHES} for row in rows}
+    pushes = {row["device_id"]: {name: dict(row)[name] for name in _NO_PUSHES} for row in rows}
+    # A device without recent deliveries has no row.
+    return [Device(token, **pushes.get(token.id, _NO_PUSHES)) for token in tokens]
 
 
 def living_sessions(user: User, *, now: datetime) -> list[Session]:

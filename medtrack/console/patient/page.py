@@ -64,6 +64,7 @@ def uuid_or_404(text: str) -> UUID:
 
 
 def _context(request: HttpRequest, patient: Patient, query: TimelineQuery) -> dict[str, Any]:
+    # One instant for all parts, so that they do not contradict each other.
     now = database_now()
     zone = facts.zone_of(patient)
     today = now.astimezone(zone).date()
@@ -126,6 +127,7 @@ def _adherence(patient: Patient, adherence: facts.Adherence) -> dict[str, Any]:
         "day_rows": [
             (day_in_words(day), of_day, percent(of_day))
             for day, of_day in sorted(adherence.days.items(), reverse=True)
+            # Days without doses would only make the table longer.
             if of_day.due
         ],
         "week_rows": [

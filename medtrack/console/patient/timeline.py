@@ -182,9 +182,15 @@ def timeline_of(
 def _positions(
     user_id: UUID, query: TimelineQuery, *, zone: ZoneInfo, now: datetime, limit: int
 ) -> list[Position]:
-    since, until = _AGES if query.day is None else _day(query.day, zone)
+    since, until = _AGES
+    if query.day is not None:
+        since = due_instant(query.day, time.min, zone)
+        # BETWEEN includes both ends, and the next midnight belongs to the next day.
+        until = due_instant(query.day + timedelta(days=1), time.min, zone) - timedelta(microseconds=1)
     before = query.before or Position(_AGES[1], 0, UUID(int=0))
+    # Not for the result, which `before` limits already: the date from which an index is read comes from it.
     until = min(until, before.at)
+    # Branches that are not asked for are left out of the statement, not filtered from its result.
     chosen = [query.kind] if query.kind else list(Kind)
     branches = " UNION ALL ".join(f"({_BRANCHES[kind]})" for kind in chosen)
     params = {
@@ -204,14 +210,10 @@ def _positions(
         return [Position(*row) for row in cursor.fetchall()]
 
 
-def _day(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    ends = due_instant(day + timedelta(days=1), time.min, zone)
-    return due_instant(day, time.min, zone), ends - timedelta(microseconds=1)
-
-
 def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
     ids: dict[int, list[UUID]] = defaultdict(list)
     for position in page:
+        # The ranks from 4 on are changes of a session: one row may be in the page up to three times.
         ids[min(position.rank, 4)].append(position.id)
     doses = DoseLog.objects.select_related("medication", "recorded_by").filter(id__in=ids[1])
     events = DoseEvent.objects.select_related("dose__medication", "recorded_by").filter(id__in=ids[2])
@@ -226,7 +228,11 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
         3: _by_id(reminders),
         4: _by_id(Session.objects.filter(id__in=ids[4])),
     }
-    deliveries = _deliveries(ids[3])
+    deliveries = defaultdict(list)
+    of_these = PushDelivery.objects.filter(notification_id__in=ids[3])
+    # Without the token, which is a secret that no page shows.
+    for delivery in of_these.select_related("device__session").defer("device__token").order_by("id"):
+        deliveries[delivery.notification_id].append(delivery)
     return [
         _entry(position, row, deliveries)
         for position in page
@@ -251,14 +257,6 @@ def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDeli
                 deliveries=deliveries.get(row.id, ()),
             )
     return Entry(position.id, position.at, Kind.SIGN_INS, session=row, change=_SESSION_CHANGES[position.rank])
-
-
-def _deliveries(reminder_ids: Sequence[UUID]) -> dict[UUID, list[PushDelivery]]:
-    deliveries = defaultdict(list)
-    of_these = PushDelivery.objects.filter(notification_id__in=reminder_ids)
-    for delivery in of_these.select_related("device__session").defer("device__token").order_by("id"):
-        deliveries[delivery.notification_id].append(delivery)
-    return dict(deliveries)
 
 
 def _by_id(rows: Iterable[Any]) -> dict[UUID, Any]:

@@ -11,7 +11,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from dosing.models import DoseLog
 from dosing.status import DoseStatus
 from medtrack.console.patient.descriptions import device_name, dose_quantity
 from medtrack.console.patient.timeline import Entry, Kind
@@ -89,6 +88,7 @@ def _dose(entry: Entry, viewer: _Viewer) -> TimelineLine:
         facts.append(_("as needed"))
     if dose.taken_at and dose.due_at:
         facts.append(_("taken at %(time)s") % {"time": viewer.second(dose.taken_at, entry.at)[:-3]})
+    # The schedule ended or was paused, or its rule changed, after the dose was due.
     if dose.status == DoseStatus.PENDING and dose.answer_by is None:
         facts.append(_("no longer counted"))
     if dose.snoozed_until:
@@ -112,7 +112,13 @@ def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
     assert event is not None  # noqa: S101 - by its kind
     is_own = event.recorded_by_id == viewer.patient.id
     who = _("by the patient") if is_own else _("by %(name)s") % {"name": event.recorded_by}
-    facts = [_of_dose(entry.dose, entry.at, viewer), who]
+    facts = []
+    # An as-needed intake has no due time that could name it.
+    if entry.dose and entry.dose.due_at:
+        due = {"time": viewer.second(entry.dose.due_at, entry.at)[:-3]}
+        facts.append(_("the dose of %(time)s") % due)
+    facts.append(who)
+    # Phones report within seconds; only an answer that was given offline has another time of its own.
     if abs((event.occurred_at - event.recorded_at).total_seconds()) >= 60:
         facts.append(_("reported time %(time)s") % {"time": viewer.second(event.occurred_at, entry.at)[:-3]})
     written = [f"{name}: {value}" for name, value in event.payload.items()] if viewer.reads_notes else []
@@ -124,7 +130,7 @@ def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
         event.dose.medication.name,
         str(event.get_action_display()),
         "",
-        [fact for fact in facts if fact],
+        facts,
         written=written,
         dose_id=event.dose_id if event.dose.schedule_id else None,
     )
@@ -134,12 +140,27 @@ def _reminder(entry: Entry, viewer: _Viewer) -> TimelineLine:
     reminder = entry.reminder
     assert reminder is not None  # noqa: S101 - by its kind
     title = reminder.dose.medication.name if reminder.dose else _("to one device")
+    # Reminders outlive their dose, which a re-planned schedule deletes: the id stays, without a row.
     if reminder.dose_id and not reminder.dose:
         title = _("a deleted dose")
     kind = str(reminder.get_kind_display())
     facts = [f"{kind} {reminder.step}" if reminder.step else kind]
     if reminder.reason:
         facts.append(str(REASONS.get(reminder.reason, reminder.reason)))
+    more = []
+    for delivery in entry.deliveries:
+        answered = {"time": viewer.second(delivery.answered_at, entry.at)}
+        if delivery.outcome == PushDelivery.Outcome.ACCEPTED:
+            steps = [_("FCM accepted it at %(time)s") % answered]
+        else:
+            # FCM may return a code that has no words yet: it is shown as it is.
+            why = REASONS.get(delivery.error_code)
+            steps = [_("not accepted at %(time)s") % answered, str(why) if why else delivery.error_code]
+        # The phone reports these itself, maybe late and maybe never.
+        for name, label in _STEPS:
+            if at := getattr(delivery, name):
+                steps.append(f"{label} {viewer.second(at, entry.at)}")
+        more.append(f"{device_name(delivery.device)}: {' · '.join(steps)}")
     return TimelineLine(
         entry.id,
         viewer.minute(entry.at),
@@ -149,22 +170,9 @@ def _reminder(entry: Entry, viewer: _Viewer) -> TimelineLine:
         str(reminder.get_status_display()),
         _REMINDER_TONES.get(NotificationLog.Status(reminder.status), ""),
         facts,
-        more=[_delivery(delivery, entry.at, viewer) for delivery in entry.deliveries],
+        more=more,
         dose_id=reminder.dose_id,
     )
-
-
-def _delivery(delivery: PushDelivery, beside: datetime, viewer: _Viewer) -> str:
-    time = {"time": viewer.second(delivery.answered_at, beside)}
-    if delivery.outcome == PushDelivery.Outcome.ACCEPTED:
-        steps = [_("FCM accepted it at %(time)s") % time]
-    else:
-        why = REASONS.get(delivery.error_code)
-        steps = [_("not accepted at %(time)s") % time, str(why) if why else delivery.error_code]
-    for name, label in _STEPS:
-        if at := getattr(delivery, name):
-            steps.append(f"{label} {viewer.second(at, beside)}")
-    return f"{device_name(delivery.device)}: {' · '.join(steps)}"
 
 
 def _sign_in(entry: Entry, viewer: _Viewer) -> TimelineLine:
@@ -176,12 +184,6 @@ def _sign_in(entry: Entry, viewer: _Viewer) -> TimelineLine:
         str(entry.session),
         str(_SESSION_CHANGES[entry.change]),
     )
-
-
-def _of_dose(dose: DoseLog | None, beside: datetime, viewer: _Viewer) -> str:
-    if dose is None or dose.due_at is None:
-        return ""
-    return _("the dose of %(time)s") % {"time": viewer.second(dose.due_at, beside)[:-3]}
 
 
 _LINES: dict[Kind, Callable[[Entry, _Viewer], TimelineLine]] = {

@@ -26,6 +26,7 @@ def dose_trace(request: HttpRequest, dose_id: UUID) -> HttpResponse:
     if not (sees_patients or request.user.has_perms(TABLES)):
         raise PermissionDenied
     history = history_of(dose_id, now=database_now())
+    # As if there were no such dose: other staff are not to learn of a colleague's own.
     if not history.user.is_patient and not is_superuser(request):
         raise Http404
     record_access(request, AccessLog.Action.VIEW, patient_id=history.user.id, object_id=dose_id)
