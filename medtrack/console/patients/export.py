@@ -64,22 +64,21 @@ def csv_of(patients: ListedPatients) -> Iterator[bytes]:
     """Chunks of whole lines. Raises ExportAborted."""
     deadline = monotonic() + TIME_LIMIT.total_seconds()
     with transaction.atomic():
-        _begin()
+        with connection.cursor() as cursor:
+            # Asked again, because another export may have begun since the page asked `is_running`.
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+            if not cursor.fetchone()[0]:
+                raise ExportAborted
+            # The generator waits in the transaction while the client reads; PostgreSQL ends one that stalls.
+            limit = f"{STALL_LIMIT.total_seconds():.0f}s"
+            cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [limit])
         rows = patients.values_list(*(path for _name, path, _about in COLUMNS)).iterator(chunk_size=CHUNK)
         yield (_BOM + _lines([[name for name, _path, _about in COLUMNS]])).encode()
         while chunk := list(islice(rows, CHUNK)):
-            yield _lines([_cell(value) for value in row] for row in chunk).encode()
+            yield _lines([_CELLS.get(type(value), str)(value) for value in row] for row in chunk).encode()
+            # A client that takes a little of each chunk in time would otherwise keep the export for hours.
             if monotonic() > deadline:
                 raise ExportAborted
-
-
-def _begin() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        if not cursor.fetchone()[0]:
-            raise ExportAborted
-        limit = f"{STALL_LIMIT.total_seconds():.0f}s"
-        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [limit])
 
 
 def _lines(rows: Iterable[list[str]]) -> str:
@@ -88,27 +87,12 @@ def _lines(rows: Iterable[list[str]]) -> str:
     return text.getvalue()
 
 
-def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else _LATER_FORMULA.sub(r"\1'", text)
-
-
-def _instant(at: datetime) -> str:
-    # UTC, without fractions of a second.
-    return f"{at.isoformat()[:19]}Z"
-
-
-def _number(number: float) -> str:
-    return f"{number:.4g}"
-
-
 _CELLS: dict[type, Callable[[Any], str]] = {
     type(None): lambda _none: "",
-    str: _text,
+    # A formula would run in the reader's spreadsheet, and the name is the patient's own text.
+    str: lambda text: f"'{text}" if text.startswith(_FORMULA) else _LATER_FORMULA.sub(r"\1'", text),
     bool: lambda yes: "true" if yes else "false",
-    float: _number,
-    datetime: _instant,
+    float: lambda number: f"{number:.4g}",
+    # UTC, without fractions of a second.
+    datetime: lambda at: f"{at.isoformat()[:19]}Z",
 }
-
-
-def _cell(value: object) -> str:
-    return _CELLS.get(type(value), str)(value)

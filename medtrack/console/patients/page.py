@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -32,9 +31,12 @@ PER_PAGE = 50
 
 def patient_list(request: HttpRequest) -> HttpResponse:
     _require(request, "console.view_patient")
-    patient_filter, now, zone = PatientFilter(request.GET), database_now(), _zone_of(request)
+    patient_filter, now = PatientFilter(request.GET), database_now()
+    # The viewer's zone, not the patients': rows of different zones are compared with each other.
+    zone = cast(User, request.user).zone
     page = Paginator(patient_filter.patients(), PER_PAGE).get_page(request.GET.get("page"))
     rows = [row_of(patient, now=now, zone=zone) for patient in page]
+    # After the query, because the access log has how many patients were found and shown.
     _record(request, patient_filter, shown=len(rows), found=page.paginator.count, page=page.number)
     context = {
         **_context(request, patient_filter),
@@ -58,8 +60,14 @@ def export_page(request: HttpRequest) -> HttpResponseBase:
     count = patient_filter.patients().count()
     is_busy = exports.is_running()
     if request.method == "POST" and not (is_busy or patient_filter.errors):
+        # Before the first row is read: an export that cannot be recorded does not happen.
         _record(request, patient_filter, action=AccessLog.Action.EXPORT, found=count)
-        return _file(patient_filter)
+        # Streamed after the view has returned: the file may have more rows than fit into memory.
+        response = StreamingHttpResponse(
+            exports.csv_of(patient_filter.patients()), content_type="text/csv; charset=utf-8"
+        )
+        response["Content-Disposition"] = f'attachment; filename="patients-{database_now():%Y-%m-%d}.csv"'
+        return response
     context = {
         **_context(request, patient_filter),
         "title": _("Export"),
@@ -86,10 +94,6 @@ def _require(request: HttpRequest, *permissions: str) -> None:
         raise PermissionDenied
 
 
-def _zone_of(request: HttpRequest) -> ZoneInfo:
-    return cast(User, request.user).zone
-
-
 def _record(
     request: HttpRequest,
     patient_filter: PatientFilter,
@@ -101,14 +105,6 @@ def _record(
     details = {name: value for name, value in values.items() if value} | numbers
     access = action or (AccessLog.Action.SEARCH if patient_filter.narrows else AccessLog.Action.LIST)
     record_access(request, access, sort=patient_filter.order, **details)
-
-
-def _file(patient_filter: PatientFilter) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(
-        exports.csv_of(patient_filter.patients()), content_type="text/csv; charset=utf-8"
-    )
-    response["Content-Disposition"] = f'attachment; filename="patients-{database_now():%Y-%m-%d}.csv"'
-    return response
 
 
 def _headings(patient_filter: PatientFilter) -> Iterator[dict[str, Any]]:

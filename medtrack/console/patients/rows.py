@@ -106,8 +106,17 @@ class Freshness:
 
 def row_of(patient: Patient, *, now: datetime, zone: ZoneInfo) -> Row:
     summary: PatientSummary | None = getattr(patient, "summary", None)
+    # Who signed up since the last refresh has no summary yet.
     if summary is None:
         return Row(patient, has_summary=False)
+    badges = []
+    if not summary.device_count:
+        badges.append(("missed", _("no device")))
+    if silent := summary.silent_device_count:
+        badges.append(("late", ngettext("%(count)s silent", "%(count)s silent", silent) % {"count": silent}))
+    if failed := summary.failed_push_count:
+        words = ngettext("%(count)s push failed", "%(count)s pushes failed", failed)
+        badges.append(("failed", words % {"count": failed}))
     points = getattr(patient, "trend", None)
     return Row(
         patient,
@@ -118,7 +127,7 @@ def row_of(patient: Patient, *, now: datetime, zone: ZoneInfo) -> Row:
         answered_at=summary.last_answer_at and summary.last_answer_at.astimezone(zone),
         answered=since(summary.last_answer_at, now=now, zone=zone) if summary.last_answer_at else "",
         devices=summary.device_count,
-        badges=tuple(_badges(summary)),
+        badges=tuple(badges),
     )
 
 
@@ -147,15 +156,3 @@ def day(of: date) -> str:
 def _bar(share: float | None) -> Bar | None:
     # 0.29 * 100 is a little less than 29.
     return None if share is None else Bar(floor(share * 100 + 1e-9))
-
-
-def _badges(summary: PatientSummary) -> list[tuple[str, str]]:
-    badges = []
-    if not summary.device_count:
-        badges.append(("missed", _("no device")))
-    if silent := summary.silent_device_count:
-        badges.append(("late", ngettext("%(count)s silent", "%(count)s silent", silent) % {"count": silent}))
-    if failed := summary.failed_push_count:
-        words = ngettext("%(count)s push failed", "%(count)s pushes failed", failed)
-        badges.append(("failed", words % {"count": failed}))
-    return badges

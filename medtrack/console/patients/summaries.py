@@ -65,8 +65,10 @@ def _parameters(now: datetime, before: datetime | None) -> dict[str, Any]:
         "today": now.date(),
         "zones": list(todays),
         "todays": list(todays.values()),
+        # The zones' dates differ by up to two days: the range has room for all of them.
         "first": min(todays.values()) - DAYS * _DAY,
         "last": max(todays.values()) - _DAY,
+        # Answers of transactions that were still running at the last refresh could not be seen by it.
         "since": before and before - LONGEST_TRANSACTION,
         "week_ago": now - WEEK,
         "needless": NEEDLESS,
