@@ -28,7 +28,15 @@ def with_admin_context(view: View) -> View:
         try:
             response = _rendered(request, view(request, *args, **kwargs))
         except Undecryptable:
-            response = _rendered(request, _unreadable_factor(request))
+            # No key of this server decrypts the secret. Only an administrator can help, by resetting the
+            # factor.
+            # Between the password and the second factor the user is in the stage, not yet in the request.
+            stage = getattr(request, "_login_stage", None)
+            user = stage.login.user if stage else request.user
+            remedy = "manage.py reset_second_factor EMAIL"
+            log.error("second factor unreadable", user_id=str(user.pk), remedy=remedy)
+            refusal = TemplateResponse(request, "console/unreadable_factor.html", {}, status=403)
+            response = _rendered(request, refusal)
         add_never_cache_headers(response)
         return response
 
@@ -43,11 +51,3 @@ def _rendered(request: HttpRequest, response: HttpResponseBase) -> HttpResponseB
         response.context_data = context | (response.context_data or {})
         response.render()
     return response
-
-
-def _unreadable_factor(request: HttpRequest) -> TemplateResponse:
-    # No key of this server decrypts the secret. Only an administrator can help, by resetting the factor.
-    stage = getattr(request, "_login_stage", None)
-    user = stage.login.user if stage else request.user
-    log.error("second factor unreadable", user_id=str(user.pk), remedy="manage.py reset_second_factor EMAIL")
-    return TemplateResponse(request, "console/unreadable_factor.html", {}, status=403)

@@ -50,8 +50,7 @@ def _keys() -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def _keyring(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(_derived(key)) for key in keys])
-
-
-def _derived(key: str) -> bytes:
-    return urlsafe_b64encode(salted_hmac(_SALT, _PURPOSE, key, algorithm="sha256").digest())
+    # Derived, because a setting may have any length and Fernet takes 32 bytes; and because a signing key must
+    # not be used for two purposes.
+    digests = (salted_hmac(_SALT, _PURPOSE, key, algorithm="sha256").digest() for key in keys)
+    return MultiFernet([Fernet(urlsafe_b64encode(digest)) for digest in digests])

@@ -45,18 +45,16 @@ def mark_code_used(authenticator: Authenticator, code: str) -> None:
     with transaction.atomic():
         # The row lock makes two requests with the same code take turns: the second finds its step used.
         locked = Authenticator.objects.select_for_update().get(pk=authenticator.pk)
-        step = _step_of(decrypt(locked.data["secret"]), code)
+        secret = decrypt(locked.data["secret"])
+        # Apps show the code in two groups, and people copy the space between them.
+        digits = "".join(letter for letter in code if letter.isalnum())
+        steps = yield_hotp_counters_from_time()
+        # 0 if the code is of no step that counts as current: then it is rejected, as a used one is.
+        step = next((step for step in steps if format_hotp_value(hotp_value(secret, step)) == digits), 0)
         if step <= locked.data.get("last_step", 0):
             raise get_adapter().validation_error("incorrect_code")
         locked.data["last_step"] = step
         locked.save(update_fields=["data"])
-
-
-def _step_of(secret: str, code: str) -> int:
-    """Returns the time step that the code belongs to, or 0 if no current step has this code."""
-    digits = "".join(letter for letter in code if letter.isalnum())
-    steps = yield_hotp_counters_from_time()
-    return next((step for step in steps if format_hotp_value(hotp_value(secret, step)) == digits), 0)
 
 
 _MALFORMED = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError, struct.error)

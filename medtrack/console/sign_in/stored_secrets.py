@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.db import transaction
@@ -29,8 +28,14 @@ def rotate_secrets() -> Iterator[tuple[Authenticator, RotationResult]]:
 
 def _rotate(factor: Authenticator) -> RotationResult:
     # A passkey has no secret, only a public key.
+    data = dict(factor.data)
     try:
-        data = {name: _rotated_value(name, value) for name, value in factor.data.items()}
+        # allauth's names: an app's secret, the seed of recovery codes, or imported codes.
+        for name, value in factor.data.items():
+            if name in ("secret", "seed"):
+                data[name] = rotated(value)
+            elif name == "migrated_codes":
+                data[name] = [rotated(code) for code in value]
     except Undecryptable:
         return RotationResult.UNREADABLE
     if data == factor.data:
@@ -38,10 +43,3 @@ def _rotate(factor: Authenticator) -> RotationResult:
     factor.data = data
     factor.save(update_fields=["data"])
     return RotationResult.ROTATED
-
-
-def _rotated_value(name: str, value: Any) -> Any:
-    # allauth's names: an app's secret, the seed of recovery codes, or imported codes.
-    if name in ("secret", "seed"):
-        return rotated(value)
-    return [rotated(code) for code in value] if name == "migrated_codes" else value
