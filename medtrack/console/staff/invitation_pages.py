@@ -53,10 +53,16 @@ def invitation_page(request: HttpRequest) -> HttpResponse:
         request.session[_TOKEN] = token
         return HttpResponseRedirect(request.path)
     invitation = invitation_of(request.session.get(_TOKEN, ""))
-    if invitation is None or not _is_acceptable(invitation):
+    if invitation is None:
+        return _over(request, None)
+    # Asked of the database, whose clock also decides when the form is sent.
+    if not Invitation.objects.acceptable(now=database_now()).filter(id=invitation.id).exists():
         return _over(request, invitation)
     if request.method != "POST":
-        return _page(request, invitation, AcceptForm(initial={"name": _known_name(invitation)}))
+        # Of an account whose e-mail is not confirmed, the name may be a stranger's.
+        known = User.objects.active().with_email(invitation.email or "").exclude(email_verified_at=None)
+        name = known.values_list("name", flat=True).first() or ""
+        return _page(request, invitation, AcceptForm(initial={"name": name}))
     return _accept(request, invitation)
 
 
@@ -74,6 +80,7 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
                 form.add_error(name, str(reason))
         return _page(request, invitation, form)
     except InvitationOver:
+        # Read again: it was used or withdrawn since it was read above, or even deleted.
         return _over(request, Invitation.objects.filter(id=invitation.id).first())
     except StaffChangeRefused as error:
         return _page(request, invitation, form, refusal=error.detail)
@@ -82,23 +89,11 @@ def _accept(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         response.status_code = error.status_code
         set_retry_after(response, error)
         return response
-    return _sign_in(request, user)
-
-
-def _sign_in(request: HttpRequest, user: User) -> HttpResponse:
-    # With the password just chosen. If the account has a second factor, allauth asks for it.
+    # Another user may be signed in in this browser, whose session must not pass to the new one.
     logout(request)
+    # With the password just chosen. If the account has a second factor, allauth asks for it.
     login = Login(user=user, redirect_url=resolve_url("admin:index"))
     return cast(HttpResponse, perform_password_login(request, {"email": user.email}, login))
-
-
-def _is_acceptable(invitation: Invitation) -> bool:
-    return Invitation.objects.acceptable(now=database_now()).filter(id=invitation.id).exists()
-
-
-def _known_name(invitation: Invitation) -> str:
-    known = User.objects.active().with_email(invitation.email or "").exclude(email_verified_at=None)
-    return known.values_list("name", flat=True).first() or ""
 
 
 def _page(request: HttpRequest, invitation: Invitation, form: AcceptForm, refusal: Any = "") -> HttpResponse:

@@ -113,6 +113,7 @@ def _invite(
 @transaction.atomic
 def withdraw(*, invitation_id: UUID, by: Actor, now: datetime) -> None:
     """Raises InvitationOver."""
+    # Read first: withdrawing deletes the address, which the access log has to name.
     email = Invitation.objects.open().filter(id=invitation_id).values_list("email", flat=True).first()
     if not Invitation.objects.open().filter(id=invitation_id).update(withdrawn_at=now, email=None):
         raise InvitationOver
@@ -143,6 +144,7 @@ def accept(*, invitation_id: UUID, name: str, password: str, page: Actor, now: d
     hashed = make_password(password)
     with transaction.atomic():
         acceptable = Invitation.objects.acceptable(now=now).filter(id=invitation.id)
+        # The update is the check: of two requests the second one waits for the row and finds it used.
         if not acceptable.update(accepted_at=now, email=None):
             raise InvitationOver
         groups = roles_named(invitation.roles)
@@ -153,6 +155,7 @@ def accept(*, invitation_id: UUID, name: str, password: str, page: Actor, now: d
         user.is_staff, user.is_superuser = True, invitation.is_superuser
         user.save(update_fields=["name", "password", "is_staff", "is_superuser", "updated_at"])
         user.groups.set(groups)
+        # The password is new, so what was signed in with an older one ends.
         end_sessions(user_id=user.id, now=now)
         end_console_sessions(user_id=user.id, now=now)
         record_action(

@@ -56,34 +56,38 @@ class InviteForm(RolesForm):
 def staff_list(request: HttpRequest) -> HttpResponse:
     _superusers_only(request)
     if request.method == "POST" and "again" in request.POST:
-        return _invite_again(request, _open_invitation(request.POST["again"]))
+        invitation = _open_invitation(request.POST["again"])
+        try:
+            invitation = invite_again(
+                invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now()
+            )
+        # The person may have become staff meanwhile, or another superuser may have invited them again.
+        except StaffChangeRefused as error:
+            messages.error(request, str(error.detail))
+            return HttpResponseRedirect(reverse("admin:staff"))
+        return _send(request, invitation)
     if request.method == "POST" and "withdraw" in request.POST:
-        return _withdraw(request, _open_invitation(request.POST["withdraw"]))
+        invitation = _open_invitation(request.POST["withdraw"])
+        try:
+            withdraw(invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now())
+        # It was open when it was read, and may have been accepted before it was withdrawn.
+        except StaffChangeRefused as error:
+            messages.error(request, str(error.detail))
+            return HttpResponseRedirect(reverse("admin:staff"))
+        return _back(request, _("The invitation was withdrawn; its link does not work any more."))
     form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            return _invite(request, **form.cleaned_data)
+            # The mail is in the language of the page, until the account has one of its own.
+            language = get_language() or settings.LANGUAGE_CODE
+            by = Actor.of_request(request)
+            invitation = invite(**form.cleaned_data, language=language, by=by, now=database_now())
+            return _send(request, invitation)
         except StaffChangeRefused as error:
             form.add_error("email", str(error.detail))
         except ValidationError as error:
             form.add_error("email", error)
     return _staff_page(request, form)
-
-
-def _invite(request: HttpRequest, *, email: str, roles: list[str]) -> HttpResponse:
-    """Raises StaffChangeRefused, and ValidationError for an address that cannot be stored."""
-    language = get_language() or settings.LANGUAGE_CODE
-    by = Actor.of_request(request)
-    return _send(request, invite(email=email, roles=roles, language=language, by=by, now=database_now()))
-
-
-def _invite_again(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    try:
-        newer = invite_again(invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now())
-    except StaffChangeRefused as error:
-        messages.error(request, str(error.detail))
-        return HttpResponseRedirect(reverse("admin:staff"))
-    return _send(request, newer)
 
 
 def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
@@ -94,15 +98,6 @@ def _send(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:staff"))
 
 
-def _withdraw(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    try:
-        withdraw(invitation_id=invitation.pk, by=Actor.of_request(request), now=database_now())
-    except StaffChangeRefused as error:
-        messages.error(request, str(error.detail))
-        return HttpResponseRedirect(reverse("admin:staff"))
-    return _back(request, _("The invitation was withdrawn; its link does not work any more."))
-
-
 def _open_invitation(pk: str) -> Invitation:
     try:
         return get_object_or_404(Invitation.objects.open(), pk=UUID(pk))
@@ -111,12 +106,23 @@ def _open_invitation(pk: str) -> Invitation:
 
 
 def _staff_page(request: HttpRequest, form: InviteForm) -> HttpResponse:
+    # Recovery codes alone are no second factor: they exist beside one.
     factors = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
     staff = (
         User.objects.filter(Q(is_staff=True) | Q(is_superuser=True))
         .prefetch_related("groups", Prefetch("authenticator_set", factors))
         .order_by("email")
     )
+    # Taken out of the session, so that a reload does not show the link again.
+    pk = request.session.pop(_HANDOVER, None)
+    invitation = Invitation.objects.open().filter(pk=pk).first() if pk else None
+    handover = {}
+    if invitation:
+        text = gettext(
+            "No mail was sent. Give this link to %(email)s yourself, in a way that no one else can read: "
+            "anyone who opens it becomes staff. It is not shown again."
+        )
+        handover = {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
     return _page(
         request,
         "console/staff_list.html",
@@ -125,20 +131,8 @@ def _staff_page(request: HttpRequest, form: InviteForm) -> HttpResponse:
         staff=staff,
         invitations=Invitation.objects.open().order_by("email"),
         now=database_now(),
-        handover=_handover(request),
+        handover=handover,
     )
-
-
-def _handover(request: HttpRequest) -> dict[str, str]:
-    pk = request.session.pop(_HANDOVER, None)
-    invitation = Invitation.objects.open().filter(pk=pk).first() if pk else None
-    if invitation is None:
-        return {}
-    text = gettext(
-        "No mail was sent. Give this link to %(email)s yourself, in a way that no one else can read: "
-        "anyone who opens it becomes staff. It is not shown again."
-    )
-    return {"text": text % {"email": invitation.email}, "link": link_of(invitation)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
