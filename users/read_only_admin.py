@@ -1,6 +1,7 @@
-"""Base class of the admin's pages: they show everything and change nothing. Writes go through the apps' actions.
+"""Base class of the admin's pages, which show everything and change nothing.
 
-A page that shows a patient's data adds a row to the access log before it is shown.
+Writes go through the apps' actions. A page that shows a patient's data adds a row to the access log before
+it is shown.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,7 +35,8 @@ class GuardedFields(BaseModelAdmin[M]):
         return [name for name in names if self._may_see(request, name)]
 
     def _may_see(self, request: HttpRequest, name: Any) -> bool:
-        # `names` are those of the admin's options: `fields`, `list_filter` with tuples, `search_fields` with prefixes.
+        # `name` is from an option of the admin: `fields`, `list_filter` with tuples, or
+        # `search_fields` with prefixes.
         option = name[0] if isinstance(name, tuple) else name
         field = str(option).lstrip("^=@").partition("__")[0]
         if field in self.superuser_fields and not is_superuser(request):

@@ -1,4 +1,6 @@
-"""What each role may do. Migrations give these permissions to the group of the role's name; a test compares them.
+"""The permissions of each role.
+
+Migrations give them to the group with the role's name, and a test compares them with this module.
 
 Superusers may do everything, and they alone appoint staff, see the access log and deactivate accounts.
 """

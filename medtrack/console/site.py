@@ -69,8 +69,8 @@ class ConsoleSite(AdminSite):
         user = cast(User, request.user)
         if request.method != "POST":
             return super().password_change(request, extra_context)
-        # The form asks for the old password, which could be guessed here as on the sign-in page. The device is
-        # known: the user is signed in on it.
+        # The form asks for the old password, which could be guessed here as on the sign-in page.
+        # The device is known: the user is signed in on it.
         try:
             count_guess(cast(Any, request), user.email or str(user.pk), device=f"staff {user.pk}")
         except REFUSALS as error:

@@ -1,4 +1,7 @@
-"""Pages for signing in and for one's own account. Only these views of allauth are mounted; the names are allauth's."""
+"""Pages for signing in and for one's own account.
+
+Only these views of allauth are mounted; the URL names are allauth's.
+"""
 
 from django.contrib import admin
 from django.urls import path

@@ -50,14 +50,14 @@ def doses_card(links: Links, *, now: datetime) -> Card:
         Figure(names[kind], number_text(count), kind, links.rows(DoseLog, **chosen[kind]))
         for kind, count in counts.items()
     ]
-    told = ", ".join(f"{part.name} {part.value}" for part in parts)
+    label = ", ".join(f"{part.name} {part.value}" for part in parts)
     return Card(
         title=_("Doses today"),
         figures=[
             Figure(_("due by now"), number_text(doses.due), "", links.rows(DoseLog, today="due")),
             *parts,
         ],
-        bar=share_bar_svg(counts.items(), label=told, width=1200, height=12),
+        bar=share_bar_svg(counts.items(), label=label, width=1200, height=12),
         note=_("Each patient's local day."),
         is_empty=not any(counts.values()),
     )

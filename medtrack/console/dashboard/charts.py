@@ -1,7 +1,8 @@
-"""Charts as geometry: numbers in, coordinates out, as the text that SVG attributes hold.
+"""Calculates the coordinates of charts, as the text of SVG attributes.
 
-Pure: no Django, no clock, no words. What a colour means is a class's business and stands in console.css; templates and
-`medtrack.console.dashboard.svg` draw. Everything fits into the given width and height, whose origin is at the top left.
+Uses neither Django nor the clock, and contains no texts. The colours are in console.css; templates and
+`medtrack.console.dashboard.svg` draw. Everything fits into the given width and height, with the origin at the
+top left.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Everything of one label, its boxes from the bottom to the top; `x` and `width` are the whole column's."""
+    """The boxes of one label from the bottom to the top; `x` and `width` are those of the whole column."""
 
     label: str
     total: float
@@ -58,9 +59,9 @@ def bars(
     height: float,
     gap: float = 0.25,
 ) -> Bars:
-    """Stacked columns: each series is a kind and its counts, one for each label; the first kind is at the bottom.
+    """Returns stacked columns. Each series is a kind and its counts, one for each label.
 
-    `gap` is the share of a column's room that stays empty.
+    The first kind is at the bottom. `gap` is the share of a column's room that stays empty.
     """
     for kind, counts in series:
         if len(counts) != len(labels):
@@ -93,7 +94,7 @@ def bars(
 
 
 def share_bar(parts: Iterable[tuple[str, float]], *, width: float, height: float) -> tuple[Box, ...]:
-    """One bar of the whole width, divided by the parts' sizes, in order; none when there is nothing to divide."""
+    """Returns one bar of the whole width, divided by the parts' sizes, or no boxes if all sizes are 0."""
     sized = [(kind, size) for kind, size in parts if isfinite(size) and size > 0]
     whole = sum(size for _kind, size in sized)
     boxes, x = [], 0.0

@@ -14,7 +14,10 @@ from users.models import User
 
 @dataclass(frozen=True)
 class Figure:
-    """A number with its name. `kind` is a class of console.css; `url` is empty if the viewer may not see the list."""
+    """A number with its name.
+
+    `kind` is a CSS class of console.css. `url` is empty if the viewer may not see the list.
+    """
 
     name: str
     value: str

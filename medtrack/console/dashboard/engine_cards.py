@@ -40,10 +40,10 @@ TASKS = {
 
 
 def processes_card(*, now: datetime) -> Card:
-    heard = heartbeats()
+    last_heartbeats = heartbeats()
     figures, notices = [], []
     for process in Heartbeat.Process:
-        name, at = str(process.label), heard.get(process.value)
+        name, at = str(process.label), last_heartbeats.get(process.value)
         age = age_text(now - at) if at else ""
         if at is not None and now - at <= SILENT_AFTER:
             figures.append(Figure(name, _("alive"), "sent", note=_("heard %(age)s ago") % {"age": age}))
@@ -112,15 +112,7 @@ def _checks(links: Links, *, viewer: User, now: datetime) -> Card:
             note=_("The engine is checked every night."),
         )
     found = sum(check.violations.values())
-    return Card(
-        title=_("Engine"),
-        figures=[Figure(_("violations"), number_text(found), "alarm" if found else "sent", behind)],
-        note=_("Last checked at %(time)s.") % {"time": clock_text(check.ran_at, viewer, "Y-m-d H:i")},
-        notices=list(_of_check(check, found, behind, now=now)),
-    )
-
-
-def _of_check(check: EngineCheck, found: int, behind: str, *, now: datetime) -> Iterator[Notice]:
+    notices = []
     if found:
         text = ngettext(
             "The last check of the engine found %(count)s violation: %(promises)s.",
@@ -132,8 +124,15 @@ def _of_check(check: EngineCheck, found: int, behind: str, *, now: datetime) -> 
             for invariant, count in check.violations.items()
             if count
         )
-        yield Notice("alarm", text % {"count": number_text(found), "promises": promises}, behind)
+        words = {"count": number_text(found), "promises": promises}
+        notices.append(Notice("alarm", text % words, behind))
     # Beside the other notice: what an old check found may have been repaired since.
     if now - check.ran_at > CHECKED_WITHIN:
         text = _("The engine was last checked %(age)s ago; it should be checked every night.")
-        yield Notice("warning", text % {"age": age_text(now - check.ran_at)}, behind)
+        notices.append(Notice("warning", text % {"age": age_text(now - check.ran_at)}, behind))
+    return Card(
+        title=_("Engine"),
+        figures=[Figure(_("violations"), number_text(found), "alarm" if found else "sent", behind)],
+        note=_("Last checked at %(time)s.") % {"time": clock_text(check.ran_at, viewer, "Y-m-d H:i")},
+        notices=notices,
+    )

@@ -1,4 +1,4 @@
-"""What the dashboard counts: one cheap statement each, and no words. No patient can be told from any of it."""
+"""The numbers of the dashboard, with one cheap statement each. None of them identifies a patient."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,10 @@ def reminders_by_hour(*, now: datetime, zone: ZoneInfo) -> list[Hour]:
 
 @dataclass(frozen=True)
 class Pushes:
-    """What FCM, and then the phones, said to what was first tried since `since`; and the errors, most frequent first."""
+    """Pushes first tried since `since`, by what FCM and then the phones answered.
+
+    `errors` are the error codes with their counts, most frequent first.
+    """
 
     since: datetime
     accepted: int = 0

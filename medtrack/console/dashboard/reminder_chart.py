@@ -25,7 +25,10 @@ class HourRow:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Of the chart, for a `wide` or a `narrow` screen; the label of each hour that `every` divides is shown."""
+    """The chart for a `wide` or a `narrow` screen.
+
+    Hours that `every` divides have a label.
+    """
 
     name: str
     every: int

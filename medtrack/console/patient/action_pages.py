@@ -1,6 +1,7 @@
-"""Pages that ask for confirmation before an action for a patient: from the patient's page, or from a device's.
+"""Pages that ask for confirmation before an action for a patient.
 
-Staff who run the engine and may not see patients have the device's pages; these show no patient.
+They are reached from the patient's page or from a device's page. Staff who run the engine and may not see
+patients use the device's pages, which show no patient.
 """
 
 from typing import Any

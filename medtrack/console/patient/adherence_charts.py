@@ -3,7 +3,7 @@
 Lengths are in the SVG's own units; colours are CSS classes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -21,7 +21,10 @@ LINE_WIDTH, LINE_HEIGHT = 324, 158
 
 @dataclass(frozen=True)
 class Cell:
-    """One day; `level` is a class: `none` without doses, otherwise from 0 (nothing taken) to 4 (everything)."""
+    """One day.
+
+    `level` is a CSS class: `none` without doses, otherwise from 0 (nothing taken) to 4 (everything taken).
+    """
 
     x: int
     y: int
@@ -87,9 +90,15 @@ def heat_map(days: Mapping[date, Figures], *, first: date, last: date, week_star
     rows = [
         Label(LEFT - 6, TOP + row * STEP + 12, weekday((week_start - 1 + row) % 7)) for row in (0, 2, 4, 6)
     ]
-    return HeatMap(
-        LEFT + columns * STEP, TOP + 7 * STEP, cells, rows, list(_months(first, last, start, columns))
-    )
+    months = []
+    begins = [first] + [day for day in dates(first, last) if day.day == 1 and day != first]
+    columns_of = [((day - start).days // 7, day) for day in begins]
+    for number, (column, day) in enumerate(columns_of):
+        following = columns_of[number + 1][0] if number + 1 < len(columns_of) else columns
+        # The name stands above the column in which the month begins, if there is room before the next name.
+        if following - column >= 2:
+            months.append(Label(LEFT + column * STEP, TOP - 6, str(MONTHS_3[day.month]).capitalize()))
+    return HeatMap(LEFT + columns * STEP, TOP + 7 * STEP, cells, rows, months)
 
 
 def weekly_line(lines: Sequence[Line]) -> WeeklyLine:
@@ -139,13 +148,3 @@ def _in_full(figures: Figures) -> str:
 
 def span_in_words(period: Period) -> str:
     return f"{day_in_words(period.start)} – {day_in_words(period.end)}"
-
-
-def _months(first: date, last: date, start: date, columns: int) -> Iterator[Label]:
-    # Above the column in which the month begins, if there is room before the next name.
-    begins = [first] + [day for day in dates(first, last) if day.day == 1 and day != first]
-    columns_of = [((day - start).days // 7, day) for day in begins]
-    for number, (column, day) in enumerate(columns_of):
-        following = columns_of[number + 1][0] if number + 1 < len(columns_of) else columns
-        if following - column >= 2:
-            yield Label(LEFT + column * STEP, TOP - 6, str(MONTHS_3[day.month]).capitalize())

@@ -17,7 +17,10 @@ _HOUR = timedelta(hours=1)
 
 
 def in_words(cycle: Cycle, times: Sequence[time], *, unit: str = "") -> str:
-    """When doses fall due, as in "Mon, Wed, Fri 08:00 and 20:00"; `unit` is what a taper's quantities count."""
+    """Returns when doses are due, for example "Mon, Wed, Fri 08:00 and 20:00".
+
+    `unit` is the unit of a taper's quantities.
+    """
     parts = {"times": listed([clock(at) for at in sorted(times)])}
     match cycle:
         case Daily():
@@ -45,7 +48,13 @@ def in_words(cycle: Cycle, times: Sequence[time], *, unit: str = "") -> str:
             )
             return _("every day %(times)s: %(steps)s") % parts
         case AsNeeded():
-            return _as_needed(cycle)
+            # Doses as needed have no times.
+            limits = [_("as needed")]
+            if cycle.min_gap is not None:
+                limits.append(_("at least %(gap)s apart") % {"gap": span(cycle.min_gap)})
+            if cycle.max_per_day is not None:
+                limits.append(_("at most %(count)s times a day") % {"count": cycle.max_per_day})
+            return ", ".join(limits)
     raise TypeError(cycle)
 
 
@@ -79,15 +88,6 @@ def _dates(cycle: Dates, parts: dict[str, str]) -> str:
         "last": day_in_words(cycle.days[-1]),
     }
     return _("on %(count)s dates from %(first)s to %(last)s, %(times)s") % parts
-
-
-def _as_needed(cycle: AsNeeded) -> str:
-    words = [_("as needed")]
-    if cycle.min_gap is not None:
-        words.append(_("at least %(gap)s apart") % {"gap": span(cycle.min_gap)})
-    if cycle.max_per_day is not None:
-        words.append(_("at most %(count)s times a day") % {"count": cycle.max_per_day})
-    return ", ".join(words)
 
 
 def listed(words: Sequence[str]) -> str:

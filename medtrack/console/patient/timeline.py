@@ -1,7 +1,7 @@
 """What happened around one patient, newest first: doses, answers, reminders with their deliveries, sign-ins.
 
-One statement finds the keys of a page and reads no further; then the rows of each kind are read once. The keys are
-instant, rank and id, so that entries are neither lost nor repeated while new ones are added.
+One statement finds the keys of a page and reads no further; then the rows of each kind are read once.
+The keys are instant, rank and id, so that entries are neither lost nor repeated while new ones are added.
 """
 
 from collections import defaultdict
@@ -110,8 +110,9 @@ class Timeline:
     older: Position | None
 
 
-# A dose's local date is at most two days away from its instant. The inner query finds enough doses that are certainly
-# older than the page's first instant to fill the page; the date of the last one limits how far back the page goes.
+# A dose's local date is at most two days away from its instant. The inner query finds enough doses that are
+# certainly older than the page's first instant to fill the page; the date of the last one limits how far back
+# the page goes.
 _DOSES = """
     SELECT coalesce(d.due_at, d.taken_at) AS at, 1 AS rank, d.id
     FROM dose_logs d
@@ -119,15 +120,17 @@ _DOSES = """
       AND d.log_date <= %(date)s::date + 2
       AND d.log_date >= coalesce((
           SELECT log_date FROM dose_logs
-          WHERE user_id = %(user)s AND (schedule_id IS NOT NULL OR status <> 'pending') AND log_date <= %(date)s::date - 2
+          WHERE user_id = %(user)s AND (schedule_id IS NOT NULL OR status <> 'pending')
+            AND log_date <= %(date)s::date - 2
           ORDER BY log_date DESC OFFSET %(limit)s LIMIT 1
       ) - 4, '-infinity')
       AND coalesce(d.due_at, d.taken_at) BETWEEN %(since)s AND least(%(until)s, %(now)s)
       AND (coalesce(d.due_at, d.taken_at), 1, d.id) < (%(at)s, %(rank)s, %(id)s)
     ORDER BY 1 DESC, 3 DESC LIMIT %(limit)s
 """
-# `+ interval '0'` keeps the planner from the index on `recorded_at`, which has the events of all users and looks cheap
-# because of the limit. Doses are planned at most two days ahead, so no answer is older than its dose by more.
+# `+ interval '0'` keeps the planner from the index on `recorded_at`, which has the events of all users and
+# looks cheap because of the limit. Doses are planned at most two days ahead, so no answer is older than its
+# dose by more.
 _ANSWERS = """
     SELECT e.recorded_at AS at, 2 AS rank, e.id
     FROM dose_logs d JOIN dose_events e ON e.dose_id = d.id

@@ -40,7 +40,10 @@ _STEPS: tuple[tuple[str, Promise], ...] = (
 
 @dataclass(frozen=True)
 class TimelineLine:
-    """`tone` is the CSS class of `state`, `more` are lines below, `dose_id` is of the dose that has a trace."""
+    """An entry's texts.
+
+    `tone` is the CSS class of `state`, `more` are the lines below, `dose_id` is the dose with a trace.
+    """
 
     id: UUID
     at: str
@@ -58,7 +61,10 @@ class TimelineLine:
 def by_day(
     entries: Iterable[Entry], *, patient: User, zone: ZoneInfo, reads_notes: bool
 ) -> list[tuple[date, list[TimelineLine]]]:
-    """Returns the lines of each local day. Without `reads_notes` they contain no text that the patient wrote."""
+    """Returns the lines of each local day.
+
+    Without `reads_notes` they contain no text that the patient wrote.
+    """
     viewer = _Viewer(patient, zone, reads_notes)
     days = groupby(entries, key=lambda entry: entry.at.astimezone(zone).date())
     return [(day, [_LINES[entry.kind](entry, viewer) for entry in of_day]) for day, of_day in days]

@@ -1,4 +1,7 @@
-"""The page that explains why a reminder of a dose came or did not. It shows no text that the patient wrote."""
+"""The page that explains why a reminder of a dose was sent or not.
+
+It shows no text that the patient wrote.
+"""
 
 from uuid import UUID
 

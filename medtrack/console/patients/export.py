@@ -1,6 +1,7 @@
 """The list of patients as a CSV file, streamed from a server-side cursor.
 
-A slow client occupies a thread of the web process, so only one export runs at a time, and it has a time limit.
+A slow client occupies a thread of the web process, so only one export runs at a time, and it has a time
+limit.
 """
 
 import csv

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Page, Paginator
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -38,13 +38,19 @@ def patient_list(request: HttpRequest) -> HttpResponse:
     rows = [row_of(patient, now=now, zone=zone) for patient in page]
     # After the query, because the access log has how many patients were found and shown.
     _record(request, patient_filter, shown=len(rows), found=page.paginator.count, page=page.number)
+    numbers = list(page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1))
+    # A gap and the current page have no URL.
+    urls = [
+        "" if number in (page.number, Paginator.ELLIPSIS) else "?" + patient_filter.query_string(page=number)
+        for number in numbers
+    ]
     context = {
         **_context(request, patient_filter),
         "title": capfirst(Patient._meta.verbose_name_plural),
         "zones": zones(),
         "page": page,
         "count_in_words": patients_in_words(page.paginator.count),
-        "pages": _pages(page, patient_filter),
+        "pages": list(zip(numbers, urls, strict=True)),
         "rows": rows,
         "headings": list(_headings(patient_filter)),
         "freshness": Freshness(refreshed_at(), now, zone),
@@ -120,18 +126,3 @@ def _headings(patient_filter: PatientFilter) -> Iterator[dict[str, Any]]:
             "sorted": ("descending" if descends else "ascending") if is_sorted else "",
             "url": "?" + patient_filter.query_string(sort=None if order == DEFAULT_ORDER else order),
         }
-
-
-def _pages(page: Page[Patient], patient_filter: PatientFilter) -> list[tuple[Any, str]]:
-    """Returns page numbers with their URLs; gaps and the current page have none."""
-    paginator = page.paginator
-    shown = paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1)
-    return [
-        (
-            number,
-            ""
-            if number in (page.number, Paginator.ELLIPSIS)
-            else "?" + patient_filter.query_string(page=number),
-        )
-        for number in shown
-    ]

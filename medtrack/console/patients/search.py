@@ -66,7 +66,10 @@ class _OrderField(forms.ChoiceField):
 
 
 class PatientFilter(forms.Form):
-    """Search text, filters and order of the list. Invalid values are ignored, and the list shows their errors."""
+    """Search text, filters and order of the list.
+
+    Invalid values are ignored, and the list shows their errors.
+    """
 
     q = forms.CharField(label=_("Search"), required=False, max_length=200)
     adherence = forms.ChoiceField(

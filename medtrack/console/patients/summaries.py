@@ -1,7 +1,7 @@
 """Refreshes the summaries of all patients for the console's list, in one statement.
 
-It reads doses, answers, devices and reminders, and writes only `patient_summaries`. An advisory lock lets one process
-do it at a time.
+It reads doses, answers, devices and reminders, and writes only `patient_summaries`. An advisory lock lets
+only one process do it at a time.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _SQL = (Path(__file__).parent / "refresh_summaries.sql").read_text()
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """Numbers of patients, of summaries written because they changed, and of summaries of deleted patients removed."""
+    """The number of patients, of changed summaries, and of removed summaries of deleted patients."""
 
     patients: int
     written: int
@@ -49,28 +49,26 @@ def refresh(*, now: datetime, from_scratch: bool = False) -> Refreshed | None:
             )
         # Just-in-time compilation takes longer than it saves here.
         cursor.execute("SET LOCAL jit = off")
-        cursor.execute(_SQL, _parameters(now, None if from_scratch else refreshed_at()))
+        before = None if from_scratch else refreshed_at()
+        todays = {zone: now.astimezone(ZoneInfo(zone)).date() for zone in ZONES}
+        parameters: dict[str, Any] = {
+            "now": now,
+            "today": now.date(),
+            "zones": list(todays),
+            "todays": list(todays.values()),
+            # The zones' dates differ by up to two days: the range has room for all of them.
+            "first": min(todays.values()) - DAYS * _DAY,
+            "last": max(todays.values()) - _DAY,
+            # Answers of transactions that were still running at the last refresh could not be seen by it.
+            "since": before and before - LONGEST_TRANSACTION,
+            "week_ago": now - WEEK,
+            "needless": NEEDLESS,
+            "first_push": first_id(now - WEEK - LONGEST_WAIT),
+        }
+        cursor.execute(_SQL, parameters)
         return Refreshed(*cursor.fetchone())
 
 
 def refreshed_at() -> datetime | None:
     """Returns when the summaries were last refreshed. Only the first row is written every time."""
     return PatientSummary.objects.order_by("patient").values_list("refreshed_at", flat=True).first()
-
-
-def _parameters(now: datetime, before: datetime | None) -> dict[str, Any]:
-    todays = {zone: now.astimezone(ZoneInfo(zone)).date() for zone in ZONES}
-    return {
-        "now": now,
-        "today": now.date(),
-        "zones": list(todays),
-        "todays": list(todays.values()),
-        # The zones' dates differ by up to two days: the range has room for all of them.
-        "first": min(todays.values()) - DAYS * _DAY,
-        "last": max(todays.values()) - _DAY,
-        # Answers of transactions that were still running at the last refresh could not be seen by it.
-        "since": before and before - LONGEST_TRANSACTION,
-        "week_ago": now - WEEK,
-        "needless": NEEDLESS,
-        "first_push": first_id(now - WEEK - LONGEST_WAIT),
-    }

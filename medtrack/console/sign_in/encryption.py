@@ -9,7 +9,8 @@ from django.utils.crypto import salted_hmac
 
 from users.signing_keys import signing_keys
 
-# Data, not the name of a module: the keys are derived with it, so another value would make every secret unreadable.
+# Not the name of a module, although it looks like one: the keys are derived with it, so that another value
+# would make every secret unreadable.
 _SALT, _PURPOSE = "medtrack.console.adapters", "second factors"
 
 

@@ -20,7 +20,10 @@ CODE = {"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false
 
 
 class _SingleUseCodeMixin(forms.Form):
-    """Stores the time step of a used code with the authenticator: codes up to that step are rejected later."""
+    """Stores the time step of a used code with the authenticator.
+
+    Codes up to that step are rejected later.
+    """
 
     code = forms.CharField(label=_("Code"), max_length=20, widget=forms.TextInput(attrs=CODE))
     authenticator: Authenticator
@@ -70,7 +73,10 @@ def _rejecting_malformed_input() -> Iterator[None]:
 
 
 class _Credential(forms.JSONField):
-    """A passkey's credential as the browser sends it. A malformed one is rejected and never shown in the form."""
+    """A passkey's credential as the browser sends it.
+
+    A malformed one is rejected and never shown in the form.
+    """
 
     def to_python(self, value: Any) -> Any:
         with _rejecting_malformed_input():

@@ -1,4 +1,7 @@
-"""Pages that are shown instead of checking a password or a code: too many guesses, or no capacity to check one."""
+"""Pages that are shown instead of checking a password or a code.
+
+The reason is too many guesses, or no capacity to check one.
+"""
 
 from typing import Any
 

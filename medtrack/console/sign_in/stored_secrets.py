@@ -16,7 +16,10 @@ class RotationResult(Enum):
 
 
 def rotate_secrets() -> Iterator[tuple[Authenticator, RotationResult]]:
-    """Yields each second factor with its result. One transaction each, so that sign-ins wait for one row at most."""
+    """Yields each second factor with its result.
+
+    Each has its own transaction, so that sign-ins wait for one row at most.
+    """
     for pk in Authenticator.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
             # Locked, because the same row stores which codes were used.

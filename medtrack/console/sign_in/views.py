@@ -174,9 +174,10 @@ class MakeRecoveryCodes(recovery_codes.GenerateRecoveryCodesView):
 
 
 def own_account_page(view: View) -> View:
-    """A page of the user's own account, for staff with a second factor or staff who are to set up the first one.
+    """Wraps a page of the user's own account.
 
-    Once the account has a factor, a session that used only the password is sent to the page for the factor.
+    It is for staff with a second factor, or staff who have to set up the first one. Once the account has a
+    factor, a session that used only the password is sent to the page for the factor.
     """
 
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -44,7 +44,10 @@ class ClosedAccount(StaffChangeRefused):
 
 
 class UnverifiedEmail(StaffChangeRefused):
-    """The account's e-mail is not confirmed: a stranger may have signed up with a future colleague's address."""
+    """The account's e-mail is not confirmed.
+
+    A stranger may have signed up with a future colleague's address.
+    """
 
     detail = _("This account has not confirmed this e-mail, which may belong to someone else.")
 
@@ -86,7 +89,10 @@ def appoint_staff(*, email: str, roles: Iterable[str], by: Actor) -> User:
 
 @transaction.atomic
 def change_roles(*, user_id: UUID, roles: Iterable[str], by: Actor) -> User:
-    """Gives the user exactly these roles; without any, the user is not staff any more. Raises as `appoint_staff`."""
+    """Gives the user exactly these roles. Without roles, the user is not staff any more.
+
+    Raises the errors of `appoint_staff`.
+    """
     user: User | None = User.objects.active().select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
         raise NoActiveAccount
@@ -98,7 +104,10 @@ def change_roles(*, user_id: UUID, roles: Iterable[str], by: Actor) -> User:
 
 @transaction.atomic
 def reset_second_factor(*, user_id: UUID, by: Actor, now: datetime) -> ResetFactor:
-    """Deletes the user's second factors and ends their console sessions. The next sign-in sets up another factor."""
+    """Deletes the user's second factors and ends their console sessions.
+
+    The next sign-in sets up another factor.
+    """
     factors: int = Authenticator.objects.filter(user_id=user_id).delete()[0]
     sessions = end_console_sessions(user_id=user_id, now=now)
     record_action(by, object_id=user_id, forgotten_factors=factors, ended_sessions=sessions)

@@ -1,4 +1,7 @@
-"""Signed links of invitations. The signature proves who made the link; the row knows whether it still works."""
+"""Signed links of invitations.
+
+The signature proves that the console made the link; the row says whether it still works.
+"""
 
 from urllib.parse import urlencode
 from uuid import UUID

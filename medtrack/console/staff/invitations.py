@@ -134,8 +134,9 @@ def mail_invitation(invitation: Invitation) -> bool:
 def accept(*, invitation_id: UUID, name: str, password: str, page: Actor, now: datetime) -> User:
     """Makes the invited person staff, with this name and password, and ends all their sessions.
 
-    The account is created if there is none; `page` is where it happens, before anyone is signed in. Raises DRF's
-    ValidationError for a weak password, and StaffChangeRefused. Of two requests at the same moment one succeeds.
+    The account is created if there is none. `page` is the actor, because the person is not signed in yet.
+    Raises DRF's ValidationError for a weak password, and StaffChangeRefused. Of two requests at the same
+    moment one succeeds.
     """
     invitation = Invitation.objects.get(id=invitation_id)
     email = invitation.email or ""
@@ -169,7 +170,10 @@ def accept(*, invitation_id: UUID, name: str, password: str, page: Actor, now: d
 
 
 def _account(email: str, *, is_superuser: bool, now: datetime) -> User | None:
-    """Returns the account with this address, locked, or None if one has to be created. Raises StaffChangeRefused."""
+    """Returns the account with this address, locked, or None if one has to be created.
+
+    Raises StaffChangeRefused.
+    """
     account: User | None = User.objects.with_email(email).select_for_update(no_key=True).first()
     if account is None or User.objects.filter(id=account.id).with_lapsed_email(now=now).exists():
         return None
