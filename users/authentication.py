@@ -11,7 +11,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from medtrack.database.clock import database_now
+from medtrack.database.clock import process_now
 from users.actions.identities import outside_session, verified_outside_token
 from users.living_sessions import living_session
 from users.models import Session, User
@@ -80,7 +80,7 @@ def _read_claims(token: str) -> AccessClaims:
     try:
         return read_access_token(token)
     except InvalidToken:
-        session = outside_session(claims=verified_outside_token(token), now=database_now())
+        session = outside_session(claims=verified_outside_token(token), now=process_now())
         return AccessClaims(session.user_id, session.id)
 
 

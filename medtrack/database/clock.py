@@ -22,7 +22,8 @@ def database_now() -> datetime:
 def process_now() -> datetime:
     """Returns this machine's clock now, in UTC, without a query.
 
-    Only for what a read shows, such as the date that is today for a user: the clocks of two machines differ
-    by seconds at most, and nothing is written.
+    For what a read shows, such as the date that is today for a user, and for the session of an outside
+    token: every request with one checks it, and its times are hours and days. The clocks of two machines
+    differ by seconds at most.
     """
     return timezone.now()

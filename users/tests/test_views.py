@@ -210,6 +210,16 @@ def test_refusing_an_expired_token_costs_no_query(
         assert client.get("/api/v1/me").status_code == 401
 
 
+def test_a_request_with_a_known_outside_token_costs_two_queries(
+    db: None, outside: LocalIssuer, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = Client()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {outside.token(session_id='session-1')}")
+    client.get("/api/v1/me")
+    with django_assert_num_queries(2):  # the outside session, and the living one
+        assert client.get("/api/v1/me").status_code == 200
+
+
 def test_sessions_are_listed_newest_first_by_pages(ana: Credentials, ben: Credentials) -> None:
     for name in ("Pixel", "iPad"):
         log_in(email="ana@example.com", password=PASSWORD, now=timezone.now(), device_name=name)
