@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
+from dosing.durations import days
 from medtrack.console.models import Patient
 from medtrack.console.patient import facts
 from medtrack.console.patient.actions import ACTIONS
@@ -22,7 +23,7 @@ from medtrack.console.patient.adherence_charts import (
     weekly_line,
 )
 from medtrack.console.patient.descriptions import device_state, dose_quantity, treatment_text
-from medtrack.console.patient.schedule_words import clock, day_in_words, days
+from medtrack.console.patient.schedule_words import clock, day_in_words
 from medtrack.console.patient.timeline import KINDS, Timeline, TimelineQuery, timeline_of
 from medtrack.console.patient.timeline_words import by_day
 from medtrack.database.clock import database_now

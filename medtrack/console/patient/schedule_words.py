@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from dosing.cycles import AsNeeded, Cycle, Daily, Dates, Interval, Monthly, OnOff, Taper, Weekly
+from dosing.durations import days, hours, minutes
 
 # More dates than this are counted and not named.
 NAMED_DATES = 5
@@ -109,10 +110,6 @@ def day_in_words(day: date) -> str:
     return date_format(day, "DATE_FORMAT")
 
 
-def days(count: int) -> str:
-    return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
-
-
 def amount(quantity: Decimal, unit: str) -> str:
     """Without the zeros that the database keeps: 1.500 is 1.5."""
     number = f"{quantity.normalize():f}"
@@ -122,11 +119,9 @@ def amount(quantity: Decimal, unit: str) -> str:
 
 def span(gap: timedelta) -> str:
     """In whole minutes, by the largest units that fit."""
-    hours, rest = divmod(gap, _HOUR)
-    minutes = rest // timedelta(minutes=1)
-    words = []
-    if hours:
-        words.append(ngettext("%(count)s hour", "%(count)s hours", hours) % {"count": hours})
-    if minutes or not hours:
-        words.append(ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes})
+    whole_hours, rest = divmod(gap, _HOUR)
+    whole_minutes = rest // timedelta(minutes=1)
+    words = [hours(whole_hours)] if whole_hours else []
+    if whole_minutes or not whole_hours:
+        words.append(minutes(whole_minutes))
     return " ".join(words)
