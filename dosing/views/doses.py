@@ -97,9 +97,7 @@ class Doses(SignatureOnly, APIView):
             now=database_now(),
             **validated_body(IntakeInput, request),
         )
-        response = created(DoseOutput, result.object, result.changed)
-        response.data["over_limit"] = result.over_limit
-        return response
+        return created(DoseOutput, result.object, result.changed, over_limit=result.over_limit)
 
 
 class TakeDose(SignatureOnly, APIView):

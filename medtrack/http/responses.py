@@ -13,10 +13,14 @@ def serialized(serializer: type[BaseSerializer[Any]], value: Any) -> Any:
     return _shared_instance(serializer).to_representation(value)  # type: ignore[arg-type]
 
 
-def created(serializer: type[BaseSerializer[Any]], value: Any, is_new: bool) -> Response:
-    """Returns 201 for a new object, and 200 for one that an earlier request with the same id created."""
+def created(serializer: type[BaseSerializer[Any]], value: Any, is_new: bool, **more: Any) -> Response:
+    """Returns 201 for a new object, and 200 for one that an earlier request with the same id created.
+
+    `more` are fields of the response that are not the object's.
+    """
     return Response(
-        serialized(serializer, value), status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        serialized(serializer, value) | more,
+        status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK,
     )
 
 
