@@ -63,7 +63,7 @@ class EventsUnavailable(Unavailable):
 
 
 @dataclass(frozen=True)
-class Answer:
+class EventAnswer:
     """The dose after an event, or the problem with it."""
 
     event_id: UUID | None
@@ -107,7 +107,7 @@ class DoseEvents(APIView):
         return Response(serialized(EventAnswersOutput, {"results": answers}))
 
 
-def _answer(event: Any, by: User, session: Session) -> Answer:
+def _answer(event: Any, by: User, session: Session) -> EventAnswer:
     try:
         # A lone surrogate, which the response could not contain either, must not spoil the other events.
         try:
@@ -122,9 +122,9 @@ def _answer(event: Any, by: User, session: Session) -> Answer:
         if problem is None:  # a defect of the server must not keep the phone from sending the other events
             log.exception("event failed")
             problem = internal_error()
-        return Answer(_id_of(event), EventStatus.REFUSED, problem=problem)
+        return EventAnswer(_id_of(event), EventStatus.REFUSED, problem=problem)
     status = EventStatus.APPLIED if result.changed else EventStatus.REPEATED
-    return Answer(_id_of(event), status, result.object, over_limit=result.over_limit)
+    return EventAnswer(_id_of(event), status, result.object, over_limit=result.over_limit)
 
 
 def _record(event: Any, by: User, session: Session) -> DoseResult:

@@ -15,7 +15,7 @@ HOURS = 24
 
 
 @dataclass(frozen=True)
-class Doses:
+class DosesToday:
     """Each patient's local day."""
 
     taken: int = 0
@@ -29,8 +29,8 @@ class Doses:
         return self.taken + self.skipped + self.missed + self.still_open
 
 
-def doses_today(*, now: datetime) -> Doses:
-    return Doses(**DoseLog.objects.count_today(now=now))
+def doses_today(*, now: datetime) -> DosesToday:
+    return DosesToday(**DoseLog.objects.count_today(now=now))
 
 
 @dataclass(frozen=True)

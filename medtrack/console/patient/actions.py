@@ -43,7 +43,7 @@ class Status(StrEnum):
     REFUSED = "refused"
 
 
-class ActionResult(NamedTuple):
+class PatientActionResult(NamedTuple):
     status: Status
     message: str
 
@@ -51,7 +51,7 @@ class ActionResult(NamedTuple):
 @transaction.atomic
 def perform(
     *, action: str, patient_id: UUID, target_id: UUID | None = None, by: Actor, now: datetime
-) -> ActionResult:
+) -> PatientActionResult:
     """Performs one of `ACTIONS` and records it in the access log, in one transaction.
 
     `target_id` is of the patient's device or session, where the action has a `target`.
@@ -61,14 +61,14 @@ def perform(
         with transaction.atomic():
             result = _perform(action, patient_id, target_id, now)
     except (Conflict, Throttled) as error:
-        result = ActionResult(Status.REFUSED, str(error.detail))
+        result = PatientActionResult(Status.REFUSED, str(error.detail))
     record_action(
         by, patient_id=patient_id, object_id=target_id or "", button=action, outcome=result.status.value
     )
     return result
 
 
-def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetime) -> ActionResult:
+def _perform(action: str, patient_id: UUID, target_id: UUID | None, now: datetime) -> PatientActionResult:
     patient = User.objects.get(id=patient_id)
     devices, sessions = patient.devices.select_related("session"), patient.sessions
     match action:
@@ -130,12 +130,12 @@ def disabled_reason(action: PatientAction, *, patient: User, target: DeviceToken
     return ""
 
 
-def _done(message: str) -> ActionResult:
-    return ActionResult(Status.DONE, message)
+def _done(message: str) -> PatientActionResult:
+    return PatientActionResult(Status.DONE, message)
 
 
-def _nothing_to_do(message: str) -> ActionResult:
-    return ActionResult(Status.NOTHING_TO_DO, message)
+def _nothing_to_do(message: str) -> PatientActionResult:
+    return PatientActionResult(Status.NOTHING_TO_DO, message)
 
 
 def _already_revoked(device: DeviceToken) -> str:

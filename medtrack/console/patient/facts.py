@@ -35,7 +35,7 @@ _NO_PUSHES: dict[str, Any] = {"failed_count": 0, "last_accepted_at": None, "last
 
 
 @dataclass(frozen=True)
-class Adherence:
+class PatientAdherence:
     """Over the last 90 local days, today included; `week` and `month` are whole days and end yesterday."""
 
     first: date
@@ -57,7 +57,7 @@ class Treatment:
 
 
 @dataclass(frozen=True)
-class Device:
+class PatientDevice:
     token: DeviceToken
     failed_count: int
     last_accepted_at: datetime | None
@@ -72,7 +72,7 @@ def zone_of(user: User) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def adherence_of(user: User, *, zone: ZoneInfo, now: datetime) -> Adherence:
+def adherence_of(user: User, *, zone: ZoneInfo, now: datetime) -> PatientAdherence:
     last = now.astimezone(zone).date()
     first = last - timedelta(days=DAYS - 1)
     by_day = report(user, first, last, group_by=GroupBy.DAY, now=now)
@@ -80,7 +80,7 @@ def adherence_of(user: User, *, zone: ZoneInfo, now: datetime) -> Adherence:
     # The last thirteen weeks, the current one included.
     weeks = list(periods(GroupBy.WEEK, first, last, week_start=user.week_start))[-WEEKS:]
     yesterday = last - timedelta(days=1)
-    return Adherence(
+    return PatientAdherence(
         first=first,
         last=last,
         days=days,
@@ -154,7 +154,7 @@ def _rule(schedule: Schedule) -> tuple[str, ...]:
     return tuple(map(str, (*rule, *span, schedule.plan_error)))
 
 
-def devices_of(user: User, *, now: datetime) -> list[Device]:
+def devices_of(user: User, *, now: datetime) -> list[PatientDevice]:
     """Returns the devices, those that are not revoked first."""
     tokens = list(
         DeviceToken.objects.visible_to(user)
@@ -174,7 +174,7 @@ def devices_of(user: User, *, now: datetime) -> list[Device]:
     )
     pushes = {row["device_id"]: {name: dict(row)[name] for name in _NO_PUSHES} for row in rows}
     # A device without recent deliveries has no row.
-    return [Device(token, **pushes.get(token.id, _NO_PUSHES)) for token in tokens]
+    return [PatientDevice(token, **pushes.get(token.id, _NO_PUSHES)) for token in tokens]
 
 
 def living_sessions(user: User, *, now: datetime) -> list[Session]:

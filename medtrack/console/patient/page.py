@@ -108,7 +108,7 @@ def _context(request: HttpRequest, patient: Patient, query: TimelineQuery) -> di
     }
 
 
-def _adherence(patient: Patient, adherence: facts.Adherence) -> dict[str, Any]:
+def _adherence(patient: Patient, adherence: facts.PatientAdherence) -> dict[str, Any]:
     """The charts, the same numbers as tables, and the figures of the header."""
     spans = (
         (_("last 7 days"), adherence.week),

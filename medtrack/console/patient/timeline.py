@@ -27,18 +27,18 @@ from users.models import Session
 PAGE = 50
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     DOSES = "doses"
     ANSWERS = "answers"
     REMINDERS = "reminders"
     SIGN_INS = "sign_ins"
 
 
-KINDS: dict[Kind, Promise] = {
-    Kind.DOSES: _("doses"),
-    Kind.ANSWERS: _("answers"),
-    Kind.REMINDERS: _("reminders"),
-    Kind.SIGN_INS: _("sign-ins"),
+KINDS: dict[EntryKind, Promise] = {
+    EntryKind.DOSES: _("doses"),
+    EntryKind.ANSWERS: _("answers"),
+    EntryKind.REMINDERS: _("reminders"),
+    EntryKind.SIGN_INS: _("sign-ins"),
 }
 
 
@@ -65,7 +65,7 @@ class Position(NamedTuple):
 class TimelineQuery:
     """Which entries to show: of one kind, of one local day, older than a position; None is all of them."""
 
-    kind: Kind | None = None
+    kind: EntryKind | None = None
     day: date | None = None
     before: Position | None = None
     # False if a part of the address could not be read; that part is None.
@@ -73,7 +73,7 @@ class TimelineQuery:
 
     @classmethod
     def read(cls, parameters: Mapping[str, str]) -> "TimelineQuery":
-        readers: dict[str, Any] = {"kind": Kind, "day": local_date, "before": Position.parse}
+        readers: dict[str, Any] = {"kind": EntryKind, "day": local_date, "before": Position.parse}
         read: dict[str, Any] = {}
         is_valid = True
         for name, reader in readers.items():
@@ -94,7 +94,7 @@ class TimelineQuery:
 class Entry:
     id: UUID
     at: datetime
-    kind: Kind
+    kind: EntryKind
     dose: DoseLog | None = None
     event: DoseEvent | None = None
     reminder: NotificationLog | None = None
@@ -157,10 +157,10 @@ _SIGN_INS = """
     ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT %(limit)s
 """
 _BRANCHES = {
-    Kind.DOSES: _DOSES,
-    Kind.ANSWERS: _ANSWERS,
-    Kind.REMINDERS: _REMINDERS,
-    Kind.SIGN_INS: _SIGN_INS,
+    EntryKind.DOSES: _DOSES,
+    EntryKind.ANSWERS: _ANSWERS,
+    EntryKind.REMINDERS: _REMINDERS,
+    EntryKind.SIGN_INS: _SIGN_INS,
 }
 _SESSION_CHANGES = {4: "begun", 5: "ended", 6: "ran_out"}
 _AGES = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
@@ -194,7 +194,7 @@ def _positions(
     # Not for the result, which `before` limits already: the date from which an index is read comes from it.
     until = min(until, before.at)
     # Branches that are not asked for are left out of the statement, not filtered from its result.
-    chosen = [query.kind] if query.kind else list(Kind)
+    chosen = [query.kind] if query.kind else list(EntryKind)
     branches = " UNION ALL ".join(f"({_BRANCHES[kind]})" for kind in chosen)
     params = {
         "user": user_id,
@@ -247,19 +247,21 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
 def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDelivery]]) -> Entry:
     match position.rank:
         case 1:
-            return Entry(position.id, position.at, Kind.DOSES, dose=row)
+            return Entry(position.id, position.at, EntryKind.DOSES, dose=row)
         case 2:
-            return Entry(position.id, position.at, Kind.ANSWERS, dose=row.dose, event=row)
+            return Entry(position.id, position.at, EntryKind.ANSWERS, dose=row.dose, event=row)
         case 3:
             return Entry(
                 position.id,
                 position.at,
-                Kind.REMINDERS,
+                EntryKind.REMINDERS,
                 dose=row.dose,
                 reminder=row,
                 deliveries=deliveries.get(row.id, ()),
             )
-    return Entry(position.id, position.at, Kind.SIGN_INS, session=row, change=_SESSION_CHANGES[position.rank])
+    return Entry(
+        position.id, position.at, EntryKind.SIGN_INS, session=row, change=_SESSION_CHANGES[position.rank]
+    )
 
 
 def _by_id(rows: Iterable[Any]) -> dict[UUID, Any]:

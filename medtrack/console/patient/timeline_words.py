@@ -13,18 +13,18 @@ from django.utils.translation import gettext_lazy
 
 from dosing.status import DoseStatus
 from medtrack.console.patient.descriptions import device_name, dose_quantity
-from medtrack.console.patient.timeline import Entry, Kind
+from medtrack.console.patient.timeline import Entry, EntryKind
 from notifications.explanations import REASONS
 from notifications.models import NotificationLog, PushDelivery
 from users.models import User
 
 _DOSE_TONES = {DoseStatus.TAKEN: "good", DoseStatus.SKIPPED: "warn", DoseStatus.MISSED: "bad"}
 _REMINDER_TONES = {NotificationLog.Status.ACCEPTED: "good", NotificationLog.Status.DEAD: "bad"}
-_ONE: dict[Kind, Promise] = {
-    Kind.DOSES: gettext_lazy("dose"),
-    Kind.ANSWERS: gettext_lazy("answer"),
-    Kind.REMINDERS: gettext_lazy("reminder"),
-    Kind.SIGN_INS: gettext_lazy("sign-in"),
+_ONE: dict[EntryKind, Promise] = {
+    EntryKind.DOSES: gettext_lazy("dose"),
+    EntryKind.ANSWERS: gettext_lazy("answer"),
+    EntryKind.REMINDERS: gettext_lazy("reminder"),
+    EntryKind.SIGN_INS: gettext_lazy("sign-in"),
 }
 _SESSION_CHANGES: dict[str, Promise] = {
     "begun": gettext_lazy("signed in"),
@@ -47,7 +47,7 @@ class TimelineLine:
 
     id: UUID
     at: str
-    kind: Kind
+    kind: EntryKind
     label: str
     title: str
     state: str = ""
@@ -192,9 +192,9 @@ def _sign_in(entry: Entry, viewer: _Viewer) -> TimelineLine:
     )
 
 
-_LINES: dict[Kind, Callable[[Entry, _Viewer], TimelineLine]] = {
-    Kind.DOSES: _dose,
-    Kind.ANSWERS: _answer,
-    Kind.REMINDERS: _reminder,
-    Kind.SIGN_INS: _sign_in,
+_LINES: dict[EntryKind, Callable[[Entry, _Viewer], TimelineLine]] = {
+    EntryKind.DOSES: _dose,
+    EntryKind.ANSWERS: _answer,
+    EntryKind.REMINDERS: _reminder,
+    EntryKind.SIGN_INS: _sign_in,
 }

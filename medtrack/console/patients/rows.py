@@ -37,7 +37,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AdherenceChange:
     """Percentage points against the thirty days before."""
 
     points: int
@@ -74,7 +74,7 @@ class Row:
     has_summary: bool
     seven: Bar | None = None
     thirty: Bar | None = None
-    change: Change | None = None
+    change: AdherenceChange | None = None
     answered_at: datetime | None = None
     answered: str = ""
     devices: int = 0
@@ -123,7 +123,7 @@ def row_of(patient: Patient, *, now: datetime, zone: ZoneInfo) -> Row:
         has_summary=True,
         seven=_bar(summary.adherence_7),
         thirty=_bar(summary.adherence_30),
-        change=None if points is None else Change(int(points)),
+        change=None if points is None else AdherenceChange(int(points)),
         answered_at=summary.last_answer_at and summary.last_answer_at.astimezone(zone),
         answered=since(summary.last_answer_at, now=now, zone=zone) if summary.last_answer_at else "",
         devices=summary.device_count,

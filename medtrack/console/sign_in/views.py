@@ -109,7 +109,7 @@ class _CountedMixin:
         return response
 
 
-class LogIn(_CountedMixin, LoginView):
+class StaffLogIn(_CountedMixin, LoginView):
     def count(self, request: HttpRequest) -> None:
         email = request.POST.get("login", "").strip()
         count_guess(cast(Request, request), email, device=browser_known_to(request, email))
@@ -191,7 +191,7 @@ def own_account_page(view: View) -> View:
     return with_admin_context(page)
 
 
-log_in = with_admin_context(LogIn.as_view())
+log_in = with_admin_context(StaffLogIn.as_view())
 enter_code = with_admin_context(EnterCode.as_view())
 enter_code_again = with_admin_context(EnterCodeAgain.as_view())
 use_passkey_again = with_admin_context(webauthn.ReauthenticateWebAuthnView.as_view())

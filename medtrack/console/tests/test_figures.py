@@ -17,7 +17,7 @@ from dosing.cycles import due_instant
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medtrack.console.dashboard.figures import (
-    Doses,
+    DosesToday,
     Hour,
     doses_today,
     hours_until,
@@ -104,7 +104,7 @@ def test_doses_of_today_are_those_of_each_persons_own_date(db: None, seed: int) 
                 assert dose.due_at is not None
                 found["still_open" if dose.due_at <= now else "later"] += 1
         counted = doses_today(now=now)
-        assert counted == Doses(**found)
+        assert counted == DosesToday(**found)
         assert counted.due == found.total() - found["later"]
 
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from medtrack.console.models import PatientSummary
-from medtrack.console.patients.rows import Change, Freshness, since
+from medtrack.console.patients.rows import AdherenceChange, Freshness, since
 from medtrack.console.patients.summaries import refresh
 from users.actions import Credentials
 from users.models import AccessLog, User
@@ -293,7 +293,7 @@ def test_figures_are_rounded_down_and_drawn(staff: Client) -> None:
     ],
 )
 def test_a_change_is_told_in_words(points: int, direction: str, words: str) -> None:
-    assert (Change(points).direction, Change(points).words) == (direction, words)
+    assert (AdherenceChange(points).direction, AdherenceChange(points).words) == (direction, words)
 
 
 def test_a_moment_is_told_in_the_days_of_whoever_looks() -> None:

@@ -29,9 +29,9 @@ from medtrack.development.demo.people import (
     SEOYEON,
     VITAMIN_C,
     DemoMedication,
+    DemoPatient,
     Habits,
     Login,
-    Patient,
 )
 from notifications.actions import register_device
 from users.actions import log_in, sign_up
@@ -104,7 +104,7 @@ def make_dose_fall_due(*, now: datetime) -> UpcomingDose:
     return UpcomingDose(patient, due_at)
 
 
-def create_patient(patient: Patient, *, now: datetime) -> int:
+def create_patient(patient: DemoPatient, *, now: datetime) -> int:
     """Returns the number of doses in the history."""
     first, *others = patient.devices
     user = _sign_up(patient.login, first.name, now)

@@ -16,7 +16,7 @@ FRIDAY = 4
 
 
 @dataclass(frozen=True)
-class Answer:
+class DemoAnswer:
     """A change that the patient makes to the doses of an instant."""
 
     change: Change
@@ -24,7 +24,7 @@ class Answer:
     reason: str = ""
 
 
-def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -> Iterator[Answer]:
+def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -> Iterator[DemoAnswer]:
     """Yields the answers to the doses due at `due`, in the order of time; none when they are forgotten.
 
     `due` is in the patient's zone. `progress` is 0 on the first day of the history and 1 on the last.
@@ -37,7 +37,7 @@ def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -
     if random.random() >= share_taken:
         if random.random() < habits.skips:
             skipped_at = due + _minutes(random, 1, 90, mode=10)
-            yield Answer(Change.SKIP, skipped_at, random.choice(habits.reasons))
+            yield DemoAnswer(Change.SKIP, skipped_at, random.choice(habits.reasons))
         return
 
     # Mostly within minutes, sometimes an hour or two late, and rarely after the dose was missed. In the
@@ -50,10 +50,10 @@ def answers(due: datetime, habits: Habits, *, progress: float, random: Random) -
     else:
         taken_at = due + _minutes(random, 0.3, 15, mode=2)
     if random.random() < habits.undoes:
-        yield Answer(Change.TAKE, taken_at)
-        yield Answer(Change.UNDO, taken_at + _minutes(random, 0.2, 3, mode=0.5))
+        yield DemoAnswer(Change.TAKE, taken_at)
+        yield DemoAnswer(Change.UNDO, taken_at + _minutes(random, 0.2, 3, mode=0.5))
         taken_at += _minutes(random, 4, 40, mode=10)
-    yield Answer(Change.TAKE, taken_at)
+    yield DemoAnswer(Change.TAKE, taken_at)
 
 
 def _minutes(random: Random, least: float, most: float, *, mode: float) -> timedelta:

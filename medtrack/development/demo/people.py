@@ -38,7 +38,7 @@ class Habits:
 
 
 @dataclass(frozen=True)
-class Slot:
+class DemoSlot:
     """A time of day at which a medication is taken, daily or on some weekdays."""
 
     at: time
@@ -54,13 +54,13 @@ class DemoMedication:
     dosage: str
     unit: str
     color_tag: str
-    slots: tuple[Slot, ...]
+    slots: tuple[DemoSlot, ...]
     form: Form = Form.TABLET
     memo: str = ""
 
 
 @dataclass(frozen=True)
-class Device:
+class DemoDevice:
     token: str
     platform: Platform
     name: str
@@ -77,9 +77,9 @@ class Login:
 
 
 @dataclass(frozen=True)
-class Patient:
+class DemoPatient:
     login: Login
-    devices: tuple[Device, ...]
+    devices: tuple[DemoDevice, ...]
     medications: tuple[DemoMedication, ...]
     habits: Habits
 
@@ -90,12 +90,12 @@ VITAMIN_C = DemoMedication(
     dosage="1정",
     unit="정",
     color_tag="#F2A81D",
-    slots=(Slot(time(12, 30), Meal.AFTER),),
+    slots=(DemoSlot(time(12, 30), Meal.AFTER),),
 )
 
-SEOYEON = Patient(
+SEOYEON = DemoPatient(
     login=Login("patient", "김서연", "seoyeon@medtrack.example", "Asia/Seoul", "ko"),
-    devices=(Device("demo-seoul-phone", Platform.ANDROID, "Galaxy S24"),),
+    devices=(DemoDevice("demo-seoul-phone", Platform.ANDROID, "Galaxy S24"),),
     medications=(
         DemoMedication(
             name="메트포르민",
@@ -103,7 +103,7 @@ SEOYEON = Patient(
             dosage="1정",
             unit="정",
             color_tag="#1D9E75",
-            slots=(Slot(time(8), Meal.AFTER), Slot(time(19), Meal.AFTER)),
+            slots=(DemoSlot(time(8), Meal.AFTER), DemoSlot(time(19), Meal.AFTER)),
             memo="당뇨약. 식사 직후에 복용합니다.",
         ),
         DemoMedication(
@@ -112,7 +112,7 @@ SEOYEON = Patient(
             dosage="1정",
             unit="정",
             color_tag="#D9534F",
-            slots=(Slot(time(8), Meal.AFTER),),
+            slots=(DemoSlot(time(8), Meal.AFTER),),
             memo="혈압약. 자몽과 함께 먹지 않습니다.",
         ),
         DemoMedication(
@@ -121,7 +121,7 @@ SEOYEON = Patient(
             dosage="1정",
             unit="정",
             color_tag="#5B6ABF",
-            slots=(Slot(time(21, 30)),),
+            slots=(DemoSlot(time(21, 30)),),
         ),
         VITAMIN_C,
         DemoMedication(
@@ -130,7 +130,7 @@ SEOYEON = Patient(
             dosage="1정",
             unit="정",
             color_tag="#8E6BBF",
-            slots=(Slot(time(6, 30), Meal.BEFORE, weekdays=("sun",)),),
+            slots=(DemoSlot(time(6, 30), Meal.BEFORE, weekdays=("sun",)),),
             memo="일주일에 한 번, 물 한 컵과 함께 복용하고 30분간 눕지 않습니다.",
         ),
     ),
@@ -147,11 +147,11 @@ SEOYEON = Patient(
     ),
 )
 
-MAYA = Patient(
+MAYA = DemoPatient(
     login=Login("patient", "Maya Torres", "maya@medtrack.example", "America/New_York", "en"),
     devices=(
-        Device("demo-new-york-phone", Platform.IOS, "iPhone 15"),
-        Device("demo-new-york-tablet", Platform.IOS, "iPad Air"),
+        DemoDevice("demo-new-york-phone", Platform.IOS, "iPhone 15"),
+        DemoDevice("demo-new-york-tablet", Platform.IOS, "iPad Air"),
     ),
     medications=(
         DemoMedication(
@@ -160,7 +160,7 @@ MAYA = Patient(
             dosage="1 tablet",
             unit="tablet",
             color_tag="#F2A81D",
-            slots=(Slot(time(6, 30), Meal.BEFORE),),
+            slots=(DemoSlot(time(6, 30), Meal.BEFORE),),
             memo="On an empty stomach, half an hour before breakfast.",
         ),
         DemoMedication(
@@ -169,7 +169,7 @@ MAYA = Patient(
             dosage="1 tablet",
             unit="tablet",
             color_tag="#D9534F",
-            slots=(Slot(time(8)),),
+            slots=(DemoSlot(time(8)),),
         ),
         DemoMedication(
             name="Fluticasone/salmeterol",
@@ -177,7 +177,7 @@ MAYA = Patient(
             dosage="1 inhalation",
             unit="inhalation",
             color_tag="#8E6BBF",
-            slots=(Slot(time(8)), Slot(time(20))),
+            slots=(DemoSlot(time(8)), DemoSlot(time(20))),
             form=Form.INHALER,
             memo="Rinse mouth with water afterwards.",
         ),
@@ -187,7 +187,7 @@ MAYA = Patient(
             dosage="1 tablet",
             unit="tablet",
             color_tag="#5B6ABF",
-            slots=(Slot(time(21)),),
+            slots=(DemoSlot(time(21)),),
         ),
         DemoMedication(
             name="Vitamin D3",
@@ -195,7 +195,7 @@ MAYA = Patient(
             dosage="1 capsule",
             unit="capsule",
             color_tag="#1D9E75",
-            slots=(Slot(time(9), Meal.WITH, weekdays=("sun",)),),
+            slots=(DemoSlot(time(9), Meal.WITH, weekdays=("sun",)),),
             form=Form.CAPSULE,
         ),
     ),
@@ -212,11 +212,11 @@ MAYA = Patient(
     ),
 )
 
-AIKO = Patient(
+AIKO = DemoPatient(
     login=Login("patient", "Aiko Tanaka", "aiko@medtrack.example", "Europe/London", "ja"),
     devices=(
-        Device("demo-london-phone", Platform.ANDROID, "Pixel 8"),
-        Device("demo-london-browser", Platform.WEB, "Chrome"),
+        DemoDevice("demo-london-phone", Platform.ANDROID, "Pixel 8"),
+        DemoDevice("demo-london-browser", Platform.WEB, "Chrome"),
     ),
     medications=(
         DemoMedication(
@@ -225,7 +225,7 @@ AIKO = Patient(
             dosage="1錠",
             unit="錠",
             color_tag="#D9534F",
-            slots=(Slot(time(7, 30), Meal.AFTER),),
+            slots=(DemoSlot(time(7, 30), Meal.AFTER),),
         ),
         DemoMedication(
             name="メトホルミン",
@@ -234,8 +234,8 @@ AIKO = Patient(
             unit="錠",
             color_tag="#1D9E75",
             slots=(
-                Slot(time(7, 30), Meal.AFTER, quantity=Decimal(2)),
-                Slot(time(19, 30), Meal.AFTER, quantity=Decimal(2)),
+                DemoSlot(time(7, 30), Meal.AFTER, quantity=Decimal(2)),
+                DemoSlot(time(19, 30), Meal.AFTER, quantity=Decimal(2)),
             ),
             memo="朝・夕食後に服用。",
         ),
@@ -245,7 +245,7 @@ AIKO = Patient(
             dosage="両眼に1滴ずつ",
             unit="滴",
             color_tag="#3B8EA5",
-            slots=(Slot(time(22), quantity=Decimal(2)),),
+            slots=(DemoSlot(time(22), quantity=Decimal(2)),),
             form=Form.DROPS,
         ),
         DemoMedication(
@@ -254,7 +254,7 @@ AIKO = Patient(
             dosage="1錠",
             unit="錠",
             color_tag="#8E6BBF",
-            slots=(Slot(time(6, 45), Meal.BEFORE, weekdays=("mon",)),),
+            slots=(DemoSlot(time(6, 45), Meal.BEFORE, weekdays=("mon",)),),
             memo="週に1回、起床時にコップ1杯の水で。30分は横にならない。",
         ),
     ),

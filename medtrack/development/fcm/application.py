@@ -15,7 +15,7 @@ from typing import Any
 from medtrack.development.fcm import console, control, errors, fcm, oauth
 from medtrack.development.fcm.exchanges import Answer, Exchange, Request
 from medtrack.development.fcm.faults import Ending, FaultQueue
-from medtrack.development.fcm.identity import Identity
+from medtrack.development.fcm.identity import ServerIdentity
 from medtrack.development.fcm.ledger import Ledger
 
 _SEND_PATH = re.compile(r"/v1/projects/([^/]+)/messages(?::|%3[aA])send")
@@ -49,7 +49,7 @@ Delivery = tuple[Exchange, Result, Mapping[str, Any] | None]
 class Application:
     def __init__(
         self,
-        identity: Identity,
+        identity: ServerIdentity,
         ledger_path: Path,
         *,
         token_uri: str,

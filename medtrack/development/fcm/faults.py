@@ -15,7 +15,7 @@ class Ending(Enum):
 
 
 @dataclass(slots=True, frozen=True)
-class Kind:
+class FaultKind:
     """`accepts`: FCM accepts the message, although the client receives an error or no answer."""
 
     accepts: bool
@@ -24,17 +24,17 @@ class Kind:
 
 
 KINDS = {
-    "429": Kind(False, Ending.ANSWER, errors.quota_exceeded),
-    "429-project": Kind(False, Ending.ANSWER, errors.project_quota_exceeded),
-    "500": Kind(False, Ending.ANSWER, errors.internal),
-    "503": Kind(False, Ending.ANSWER, errors.unavailable),
-    "404": Kind(False, Ending.ANSWER, errors.unregistered),
-    "401": Kind(False, Ending.ANSWER, errors.third_party_auth),
-    "close": Kind(False, Ending.CLOSE),
-    "hang": Kind(False, Ending.HANG),
-    "accept-then-503": Kind(True, Ending.ANSWER, errors.unavailable),
-    "accept-then-close": Kind(True, Ending.CLOSE),
-    "accept-then-hang": Kind(True, Ending.HANG),
+    "429": FaultKind(False, Ending.ANSWER, errors.quota_exceeded),
+    "429-project": FaultKind(False, Ending.ANSWER, errors.project_quota_exceeded),
+    "500": FaultKind(False, Ending.ANSWER, errors.internal),
+    "503": FaultKind(False, Ending.ANSWER, errors.unavailable),
+    "404": FaultKind(False, Ending.ANSWER, errors.unregistered),
+    "401": FaultKind(False, Ending.ANSWER, errors.third_party_auth),
+    "close": FaultKind(False, Ending.CLOSE),
+    "hang": FaultKind(False, Ending.HANG),
+    "accept-then-503": FaultKind(True, Ending.ANSWER, errors.unavailable),
+    "accept-then-close": FaultKind(True, Ending.CLOSE),
+    "accept-then-hang": FaultKind(True, Ending.HANG),
 }
 
 
@@ -47,7 +47,7 @@ class Fault:
     seconds: float | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FaultKind:
         return KINDS[self.fault]
 
     def answer(self) -> Answer | None:

@@ -42,7 +42,7 @@ _KEY_USAGE = x509.KeyUsage(
 
 
 @dataclass(slots=True, frozen=True)
-class Identity:
+class ServerIdentity:
     project: str
     client_email: str
     public_key: rsa.RSAPublicKey
@@ -67,7 +67,7 @@ def ensure_certificate(directory: Path) -> None:
     write_atomically(directory / CERTIFICATE, _certificate(key).public_bytes(Encoding.PEM))
 
 
-def ensure_service_account(directory: Path, *, project: str, url: str) -> Identity:
+def ensure_service_account(directory: Path, *, project: str, url: str) -> ServerIdentity:
     """Creates the service account, or updates the project and the address of an existing one.
 
     Raises ValueError or KeyError when the existing file cannot be read.
@@ -80,7 +80,7 @@ def ensure_service_account(directory: Path, *, project: str, url: str) -> Identi
     key = load_pem_private_key(account["private_key"].encode(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError(f"the private_key in {path} is not an RSA key")
-    return Identity(
+    return ServerIdentity(
         project=project,
         client_email=account["client_email"],
         public_key=key.public_key(),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import jwt
 
 from medtrack.development.fcm.exchanges import Answer
-from medtrack.development.fcm.identity import Identity
+from medtrack.development.fcm.identity import ServerIdentity
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME_SECONDS = 3599
@@ -39,7 +39,7 @@ class GrantError(Exception):
         self.description = description
 
 
-def exchange(body: bytes, identity: Identity, *, audience: str) -> Answer:
+def exchange(body: bytes, identity: ServerIdentity, *, audience: str) -> Answer:
     try:
         check_grant(body, identity, audience=audience)
     except GrantError as refusal:
@@ -48,7 +48,7 @@ def exchange(body: bytes, identity: Identity, *, audience: str) -> Answer:
     return Answer.of(200, {"access_token": token, "expires_in": LIFETIME_SECONDS, "token_type": "Bearer"})
 
 
-def check_grant(body: bytes, identity: Identity, *, audience: str) -> None:
+def check_grant(body: bytes, identity: ServerIdentity, *, audience: str) -> None:
     form = parse_qs(body.decode("utf-8", "replace"))
     grant_type = form.get("grant_type", [""])[0]
     if grant_type != GRANT_TYPE:
@@ -60,7 +60,7 @@ def check_grant(body: bytes, identity: Identity, *, audience: str) -> None:
         raise GrantError("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
 
 
-def _claims(assertion: str, identity: Identity, audience: str) -> dict[str, object]:
+def _claims(assertion: str, identity: ServerIdentity, audience: str) -> dict[str, object]:
     try:
         claims: dict[str, object] = jwt.decode(
             assertion,
@@ -93,20 +93,20 @@ def _description(problem: jwt.InvalidTokenError, audience: str) -> str:
             return "Invalid JWT Signature."
 
 
-def issue(identity: Identity, *, now: float) -> str:
+def issue(identity: ServerIdentity, *, now: float) -> str:
     """Returns a token as long as Google's, about 1 kB, because its length affects every request."""
     payload = f"{int(now) + LIFETIME_SECONDS}"
     token = f"{_PREFIX}{payload}.{_signature(payload, identity)}"
     return token.ljust(_TOKEN_LENGTH, ".")
 
 
-def is_valid(token: str, identity: Identity, *, now: float) -> bool:
+def is_valid(token: str, identity: ServerIdentity, *, now: float) -> bool:
     expires_at, _, signature = token.removeprefix(_PREFIX).rstrip(".").partition(".")
     # In constant time; the expiry of a forged token may be no number, so the signature is checked first.
     is_genuine = hmac.compare_digest(signature.encode(), _signature(expires_at, identity).encode())
     return is_genuine and int(expires_at) > now
 
 
-def _signature(payload: str, identity: Identity) -> str:
+def _signature(payload: str, identity: ServerIdentity) -> str:
     digest = hmac.digest(identity.token_secret, payload.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -27,14 +27,14 @@ def serve(project: Path) -> None:
     with folders.used_alone(var):
         try:
             with Supervisor(var / "processes") as supervisor:
-                Server(project, var, console, supervisor).run()
+                ProductServer(project, var, console, supervisor).run()
         except StopRequestedError:
             console.write("Stopped.")
         finally:
             console.finish()
 
 
-class Server:
+class ProductServer:
     def __init__(self, project: Path, var: Path, console: Console, supervisor: Supervisor) -> None:
         self.project = project
         self.var = var

@@ -23,7 +23,7 @@ from medtrack.development.demo.people import (
     PASSWORD,
     PATIENTS,
     SEOYEON,
-    Patient,
+    DemoPatient,
 )
 from notifications.models import DeviceToken
 from users.actions import log_in, sign_up
@@ -34,7 +34,7 @@ NOW = datetime(2040, 3, 20, 15, 10, tzinfo=UTC)
 SATURDAY = 6
 
 
-def doses_of(patient: Patient) -> QuerySet[DoseLog]:
+def doses_of(patient: DemoPatient) -> QuerySet[DoseLog]:
     return DoseLog.objects.filter(user__email=patient.login.email)
 
 
