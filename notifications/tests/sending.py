@@ -19,14 +19,8 @@ ACCEPTED, RETRY, REVOKE, UNSENT = (
     FcmResultKind.REVOKE,
     FcmResultKind.UNSENT,
 )
-
-
 TIMEOUT = 2.0
-
-
 PATIENCE = 30.0
-
-
 Answers = list[tuple[Any, FcmResult]]
 
 

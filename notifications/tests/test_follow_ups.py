@@ -16,7 +16,17 @@ from medtrack.tests.support.elapsed_time import move_into_past
 from notifications import queue
 from notifications.models import NotificationLog
 from notifications.queue import PushResult, Turn
-from notifications.tests.claims import ACCEPTED, BUSY, GONE, LEASE, answer, claim, moment_ago, reminder
+from notifications.tests.claims import (
+    ACCEPTED,
+    BUSY,
+    GONE,
+    LEASE,
+    answer,
+    answer_first_of_two,
+    claim,
+    moment_ago,
+    reminder,
+)
 from users.actions import Credentials
 
 
@@ -36,12 +46,7 @@ def follow_ups() -> list[NotificationLog]:
 def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
     ana: Credentials, dose: DoseLog
 ) -> None:
-    device_of(ana.user, "second-phone")
-    queue.enqueue()
-    (push,) = claim().pushes
-    first, second = push.devices
-    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(0))
-    queue.mark([result])
+    _first, second = answer_first_of_two(ana.user, retry_after=timedelta(0)).devices
     (again,) = claim().pushes
     queue.mark([PushResult(again, {second: GONE}, None)])
     assert (reminder().status, reminder().reason) == ("accepted", "UNREGISTERED")
@@ -50,12 +55,7 @@ def test_a_second_phone_that_dies_later_does_not_undo_that_the_first_one_got_it(
 def test_a_phone_that_keeps_failing_does_not_hold_back_the_follow_up_of_the_other(
     ana: Credentials, dose: DoseLog
 ) -> None:
-    device_of(ana.user, "second-phone")
-    queue.enqueue()
-    (push,) = claim().pushes
-    first, second = push.devices
-    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(minutes=20))
-    queue.mark([result])
+    answer_first_of_two(ana.user, retry_after=timedelta(minutes=20))
     move_into_past(10)
     assert [row.step for row in follow_ups()] == [1]
 

@@ -34,6 +34,7 @@ from notifications.tests.claims import (
     LEASE,
     MINUTE,
     answer,
+    answer_first_of_two,
     claim,
     moment_ago,
     reminder,
@@ -173,12 +174,8 @@ def test_an_accepted_push_is_final(dose: DoseLog) -> None:
 def test_a_busy_fcm_is_asked_again_later_and_only_for_the_devices_that_wait(
     ana: Credentials, dose: DoseLog
 ) -> None:
-    device_of(ana.user, "second-phone")
-    queue.enqueue()
-    (push,) = claim().pushes
-    first, second = push.devices
-    result = PushResult(push, {first: ACCEPTED, second: BUSY}, timedelta(seconds=10))
-    queue.mark([result])
+    push = answer_first_of_two(ana.user, retry_after=timedelta(seconds=10))
+    _first, second = push.devices
     assert (reminder().status, reminder().sent_at is not None) == ("queued", True)
     assert claim().examined == 0
     NotificationLog.objects.update(retry_at=moment_ago())

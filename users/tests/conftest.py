@@ -4,8 +4,7 @@ from dataclasses import replace
 import pytest
 from pytest_django import Settings
 
-from users.issuers import Issuer
-from users.tests.issuer import LocalIssuer
+from users.tests.issuer import LocalIssuer, accept_tokens_of
 
 
 @pytest.fixture
@@ -29,9 +28,4 @@ def google(issuer: LocalIssuer, settings: Settings) -> LocalIssuer:
 
 @pytest.fixture
 def outside(issuer: LocalIssuer, settings: Settings) -> LocalIssuer:
-    """The issuer, whose own access tokens are accepted; it names its sessions."""
-    local = Issuer(
-        "supabase", issuer.url, issuer.jwks_url, audiences=("our-app",), session_claim="session_id"
-    )
-    settings.OUTSIDE_ISSUERS = {issuer.url: local}
-    return issuer
+    return accept_tokens_of(issuer, settings)

@@ -13,6 +13,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.utils import timezone
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from pytest_django import Settings
+
+from users.issuers import Issuer
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -103,3 +106,12 @@ def _public(kid: str, key: PrivateKey) -> dict[str, Any]:
     if isinstance(key, rsa.RSAPrivateKey):
         return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": "RS256"}
     return ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": "ES256"}
+
+
+def accept_tokens_of(issuer: LocalIssuer, settings: Settings) -> LocalIssuer:
+    """Accepts the issuer's own access tokens, which name its sessions. Returns the issuer."""
+    local = Issuer(
+        "supabase", issuer.url, issuer.jwks_url, audiences=("our-app",), session_claim="session_id"
+    )
+    settings.OUTSIDE_ISSUERS = {issuer.url: local}
+    return issuer

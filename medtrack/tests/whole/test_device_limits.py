@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -10,27 +9,18 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from pytest_django import Settings
 
 from medtrack.http.person_limits import LimitReached
 from medtrack.tests.support.api import Client
+from medtrack.tests.support.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from medtrack.tests.support.builders import person, push_a_test, revoked, session_of
 from medtrack.tests.support.workers import closing
-from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from notifications import actions as notifications_actions
 from notifications.actions import register_device
 from notifications.models import DeviceToken, PushDelivery
 from notifications.reached_sessions import last_reached
 from users.actions import Credentials
 from users.models import Session
-
-
-@pytest.fixture
-def limits(settings: Settings) -> Callable[..., None]:
-    def change(**changes: Any) -> None:
-        settings.LIMITS = replace(settings.LIMITS, **changes)
-
-    return change
 
 
 @pytest.mark.django_db(transaction=True)

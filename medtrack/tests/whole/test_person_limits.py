@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 from django.utils import timezone, translation
-from pytest_django import Settings
 
 from dosing.actions.accounts import update_profile
 from dosing.actions.clones import clone_medication
@@ -21,21 +20,13 @@ from medtrack.http.limits import Limit, PersonLimits
 from medtrack.http.openapi import limits_table
 from medtrack.http.person_limits import BEYOND, LimitReached
 from medtrack.tests.support.api import SCHEMA, Client
+from medtrack.tests.support.at_limits import AT_ONCE, HOUR, outcomes, phone
 from medtrack.tests.support.builders import medication_of, person, push_a_test, schedule_at
-from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, outcomes, phone
 from notifications.actions import TooManyTests
 from notifications.models import NotificationLog
 from users.actions import Credentials
 from users.models import RateCounter
 from users.rates import TooManyEdits
-
-
-@pytest.fixture
-def limits(settings: Settings) -> Callable[..., None]:
-    def change(**changes: Any) -> None:
-        settings.LIMITS = replace(settings.LIMITS, **changes)
-
-    return change
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,6 @@
 """How many sessions an account may have, and which one ends."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,36 +13,22 @@ from rest_framework.exceptions import NotFound
 
 from medtrack.http.person_limits import LimitReached
 from medtrack.tests.support.api import Client
+from medtrack.tests.support.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from medtrack.tests.support.builders import (
     PASSWORD,
     person,
     session_of,
 )
-from medtrack.tests.whole.at_limits import AT_ONCE, HOUR, LONG_AGO, outcomes, phone, sign_in, unseen
 from notifications.actions import register_device
 from users.actions import Credentials, log_in, log_out
 from users.actions.identities import outside_session, verified_outside_token
-from users.issuers import Issuer
 from users.models import Session
-from users.tests.issuer import LocalIssuer
-
-
-@pytest.fixture
-def limits(settings: Settings) -> Callable[..., None]:
-    def change(**changes: Any) -> None:
-        settings.LIMITS = replace(settings.LIMITS, **changes)
-
-    return change
+from users.tests.issuer import LocalIssuer, accept_tokens_of
 
 
 @pytest.fixture
 def outside(issuer: LocalIssuer, settings: Settings) -> LocalIssuer:
-    """The issuer, whose own access tokens are accepted; it names its sessions."""
-    local = Issuer(
-        "supabase", issuer.url, issuer.jwks_url, audiences=("our-app",), session_claim="session_id"
-    )
-    settings.OUTSIDE_ISSUERS = {issuer.url: local}
-    return issuer
+    return accept_tokens_of(issuer, settings)
 
 
 @pytest.mark.django_db(transaction=True)

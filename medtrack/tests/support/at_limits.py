@@ -25,11 +25,7 @@ from users.models import Session, User
 from users.rates import TooManyEdits
 
 AT_ONCE = 100
-
-
 HOUR = timedelta(hours=1)
-
-
 LONG_AGO = REACHED_WITHIN + timedelta(days=1)
 
 
