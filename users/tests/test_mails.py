@@ -39,9 +39,11 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator["redis.Redis"]:
+def queue(settings: Settings, worker_id: str) -> Iterator["redis.Redis"]:
     """A broker that no other test process speaks to, and whose queue of mails no worker empties."""
-    url = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/15"
+    # Each of pytest's workers, gw0, gw1, …, has a database of its own; without workers the id is "master".
+    number = int(worker_id.removeprefix("gw")) if worker_id != "master" else 0
+    url = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/{15 - number}"
     store = redis.Redis.from_url(url)
     store.delete("mail")
     current_app.conf.broker_write_url = url
