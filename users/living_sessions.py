@@ -18,10 +18,9 @@ def _columns(model: type[Model], alias: str) -> str:
 
 _LIVING_SQL = f"""
     SELECT {_columns(Session, "s")}, {_columns(User, "u")}
-    FROM living_sessions l
-    JOIN sessions s ON s.id = l.id
-    JOIN users u ON u.id = l.user_id
-    WHERE l.id = %(session_id)s AND l.user_id = %(user_id)s
+    FROM sessions s
+    JOIN users u ON u.id = s.user_id
+    WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s AND medtrack_is_living(s, u)
 """  # noqa: S608 - the columns are those of the models
 _LIVING = Statement(_LIVING_SQL, prepared=True)
 
