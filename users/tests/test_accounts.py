@@ -6,7 +6,7 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from medtrack.tests.support.builders import PASSWORD, person, session_of
-from medtrack.tests.support.running_product import eventually
+from medtrack.tests.support.workers import wait_until_a_lock_is_waited_for
 from users.actions import Credentials, log_in
 from users.actions.accounts import EmailTaken, InvalidCredentials
 from users.actions.passwords import change_password, reset_password
@@ -65,7 +65,7 @@ def test_logging_in_while_the_password_changes_opens_no_session() -> None:
             change = {"password": PASSWORD, "new_password": "another horse battery"}
             change_password(by=ana, session_id=session_of(ana).id, now=timezone.now(), **change)
             signed_in = pool.submit(sign_in)
-            eventually(_somebody_waits)
+            wait_until_a_lock_is_waited_for()
         assert not signed_in.result()
     assert Session.objects.filter(revoked_at=None).count() == 1
 
@@ -90,12 +90,6 @@ def test_changing_a_password_while_it_is_reset_is_refused() -> None:
         with transaction.atomic():
             reset_password(token=link, password="another horse battery", now=timezone.now())
             changed = pool.submit(change)
-            eventually(_somebody_waits)
+            wait_until_a_lock_is_waited_for()
         assert not changed.result()
     log_in(email="ana@example.com", password="another horse battery", now=timezone.now())
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])

@@ -27,7 +27,8 @@ PRIVILEGES = """
                                    WHERE attrelid = c.oid AND attacl IS NOT NULL)
     FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
     UNION ALL SELECT 'default', defaclacl::text, NULL FROM pg_default_acl
-    UNION ALL SELECT 'setting', setrole::regrole::text, setconfig FROM pg_db_role_setting ORDER BY 1, 2
+    UNION ALL SELECT 'setting', setrole::regrole::text, setconfig FROM pg_db_role_setting
+    WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1, 2
 """
 
 
