@@ -3,7 +3,7 @@
     .venv/bin/python -m medtrack.development.services run -- .venv/bin/python bench/plan.py [SCHEDULES]
 
 SCHEDULES schedules are due (100,000 by default), of every cycle and in many zones. `floor` inserts the rows that
-MedTrack planned, prepared before, and moves the same `next_due_at` in batches of the same size. All take turns in
+MedTrack planned, prepared before, and moves the same `planned_until` in batches of the same size. All take turns in
 every round. Prints doses per second through commit, the medians of the rounds' ratios, and then the cost with ten
 times the schedules of which as many are due. The database does not wait for the disk, which favours the loop.
 """
@@ -73,16 +73,16 @@ STEPS = {
         cycle_value="cycle_value",
         start_date="start_date",
         end_date="end_date",
-        next_due_at="due_at + CASE WHEN i = n %% %(growth)s THEN 0 ELSE 2 + i END * interval '1 day'",
+        planned_until="due_at + CASE WHEN i = n %% %(growth)s THEN 0 ELSE 2 + i END * interval '1 day'",
     )
     + f" {COPIES}",
 }
 REMEMBER_DUE = """
     CREATE TABLE bench_due AS
-    SELECT row_number() OVER (ORDER BY next_due_at) AS n, id, next_due_at FROM schedules WHERE next_due_at < %(until)s
+    SELECT row_number() OVER (ORDER BY planned_until) AS n, id, planned_until FROM schedules WHERE planned_until < %(until)s
 """
 REMEMBER_PLAN = """
-    CREATE TABLE bench_move AS SELECT n, id, s.next_due_at FROM bench_due JOIN schedules s USING (id) ORDER BY n;
+    CREATE TABLE bench_move AS SELECT n, id, s.planned_until FROM bench_due JOIN schedules s USING (id) ORDER BY n;
     CREATE TABLE bench_dose AS
     SELECT n, d.* FROM bench_due b JOIN dose_logs d ON d.schedule_id = b.id ORDER BY n, log_date;
     CREATE INDEX ON bench_move (n);
@@ -90,8 +90,8 @@ REMEMBER_PLAN = """
     ANALYZE
 """
 RESET = """
-    UPDATE schedules s SET next_due_at = b.next_due_at
-    FROM bench_due b WHERE b.id = s.id AND s.next_due_at IS DISTINCT FROM b.next_due_at
+    UPDATE schedules s SET planned_until = b.planned_until
+    FROM bench_due b WHERE b.id = s.id AND s.planned_until IS DISTINCT FROM b.planned_until
 """
 FLOOR_DOSES = """
     INSERT INTO dose_logs (id, user_id, medication_id, schedule_id, log_date, scheduled_time, due_at, answer_by,
@@ -100,7 +100,7 @@ FLOOR_DOSES = """
     FROM bench_dose WHERE n > %(done)s AND n <= %(done)s + %(batch)s
 """
 FLOOR_MOVES = """
-    UPDATE schedules s SET next_due_at = m.next_due_at
+    UPDATE schedules s SET planned_until = m.planned_until
     FROM bench_move m WHERE m.id = s.id AND m.n > %(done)s AND m.n <= %(done)s + %(batch)s
 """
 
@@ -198,16 +198,16 @@ def floor() -> int:
 def naive() -> int:
     """Plans one schedule at a time through the ORM, with the same arithmetic: the obvious solution."""
     until = NOW + HORIZON
-    due = Schedule.objects.filter(next_due_at__lt=until, plan_error="").select_related("medication__user")
+    due = Schedule.objects.filter(planned_until__lt=until, plan_error="").select_related("medication__user")
     doses = 0
-    for schedule in due.order_by("next_due_at")[:NAIVE]:
+    for schedule in due.order_by("planned_until")[:NAIVE]:
         medication = schedule.medication
         with transaction.atomic():
-            upcoming = occurrences(rule_of(schedule), zone=medication.user.zone, since=schedule.next_due_at)
-            schedule.next_due_at = None
+            upcoming = occurrences(rule_of(schedule), zone=medication.user.zone, since=schedule.planned_until)
+            schedule.planned_until = None
             for occurrence in upcoming:
                 if occurrence.due_at >= until:
-                    schedule.next_due_at = occurrence.due_at
+                    schedule.planned_until = occurrence.due_at
                     break
                 values = {
                     "user_id": medication.user_id,
@@ -221,7 +221,7 @@ def naive() -> int:
                     schedule=schedule, log_date=occurrence.log_date, defaults=values
                 )
                 doses += 1
-            schedule.save(update_fields=["next_due_at"])
+            schedule.save(update_fields=["planned_until"])
     return doses
 
 

@@ -170,14 +170,14 @@ def streaks(days: Mapping[date, Figures]) -> Streaks:
 
 
 def not_planned_yet(
-    rule: Rule, *, zone: ZoneInfo, next_due_at: datetime, period: Period, planned_on: Collection[date]
+    rule: Rule, *, zone: ZoneInfo, planned_until: datetime, period: Period, planned_on: Collection[date]
 ) -> int:
-    """The number of doses of the period that are not planned yet: the rule's occurrences from `next_due_at`
+    """The number of doses of the period that are not planned yet: the rule's occurrences from `planned_until`
     (UTC) on.
 
     A date in `planned_on` has its dose already and gets no second one.
     """
-    upcoming = occurrences(rule, zone=zone, since=next_due_at)
+    upcoming = occurrences(rule, zone=zone, since=planned_until)
     dates = (occurrence.log_date for occurrence in upcoming)
     # Stops at the period's end, because a rule may go on until the year 9999.
     within = takewhile(lambda day: day <= period.end, dates)

@@ -15,7 +15,7 @@ from users.read_only_admin import GuardedInline, ReadOnlyAdmin
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin[Schedule]):
     person = "medication__user"
-    list_display = ("medication", "scheduled_time", "cycle_type", "is_active", "next_due_at", "plan_error")
+    list_display = ("medication", "scheduled_time", "cycle_type", "is_active", "planned_until", "plan_error")
     list_filter = ("is_active", "cycle_type", ("plan_error", admin.EmptyFieldListFilter))
     list_select_related = ("medication",)
     search_fields = ("medication__name", "medication__user__email", "id")

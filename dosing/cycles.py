@@ -5,8 +5,8 @@ times are in the user's IANA zone, instants in UTC. Planning, previews and adher
 """
 
 from calendar import monthrange
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -154,6 +154,36 @@ class AsNeeded(Cycle):
 
 
 @dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A dose that a rule has on a local date, due at a UTC instant.
+
+    `ordinal` counts the occurrences on the date; it is 1 where travel makes a date happen twice.
+    """
+
+    log_date: date
+    due_at: datetime
+    quantity: Decimal
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Travel:
+    """How a rule goes on after a change of the time zone. Instants are in UTC.
+
+    What the rule would have from `last_due_at`, the last due instant before the change, up to `not_before` is
+    absorbed. `kept` is an occurrence of the zone before that stays at its instant. `ordinals` are those of
+    dates that happen twice. A taper goes on `shift` days later than its dates say: one day for each date that
+    was absorbed, less one for each that happens twice.
+    """
+
+    last_due_at: datetime
+    not_before: datetime
+    kept: Occurrence | None = None
+    ordinals: Mapping[date, int] = field(default_factory=dict)
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """The part of a schedule that the arithmetic needs; `end_date` is the last date, inclusive."""
 
@@ -162,46 +192,65 @@ class Rule:
     start_date: date
     end_date: date | None
     quantity: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """A dose that a rule has on a local date, due at a UTC instant."""
-
-    log_date: date
-    due_at: datetime
-    quantity: Decimal
+    travel: Travel | None = None
 
 
 def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occurrence]:
-    """Yields the occurrences of `rule` due at or after the instant `since`, ascending, at most one for each
-    local date.
+    """Yields the occurrences of `rule` due at or after the instant `since`, ascending.
 
-    Without an `end_date` most rules yield one until the year 9999, so stop reading where you need no more.
+    There is at most one for each local date, except where travel makes a date happen twice. Without an `end_date` most rules yield one until the year 9999, so stop reading where you need no more.
     """
     # A clock change can move an occurrence forward by up to a day (Samoa skipped a date in 2011), so the
     # search starts one local date early.
-    first = max(rule.start_date, since.astimezone(zone).date() - _DAY)
-    for log_date in rule.cycle.dates(rule.start_date, first):
+    start = _start(rule)
+    first = max(start, since.astimezone(zone).date() - _DAY)
+    kept = rule.travel.kept if rule.travel else None
+    for log_date in rule.cycle.dates(start, first):
         if rule.end_date is not None and log_date > rule.end_date:
-            return
+            break
         occurrence = _occurrence(rule, log_date, zone)
-        if occurrence.due_at >= since:
-            yield occurrence
+        if occurrence is None or occurrence.due_at < since:
+            continue
+        # The kept occurrence has the clock of another zone, so its place is found by its instant.
+        if kept is not None and kept.due_at <= occurrence.due_at:
+            if kept.due_at >= since:
+                yield kept
+            kept = None
+        yield occurrence
+    if kept is not None and kept.due_at >= since:
+        yield kept
 
 
-def occurrence_on(rule: Rule, log_date: date, *, zone: ZoneInfo) -> Occurrence | None:
-    """The occurrence of `rule` on this local date, or None if the rule has none on it."""
-    if log_date < rule.start_date or (rule.end_date is not None and log_date > rule.end_date):
+def occurrence_on(rule: Rule, log_date: date, *, zone: ZoneInfo, ordinal: int = 0) -> Occurrence | None:
+    """The occurrence of `rule` with this local date and ordinal, or None if the rule has none."""
+    if rule.travel and (kept := rule.travel.kept) and (kept.log_date, kept.ordinal) == (log_date, ordinal):
+        return kept
+    start = _start(rule)
+    if log_date < start or (rule.end_date is not None and log_date > rule.end_date):
         return None
-    if next(rule.cycle.dates(rule.start_date, log_date), None) != log_date:
+    if next(rule.cycle.dates(start, log_date), None) != log_date:
         return None
-    return _occurrence(rule, log_date, zone)
+    occurrence = _occurrence(rule, log_date, zone)
+    return occurrence if occurrence is not None and occurrence.ordinal == ordinal else None
 
 
-def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence:
+def _start(rule: Rule) -> date:
+    """The date from which the cycle counts."""
+    if rule.travel and isinstance(rule.cycle, Taper):
+        return rule.start_date + rule.travel.shift * _DAY
+    return rule.start_date
+
+
+def _occurrence(rule: Rule, log_date: date, zone: ZoneInfo) -> Occurrence | None:
+    """The occurrence on a date of the cycle; None if travel absorbed it."""
     due_at = due_instant(log_date, rule.scheduled_time, zone)
-    return Occurrence(log_date, due_at, rule.cycle.quantity(rule.start_date, log_date, rule.quantity))
+    if rule.travel is None:
+        quantity = rule.cycle.quantity(rule.start_date, log_date, rule.quantity)
+        return Occurrence(log_date, due_at, quantity)
+    if rule.travel.last_due_at <= due_at < rule.travel.not_before:
+        return None
+    quantity = rule.cycle.quantity(_start(rule), log_date, rule.quantity)
+    return Occurrence(log_date, due_at, quantity, rule.travel.ordinals.get(log_date, 0))
 
 
 @lru_cache(maxsize=2**14)

@@ -1,5 +1,6 @@
 """When medications are taken (schedules), and what happened (doses and the events that explain them)."""
 
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from dosing.querysets import DoseLogQuerySet, ScheduleQuerySet
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from users.models import Session, User
+from users.models import Session, User, validate_zone
 
 
 class Schedule(models.Model):
@@ -38,7 +39,12 @@ class Schedule(models.Model):
     medication = models.ForeignKey(
         Medication, models.CASCADE, related_name="schedules", verbose_name=_("medication")
     )
-    scheduled_time = models.TimeField(_("time"))
+    # Null for as-needed schedules, which have no time of day.
+    scheduled_time = models.TimeField(_("time"), null=True, blank=True)
+    # Null: the user's own time zone, wherever they are.
+    timezone = models.CharField(
+        _("time zone"), max_length=64, null=True, blank=True, validators=[validate_zone]
+    )
     cycle_type = models.CharField(_("cycle"), max_length=16, choices=CycleType, default=CycleType.DAILY)
     cycle_value = models.JSONField(_("cycle value"), null=True, blank=True)
     quantity = models.DecimalField(_("quantity"), max_digits=9, decimal_places=3, default=1)
@@ -49,9 +55,14 @@ class Schedule(models.Model):
     end_date = models.DateField(_("end"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     reminder_enabled = models.BooleanField(_("reminders"), default=True)
-    next_due_at = models.DateTimeField(_("next due"), null=True, blank=True, editable=False)
+    # Doses that are due before this instant are planned. Null: there is nothing more to plan.
+    planned_until = models.DateTimeField(_("planned until"), null=True, blank=True, editable=False)
+    # How the plan goes on after a change of the time zone: `dosing.travel.Travel` as JSON.
+    travel = models.JSONField(_("since the time zone changed"), null=True, blank=True, editable=False)
+    # When the rule, which says when doses are due and how much is taken, was last changed.
+    rule_changed_at = models.DateTimeField(_("rule changed at"), null=True, blank=True, editable=False)
     plan_error = models.CharField(_("why it cannot be planned"), max_length=200, blank=True, editable=False)
-    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
     deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
@@ -64,8 +75,8 @@ class Schedule(models.Model):
         verbose_name_plural = _("schedules")
         indexes = [
             models.Index(
-                fields=["next_due_at"],
-                condition=Q(next_due_at__isnull=False, plan_error=""),
+                fields=["planned_until"],
+                condition=Q(planned_until__isnull=False, plan_error=""),
                 name="schedules_to_plan",
             ),
             # The console's dashboard counts these rows; there are hardly any.
@@ -80,21 +91,39 @@ class Schedule(models.Model):
             models.CheckConstraint(
                 condition=Q(deleted_at=None) | Q(is_active=False), name="schedules_deleted_are_inactive"
             ),
+            models.CheckConstraint(
+                condition=Q(cycle_type="as_needed") | Q(scheduled_time__isnull=False),
+                name="schedules_that_are_planned_have_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(timezone=None) | ~Q(timezone=""),
+                name="schedules_timezone_is_null_rather_than_empty",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.scheduled_time:%H:%M} {self.get_cycle_type_display()}"
+        at = f"{self.scheduled_time:%H:%M} " if self.scheduled_time else ""
+        return f"{at}{self.get_cycle_type_display()}"
+
+    @property
+    def span(self) -> tuple[date, date | None]:
+        return self.start_date, self.end_date
 
     @property
     def is_wanted(self) -> bool:
         """Whether doses are planned: the schedule and its medication are active, and the medication is not
-        paused.
+        paused, or only until an instant that is known.
         """
-        return self.is_active and self.medication.is_active and self.medication.paused_at is None
+        medication = self.medication
+        is_paused = medication.paused_at is not None and medication.paused_until is None
+        return self.is_active and medication.is_active and not is_paused
 
 
 class DoseLog(models.Model):
-    """One occurrence of a schedule on one local date, or one as-needed intake. Its due time never moves."""
+    """One occurrence of a schedule, or one as-needed intake. Once it was due, its due time never moves.
+
+    The id of an occurrence is `dosing.dose_ids.dose_id` of its schedule, log date and ordinal.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -107,6 +136,8 @@ class DoseLog(models.Model):
         Schedule, models.CASCADE, null=True, blank=True, related_name="doses", verbose_name=_("schedule")
     )
     log_date = models.DateField(_("date"))
+    # Counts the occurrences of the schedule on the log date: 1 if travel made the date happen twice.
+    ordinal = models.PositiveSmallIntegerField(_("number on the date"), default=0, db_default=0)
     scheduled_time = models.TimeField(_("time"), null=True, blank=True)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     # Null if no answer is awaited: for an as-needed intake, or if the medication was paused or ended.
@@ -118,7 +149,12 @@ class DoseLog(models.Model):
     )
     status = models.CharField(_("status"), max_length=8, choices=DoseStatus, default=DoseStatus.PENDING)
     taken_at = models.DateTimeField(_("taken at"), null=True, blank=True)
+    skipped_at = models.DateTimeField(_("skipped at"), null=True, blank=True)
     snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
+    # An answer that was taken back is awaited at least until then.
+    reopened_until = models.DateTimeField(_("reopened until"), null=True, blank=True)
+    # The plan no longer has this dose: it does not count, and it is hidden unless it was answered.
+    withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
     skip_reason = models.CharField(_("skip reason"), max_length=200, blank=True, db_default="")
     note = models.CharField(_("note"), max_length=500, blank=True, db_default="")
     recorded_by = models.ForeignKey(
@@ -169,7 +205,8 @@ class DoseLog(models.Model):
         constraints = [
             # The date comes first, so that new rows are added at the end of the index.
             models.UniqueConstraint(
-                fields=["log_date", "schedule"], name="dose_logs_once_per_schedule_and_date"
+                fields=["log_date", "schedule", "ordinal"],
+                name="dose_logs_once_per_schedule_date_and_ordinal",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=DoseStatus.values), name="dose_logs_status_is_known"
@@ -190,6 +227,14 @@ class DoseLog(models.Model):
             models.CheckConstraint(
                 condition=Q(snoozed_until=None) | Q(status=DoseStatus.PENDING),
                 name="dose_logs_snoozed_are_pending",
+            ),
+            models.CheckConstraint(
+                condition=Q(skipped_at=None) | Q(status=DoseStatus.SKIPPED),
+                name="dose_logs_only_skipped_have_their_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(reopened_until=None) | Q(status=DoseStatus.PENDING),
+                name="dose_logs_reopened_are_pending",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=[DoseStatus.PENDING, DoseStatus.MISSED])

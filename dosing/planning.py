@@ -1,8 +1,8 @@
-"""The engine's first step: schedules become dose rows up to a horizon, one for each local date of a schedule.
+"""The engine's first step: schedules become dose rows up to a horizon, one for each occurrence of a schedule.
 
-A batch is one short transaction: lock schedules that are due, compute, insert doses, move `next_due_at` on.
-Any number of planners may run at once and may be killed at any point: the unique key on (log date, schedule)
-makes a repeat harmless. All instants are UTC, and `now` is the database's.
+A batch is one short transaction: lock schedules that are due, compute, insert doses, move `planned_until` on.
+Any number of planners may run at once and may be killed at any point: the unique key on (log date, schedule,
+ordinal) makes a repeat harmless. All instants are UTC, and `now` is the database's.
 """
 
 import json
@@ -20,10 +20,11 @@ import structlog
 from django.db import DataError, IntegrityError, connection, transaction
 
 from dosing.cycle_values import parse_cycle
-from dosing.cycles import Cycle, Occurrence, Rule, occurrences
+from dosing.cycles import Cycle, Occurrence, Rule, Travel, occurrences
+from dosing.dose_ids import dose_id_text
 from dosing.models import Schedule
 from dosing.status import DoseStatus
-from medtrack.database.ids import uuid7_text
+from dosing.travel import travel_from_json
 from medtrack.database.statements import Statement
 
 # How far ahead of `now` doses are planned, and how long an answer to one is awaited.
@@ -84,7 +85,8 @@ class _Claimed(NamedTuple):
     quantity: Decimal
     start_date: date
     end_date: date | None
-    next_due_at_utc: datetime
+    travel_json: str | None
+    planned_until_utc: datetime
     is_wanted: bool
     is_user_active: bool
 
@@ -113,14 +115,20 @@ def plan_schedules(*, schedule_ids: Iterable[UUID], now: datetime) -> Planned:
 
 def rule_of(schedule: Schedule) -> Rule:
     """The rule of a schedule row. Raises InvalidCycle."""
-    return _rule(schedule, parse_cycle(schedule.cycle_type, schedule.cycle_value))
+    cycle = parse_cycle(schedule.cycle_type, schedule.cycle_value)
+    return _rule(schedule, cycle, travel_from_json(schedule.travel))
+
+
+def zone_of(schedule: Schedule) -> ZoneInfo:
+    """The time zone of the schedule's clock: its own, or the user's."""
+    return ZoneInfo(schedule.timezone) if schedule.timezone else schedule.medication.user.zone
 
 
 def can_be_planned(schedule: Schedule) -> bool:
     """False for a damaged cycle, and for a time zone that the tz database has dropped."""
     try:
         rule_of(schedule)
-        return bool(schedule.medication.user.zone)
+        return bool(zone_of(schedule))
     except RULE_ERRORS:
         return False
 
@@ -173,14 +181,14 @@ def _plan_slice(writer: Any, claimed: Iterable[_Claimed], failed: dict[str, Exce
     until = now + HORIZON
     for schedule in claimed:
         try:
-            planned, next_due_at = _occurrences_until(schedule, until)
+            planned, planned_until = _occurrences_until(schedule, until)
         except RULE_ERRORS as error:
             # One schedule that cannot be computed must not stop the others.
             failed[schedule.schedule_id] = error
             continue
-        doses.extend(_dose_rows(schedule, planned, next_due_at, now))
+        doses.extend(_dose_rows(schedule, planned, planned_until, now))
         # NULL: no dose comes after these, and the planner does not read the schedule again.
-        moves.append((schedule.schedule_id, next_due_at or "NULL"))
+        moves.append((schedule.schedule_id, planned_until or "NULL"))
     if doses:
         writer.execute(_INSERT_DOSES.sql, [_array(column) for column in zip(*doses, strict=True)])
     if moves:
@@ -194,8 +202,10 @@ def _occurrences_until(schedule: _Claimed, until: datetime) -> tuple[list[Occurr
         return [], None
     planned: list[Occurrence] = []
     following: datetime | None = None
-    rule = _rule(schedule, _cycle(schedule.cycle_type, schedule.cycle_json))
-    since = schedule.next_due_at_utc.replace(tzinfo=UTC)
+    cycle = _cycle(schedule.cycle_type, schedule.cycle_json)
+    travel = None if schedule.travel_json is None else travel_from_json(json.loads(schedule.travel_json))
+    rule = _rule(schedule, cycle, travel)
+    since = schedule.planned_until_utc.replace(tzinfo=UTC)
     for occurrence in occurrences(rule, zone=_zone(schedule.timezone), since=since):
         if occurrence.due_at >= until:
             following = occurrence.due_at
@@ -207,20 +217,21 @@ def _occurrences_until(schedule: _Claimed, until: datetime) -> tuple[list[Occurr
 
 
 def _dose_rows(
-    schedule: _Claimed, planned: Sequence[Occurrence], next_due_at: datetime | None, now: datetime
+    schedule: _Claimed, planned: Sequence[Occurrence], planned_until: datetime | None, now: datetime
 ) -> Iterable[tuple[Any, ...]]:
     # A window ends when the next dose is due, which for the last one is not planned yet. Not strict, because
     # without an occurrence there still is that follower.
-    followers = [occurrence.due_at for occurrence in planned[1:]] + [next_due_at]
+    followers = [occurrence.due_at for occurrence in planned[1:]] + [planned_until]
     for occurrence, follower in zip(planned, followers, strict=False):
         # After an outage the window may have ended before the dose is planned: it is missed from the start.
         answer_by = window_end(occurrence.due_at, follower)
         yield (
-            uuid7_text(),
+            dose_id_text(schedule.schedule_id, occurrence.log_date, occurrence.ordinal),
             schedule.user_id,
             schedule.medication_id,
             schedule.schedule_id,
             occurrence.log_date,
+            occurrence.ordinal,
             schedule.scheduled_time,
             occurrence.due_at,
             answer_by,
@@ -236,13 +247,15 @@ def _set_aside(schedule_id: str, error: Exception) -> None:
     Schedule.objects.filter(id=schedule_id).update(plan_error=reason[:200])
 
 
-def _rule(schedule: Schedule | _Claimed, cycle: Cycle) -> Rule:
+def _rule(schedule: Schedule | _Claimed, cycle: Cycle, travel: Travel | None) -> Rule:
     return Rule(
         cycle=cycle,
-        scheduled_time=schedule.scheduled_time,
+        # An as-needed schedule without a time has no occurrences either.
+        scheduled_time=schedule.scheduled_time or time(),
         start_date=schedule.start_date,
         end_date=schedule.end_date,
         quantity=schedule.quantity,
+        travel=travel,
     )
 
 

@@ -76,7 +76,9 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         filters = {"log_date__gte": first, "medication_id": medication_id, "status": status}
         given = {name: value for name, value in filters.items() if value is not None}
         # An as-needed intake that was undone has neither instant.
-        doses = self.filter(log_date__lte=last, **given).exclude(schedule=None, status=DoseStatus.PENDING)
+        doses = self.filter(_is_visible(), log_date__lte=last, **given).exclude(
+            schedule=None, status=DoseStatus.PENDING
+        )
         return doses.annotate(effective_at=Coalesce("due_at", "taken_at"))
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
@@ -141,6 +143,11 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         return self.figures_by(*medication, "log_date")
 
 
+def _is_visible() -> Q:
+    """What the plan no longer has is visible only if it was answered."""
+    return Q(withdrawn_at=None) | Q(status__in=[DoseStatus.TAKEN, DoseStatus.SKIPPED])
+
+
 def _counted(now: datetime, of: str = "") -> Q:
     """Doses that are due as `dosing.adherence` defines it; in SQL `medtrack_is_due`.
 
@@ -150,9 +157,12 @@ def _counted(now: datetime, of: str = "") -> Q:
 
 
 def _settled(of: str) -> Q:
-    return Q(**{f"{of}status__in": [DoseStatus.TAKEN, DoseStatus.SKIPPED, DoseStatus.MISSED]})
+    answered = [DoseStatus.TAKEN, DoseStatus.SKIPPED, DoseStatus.MISSED]
+    return Q(**{f"{of}status__in": answered, f"{of}withdrawn_at": None})
 
 
 def _awaited(of: str = "") -> Q:
     """Pending doses whose answer is awaited: not those whose medication was paused or ended."""
-    return Q(**{f"{of}status": DoseStatus.PENDING, f"{of}answer_by__isnull": False})
+    return Q(
+        **{f"{of}status": DoseStatus.PENDING, f"{of}answer_by__isnull": False, f"{of}withdrawn_at": None}
+    )

@@ -6,7 +6,7 @@ Editing, pausing, resuming and ending a schedule and moving to another time zone
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -17,11 +17,13 @@ from django.db.models import F, Q
 
 from dosing.cycles import Occurrence, occurrence_on, occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
-from dosing.planning import ANSWER_WINDOW, can_be_planned, plan_schedules, rule_of, window_end
+from dosing.planning import ANSWER_WINDOW, can_be_planned, plan_schedules, rule_of, window_end, zone_of
 from dosing.status import DoseStatus
 
 # Doses due within this long count as past: they may fall due while we wait for locks.
 LOCK_WAIT = timedelta(seconds=5)
+# The columns of a dose that follow its schedule.
+FOLLOWING = ["scheduled_time", "due_at", "quantity", "answer_by", "snoozed_until", "withdrawn_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,62 +38,90 @@ class Move:
 
 
 @contextmanager
-def replanning(schedule_ids: Iterable[UUID], *, now: datetime) -> Iterator[list[Move]]:
+def replanning(
+    schedule_ids: Iterable[UUID], *, now: datetime, since: datetime | None = None
+) -> Iterator[list[Move]]:
     """Re-plans schedules around a change of their rules, in the transaction that makes the change.
 
-    The list is empty in the block; when the block ends, it is filled with the doses that move.
+    The list is empty in the block; when the block ends, it is filled with the doses that move. `since` is
+    explained at `replan`.
     """
-    locked = Schedule.objects.filter(id__in=schedule_ids).order_by("id").select_for_update(no_key=True)
-    ids = list(locked.values_list("id", flat=True))
+    ids = lock_schedules(schedule_ids)
     # The old rule holds up to `now`: after an outage there are dates that fell due by it and have no dose
     # yet.
     plan_schedules(schedule_ids=ids, now=now)
     moves: list[Move] = []
     yield moves
-    moves += replan(ids, now=now)
+    moves += replan(ids, now=now, since=since)
 
 
-def replan(schedule_ids: Collection[UUID], *, now: datetime) -> list[Move]:
-    """Replaces the doses due after `now` by those of the schedules' present rules, and plans up to the
-    horizon.
+def lock_schedules(schedule_ids: Iterable[UUID]) -> list[UUID]:
+    """Locks the schedules until the end of the transaction and returns their ids.
 
-    Returns the doses that are due at another instant than before.
+    Every transaction locks schedules before doses.
+    """
+    locked = Schedule.objects.filter(id__in=schedule_ids).order_by("id").select_for_update(no_key=True)
+    return list(locked.values_list("id", flat=True))
+
+
+def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | None = None) -> list[Move]:
+    """Makes the doses due after `now` follow the schedules' present rules, and plans up to the horizon.
+
+    `since` is an earlier instant from which the present rules hold, at the end of a short pause. Returns the
+    doses that are due at another instant than before.
     """
     rows = Schedule.objects.filter(id__in=schedule_ids).select_related("medication__user")
     # A schedule with a damaged rule stays set aside: it must not block the owner's time-zone change.
     schedules = {
         schedule.id: schedule for schedule in rows if not schedule.is_wanted or can_be_planned(schedule)
     }
-    moves = _remove_outdated(schedules, now)
+    moves = _follow(schedules, now, since or now)
     for schedule in schedules.values():
-        # One that was set aside continues at the dose that could not be planned.
-        since = min(now, schedule.next_due_at or now) if schedule.plan_error else now
         first = None
         if schedule.is_wanted:
-            zone = schedule.medication.user.zone
-            first = next(occurrences(rule_of(schedule), zone=zone, since=since), None)
-        schedule.next_due_at = None if first is None else first.due_at
+            begin = max(since or now, schedule.medication.paused_until or now)
+            if schedule.plan_error:
+                # One that was set aside continues at the dose that could not be planned.
+                begin = min(begin, schedule.planned_until or begin)
+            first = next(occurrences(rule_of(schedule), zone=zone_of(schedule), since=begin), None)
+        schedule.planned_until = None if first is None else first.due_at
         schedule.plan_error = ""
-    Schedule.objects.bulk_update(schedules.values(), ["next_due_at", "plan_error"])
+    Schedule.objects.bulk_update(schedules.values(), ["planned_until", "plan_error"])
     plan_schedules(schedule_ids=schedules, now=now)
     # Last, because the dose that ends a window may be one that was planned just now.
     _update_windows(schedules, now)
     return moves
 
 
+def withdraw_outside_span(schedule: Schedule, *, before: tuple[date, date | None], now: datetime) -> None:
+    """Past doses outside the schedule's span no longer count; those that its span `before` did not have do."""
+    doses = DoseLog.objects.filter(schedule=schedule, due_at__lte=now)
+    outside = _outside((schedule.start_date, schedule.end_date))
+    doses.filter(outside, withdrawn_at=None).update(withdrawn_at=now, answer_by=None, snoozed_until=None)
+    back = doses.filter(_outside(before), withdrawn_at__isnull=False).exclude(outside)
+    back.exclude(status=DoseStatus.PENDING).update(withdrawn_at=None)
+
+
 class _OpenDose(NamedTuple):
-    """A pending dose whose answer window has not ended."""
+    """A pending dose whose answer window has not ended, or that was withdrawn and would still be open."""
 
     id: UUID
     schedule_id: UUID
     medication_id: UUID
     log_date: date
+    ordinal: int
+    scheduled_time: time
     due_at: datetime
     quantity: Decimal
+    withdrawn_at: datetime | None
 
 
-def _remove_outdated(schedules: Mapping[UUID, Schedule], now: datetime) -> list[Move]:
-    """Deletes the doses that the rules no longer have, or have at another time; returns the latter."""
+def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) -> list[Move]:
+    """Lets open doses follow the rules: they move, are withdrawn, come back, or are deleted.
+
+    Returns those that move. What is due by `now` stays where it is. What was due, or has events, is history:
+    it is withdrawn rather than deleted.
+    """
     is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now - ANSWER_WINDOW)
     pending = DoseLog.objects.filter(is_open, schedule_id__in=schedules, status=DoseStatus.PENDING)
     rows = pending.order_by("id").select_for_update()
@@ -101,58 +131,96 @@ def _remove_outdated(schedules: Mapping[UUID, Schedule], now: datetime) -> list[
         DoseEvent.objects.filter(dose__in=[dose.id for dose in doses]).values_list("dose_id", flat=True)
     )
     moves: list[Move] = []
+    moved: list[DoseLog] = []
     deleted: list[UUID] = []
-    no_longer_awaited: list[UUID] = []
-    awaited: list[UUID] = []
+    withdrawn: list[UUID] = []
+    restored: list[UUID] = []
     for dose in doses:
         schedule = schedules[dose.schedule_id]
-        planned = None  # also for an inactive user, who has no doses
-        if schedule.is_wanted and schedule.medication.user.is_active:
-            planned = occurrence_on(rule_of(schedule), dose.log_date, zone=schedule.medication.user.zone)
-        is_history = dose.due_at <= now + LOCK_WAIT or dose.id in with_events
+        was_due = dose.due_at <= now + LOCK_WAIT
+        planned = _planned(schedule, dose)
         if planned is None:
-            (no_longer_awaited if is_history else deleted).append(dose.id)
-        elif is_history or _stays(dose, planned, now):
-            awaited.append(dose.id)
+            (withdrawn if was_due or dose.id in with_events else deleted).append(dose.id)
+        elif was_due:
+            # What was due before it was withdrawn comes back; what fell due meanwhile does not.
+            if dose.withdrawn_at is None or dose.due_at >= since or dose.due_at <= dose.withdrawn_at:
+                restored.append(dose.id)
+        # If its new time has passed already (20:00 becomes 08:00 at noon), it stays: else its date would
+        # have none.
+        elif planned.due_at < now or _is_as_planned(dose, planned, schedule):
+            restored.append(dose.id)
         else:
-            deleted.append(dose.id)
+            moved.append(
+                DoseLog(
+                    id=dose.id,
+                    scheduled_time=schedule.scheduled_time,
+                    due_at=planned.due_at,
+                    quantity=planned.quantity,
+                    answer_by=planned.due_at + ANSWER_WINDOW,
+                    # A snooze is of the time before.
+                    snoozed_until=None,
+                    withdrawn_at=None,
+                )
+            )
             if planned.due_at != dose.due_at:
                 moves.append(
                     Move(dose.schedule_id, dose.medication_id, dose.log_date, dose.due_at, planned.due_at)
                 )
     DoseLog.objects.filter(id__in=deleted).delete()
-    # What was due, or has events, is history and is not deleted: it only stops counting.
-    DoseLog.objects.filter(id__in=no_longer_awaited).update(answer_by=None)
-    # After a resume the doses that were due before are awaited again.
-    resumed = DoseLog.objects.filter(id__in=awaited, answer_by=None)
-    resumed.update(answer_by=F("due_at") + ANSWER_WINDOW)
+    still_there = DoseLog.objects.filter(id__in=withdrawn, withdrawn_at=None)
+    still_there.update(withdrawn_at=now, answer_by=None, snoozed_until=None)
+    DoseLog.objects.bulk_update(moved, FOLLOWING)
+    DoseLog.objects.filter(id__in=restored, withdrawn_at__isnull=False).update(
+        withdrawn_at=None, answer_by=F("due_at") + ANSWER_WINDOW
+    )
     return moves
 
 
-def _stays(dose: _OpenDose, planned: Occurrence, now: datetime) -> bool:
-    """Whether a future dose stays as it is, because nothing changed for it or its new time has passed
-    already.
+def _planned(schedule: Schedule, dose: _OpenDose) -> Occurrence | None:
+    """What the schedule's present rule has for this dose."""
+    # An inactive user has no doses.
+    if not schedule.is_wanted or not schedule.medication.user.is_active:
+        return None
+    occurrence = occurrence_on(rule_of(schedule), dose.log_date, zone=zone_of(schedule), ordinal=dose.ordinal)
+    paused_until = schedule.medication.paused_until
+    if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
+        return None
+    return occurrence
 
-    The latter happens when 20:00 becomes 08:00 at noon, or the user flies east: if that dose were deleted,
-    its date would have none.
-    """
-    return planned.due_at < now or (planned.due_at, planned.quantity) == (dose.due_at, dose.quantity)
+
+def _is_as_planned(dose: _OpenDose, planned: Occurrence, schedule: Schedule) -> bool:
+    return (planned.due_at, planned.quantity, schedule.scheduled_time) == (
+        dose.due_at,
+        dose.quantity,
+        dose.scheduled_time,
+    )
+
+
+def _outside(span: tuple[date, date | None]) -> Q:
+    start, end = span
+    return Q(log_date__lt=start) if end is None else Q(log_date__lt=start) | Q(log_date__gt=end)
 
 
 def _update_windows(schedules: Mapping[UUID, Schedule], now: datetime) -> None:
     """Ends the answer windows of doses that stayed where the schedule's next dose, maybe a new one, is due."""
-    next_due = dict(Schedule.objects.filter(id__in=schedules).values_list("id", "next_due_at"))
+    next_due = dict(Schedule.objects.filter(id__in=schedules).values_list("id", "planned_until"))
     # Older doses are left out: their windows have ended.
-    recent = DoseLog.objects.filter(schedule_id__in=schedules, due_at__gt=now - ANSWER_WINDOW)
+    recent = DoseLog.objects.filter(
+        schedule_id__in=schedules, due_at__gt=now - ANSWER_WINDOW, withdrawn_at=None
+    )
     rows: Any = recent.order_by("schedule_id", "due_at").values_list(
-        "schedule_id", "id", "due_at", "answer_by", "status"
+        "schedule_id", "id", "due_at", "answer_by", "status", "reopened_until"
     )
     changed = []
     for schedule_id, group in groupby(rows, itemgetter(0)):
         doses = list(group)
         followers = [row[2] for row in doses[1:]] + [next_due[schedule_id]]
-        for (_, dose_id, due_at, answer_by, status), follower in zip(doses, followers, strict=True):
+        for (_, dose_id, due_at, answer_by, status, reopened_until), follower in zip(
+            doses, followers, strict=True
+        ):
             end = window_end(due_at, follower)
+            # An answer that was taken back is awaited longer.
+            end = max(end, reopened_until or end)
             if status == DoseStatus.PENDING and answer_by not in (None, end):
                 changed.append(DoseLog(id=dose_id, answer_by=end))
     DoseLog.objects.bulk_update(changed, ["answer_by"])

@@ -56,10 +56,10 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
         target += schedule.planned
         # Its zone is read below; without this each schedule would query its user.
         schedule.medication.user = user
-        # A schedule without `next_due_at` has no more doses, and one that was set aside gets none until it is
+        # A schedule without `planned_until` has no more doses, and one that was set aside gets none until it is
         # changed.
         if (
-            schedule.next_due_at is None
+            schedule.planned_until is None
             or schedule.plan_error
             or not schedule.is_wanted
             or not can_be_planned(schedule)
@@ -68,7 +68,7 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
         target += adherence.not_planned_yet(
             rule_of(schedule),
             zone=user.zone,
-            next_due_at=schedule.next_due_at,
+            planned_until=schedule.planned_until,
             period=dates,
             planned_on=schedule.planned_on or [],
         )

@@ -38,6 +38,7 @@ class NewScheduleInput(ScheduleInput):
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
     scheduled_time = WallTimeField()
     quantity = QuantityField()
+    next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
 
     class Meta:
         model = Schedule

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -12,6 +12,8 @@ from medications.querysets import MedicationQuerySet
 from medtrack.database.ids import uuid7
 from users.models import User
 
+# What an answered dose shows as it was when it was answered.
+DESCRIPTION_FIELDS = ("name", "dosage", "form", "strength", "unit")
 COLOR_TAG_PATTERN = r"^#[0-9A-Fa-f]{6}$"
 
 
@@ -43,11 +45,16 @@ class Medication(models.Model):
     memo = models.TextField(_("memo"), max_length=2000, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    # A pause ends by itself then. Null: when the user resumes the medication.
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
     stock_quantity = models.DecimalField(_("stock"), max_digits=12, decimal_places=3, null=True, blank=True)
     low_stock_threshold = models.DecimalField(
         _("low stock from"), max_digits=12, decimal_places=3, null=True, blank=True
     )
     expires_on = models.DateField(_("expires on"), null=True, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1, db_default=1, editable=False)
+    # When one of DESCRIPTION_FIELDS last changed: doses answered before show it as it was then.
+    described_at = models.DateTimeField(_("described at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
     deleted_at = models.DateTimeField(_("deleted at"), null=True, blank=True, editable=False)
@@ -74,7 +81,90 @@ class Medication(models.Model):
                 condition=Q(low_stock_threshold=None) | Q(low_stock_threshold__gte=0),
                 name="medications_low_stock_threshold_is_not_negative",
             ),
+            models.CheckConstraint(
+                condition=Q(paused_until=None) | Q(paused_until__gt=F("paused_at")),
+                name="medications_pauses_end_after_they_begin",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class MedicationEvent(models.Model):
+    """A change of a medication or one of its schedules: who made it, when, and what it changed.
+
+    Events are immutable: a trigger refuses updates and deletions.
+    """
+
+    class Action(models.TextChoices):
+        CREATED = "created", _("created")
+        CHANGED = "changed", _("changed")
+        PAUSED = "paused", _("paused")
+        RESUMED = "resumed", _("resumed")
+        ARCHIVED = "archived", _("archived")
+        RESTORED = "restored", _("restored")
+        DELETED = "deleted", _("deleted")
+        SCHEDULE_CREATED = "schedule_created", _("schedule created")
+        SCHEDULE_CHANGED = "schedule_changed", _("schedule changed")
+        SCHEDULE_DELETED = "schedule_deleted", _("schedule deleted")
+        TRAVELLED = "travelled", _("time zone changed")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    medication = models.ForeignKey(
+        Medication, models.CASCADE, related_name="events", verbose_name=_("medication")
+    )
+    # Not a relation: schedules are in `dosing`, which imports this app.
+    schedule_id = models.UUIDField(_("schedule"), null=True, blank=True)
+    action = models.CharField(_("action"), max_length=16, choices=Action)
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
+    # Null: the system, such as at the end of a pause.
+    recorded_by = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("recorded by"),
+    )
+    # By the name of the field: its value before and after, as in the API.
+    changes = models.JSONField(_("changes"), default=dict, blank=True)
+    # All DESCRIPTION_FIELDS as they were before, if the change is about one of them.
+    description = models.JSONField(_("description before"), null=True, blank=True)
+
+    class Meta:
+        db_table = "medication_events"
+        verbose_name = _("change of a medication")
+        verbose_name_plural = _("changes of medications")
+        indexes = [
+            models.Index(fields=["medication", "recorded_at"], name="medication_events_by_time"),
+            models.Index(
+                fields=["medication", "recorded_at"],
+                condition=Q(description__isnull=False),
+                name="medication_events_described",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    action__in=[
+                        "created",
+                        "changed",
+                        "paused",
+                        "resumed",
+                        "archived",
+                        "restored",
+                        "deleted",
+                        "schedule_created",
+                        "schedule_changed",
+                        "schedule_deleted",
+                        "travelled",
+                    ]
+                ),
+                name="medication_events_action_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.recorded_at:%Y-%m-%d %H:%M}Z"

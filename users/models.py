@@ -310,3 +310,38 @@ class AccessLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}Z {self.get_action_display()} {self.page}"
+
+
+class Trip(models.Model):
+    """A stay in another time zone, known before: the user's zone changes by itself at both ends."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="trips", verbose_name=_("person"))
+    timezone = models.CharField(_("time zone"), max_length=64, validators=[validate_zone])
+    starts_at = models.DateTimeField(_("starts at"))
+    # Null: the user stays until they change their time zone again.
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
+    # Set when the trip starts: the zone to which its end returns.
+    timezone_before = models.CharField(_("time zone before"), max_length=64, blank=True, db_default="")
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "trips"
+        verbose_name = _("trip")
+        verbose_name_plural = _("trips")
+        indexes = [
+            models.Index(fields=["starts_at"], condition=Q(started_at=None), name="trips_to_start"),
+            models.Index(
+                fields=["ends_at"], condition=Q(ended_at=None, ends_at__isnull=False), name="trips_to_end"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")), name="trips_end_after_they_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.timezone} {self.starts_at:%Y-%m-%d %H:%M}Z"

@@ -31,6 +31,8 @@ UNANSWERED: dict[str, Any] = {
     "recorded_by_id": None,
     "taken_at": None,
     "taken_quantity": None,
+    "skipped_at": None,
+    "reopened_until": None,
     "skip_reason": "",
     "note": "",
     "snoozed_until": None,
@@ -123,6 +125,7 @@ def skip_dose(
     if dose.schedule_id is None:
         raise InvalidTransition
     changes = UNANSWERED | {
+        "skipped_at": event.occurred_at,
         "skip_reason": reason or "",
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,

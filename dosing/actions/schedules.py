@@ -12,7 +12,7 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404
 
 from dosing.models import Schedule
-from dosing.replanning import replan, replanning
+from dosing.replanning import replan, replanning, withdraw_outside_span
 from dosing.schedule_rules import check
 from medications.models import Medication
 from medtrack.database.ids import uuid7
@@ -74,6 +74,7 @@ def update_schedule(
     schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(user), id=schedule_id)
     count_edits(user)
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
+    span_before = schedule.span
     for name, value in changed.items():
         setattr(schedule, name, value)
     check(schedule)
@@ -82,7 +83,9 @@ def update_schedule(
         _save_version(schedule, changed)
     else:
         with replanning([schedule.id], now=now):
-            _save_version(schedule, changed)
+            _save_version(schedule, changed | {"rule_changed_at": now})
+        if schedule.span != span_before:
+            withdraw_outside_span(schedule, before=span_before, now=now)
     schedule.refresh_from_db()
     return ActionResult(schedule, changed=bool(changed))
 
@@ -129,6 +132,7 @@ def resume_medication(*, medication_id: UUID, by: User, now: datetime) -> Action
 
 def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
     if changed:
+        schedule.rule_changed_at = changed.get("rule_changed_at", schedule.rule_changed_at)
         schedule.version += 1
         schedule.save(update_fields=[*changed, "version", "updated_at"])
 

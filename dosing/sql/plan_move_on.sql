@@ -1,4 +1,4 @@
 -- Moves schedules on to the first occurrence that is not planned yet.
-UPDATE schedules s SET next_due_at = p.next_due_at
-FROM unnest(%s::uuid[], %s::timestamptz[]) AS p (id, next_due_at)
+UPDATE schedules s SET planned_until = p.planned_until
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS p (id, planned_until)
 WHERE s.id = p.id

@@ -8,7 +8,8 @@ WITH caller AS (
 ), taken AS (
     UPDATE dose_logs d
     SET status = 'taken', taken_at = coalesce(%(occurred_at)s, now()), taken_quantity = %(quantity)s,
-        note = %(note)s, skip_reason = '', snoozed_until = NULL, recorded_by_id = c.id
+        note = %(note)s, skip_reason = '', skipped_at = NULL,
+        snoozed_until = NULL, reopened_until = NULL, recorded_by_id = c.id
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL
         AND d.status IN ('pending', 'missed')

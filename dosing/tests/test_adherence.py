@@ -185,7 +185,7 @@ def test_the_target_is_the_whole_period_also_what_is_not_planned_yet(
     as_ana: Client, medication: Medication
 ) -> None:
     put(medication, "taken", "taken", "taken", "taken", "taken")  # Monday to Friday
-    Schedule.objects.update(is_active=True, next_due_at=datetime(2026, 11, 21, 8, tzinfo=UTC))
+    Schedule.objects.update(is_active=True, planned_until=datetime(2026, 11, 21, 8, tzinfo=UTC))
     assert current(as_ana, "weekly") == (5, 5, 7, False)
     assert current(as_ana, "daily") == (1, 1, 1, True)
     Schedule.objects.update(end_date=TODAY)
@@ -198,7 +198,7 @@ def test_the_target_is_the_whole_period_also_what_is_not_planned_yet(
         ({"is_active": False}, {}),
         ({"is_active": False, "deleted_at": NOW}, {}),
         ({"plan_error": "InvalidCycle: days", "cycle_type": "weekly"}, {}),
-        ({"next_due_at": None}, {}),
+        ({"planned_until": None}, {}),
         ({}, {"is_active": False}),
         ({}, {"paused_at": NOW}),
         ({}, {"is_active": False, "deleted_at": NOW}),
@@ -208,7 +208,7 @@ def test_nothing_is_still_to_come_from_what_is_not_planned(
     as_ana: Client, medication: Medication, schedule: dict[str, Any], medicine: dict[str, Any]
 ) -> None:
     put(medication, "taken")
-    Schedule.objects.update(is_active=True, next_due_at=datetime(2026, 11, 21, 8, tzinfo=UTC))
+    Schedule.objects.update(is_active=True, planned_until=datetime(2026, 11, 21, 8, tzinfo=UTC))
     assert current(as_ana, "weekly") == (1, 1, 3, False)
     Schedule.objects.update(**schedule)
     Medication.objects.update(**medicine)
@@ -222,7 +222,7 @@ def test_a_date_that_has_its_dose_gets_no_second_one_in_the_target(
     [dose] = put(medication, "taken")
     tomorrow = TODAY + timedelta(days=1)
     DoseLog.objects.filter(id=dose.id).update(log_date=tomorrow)
-    Schedule.objects.update(is_active=True, next_due_at=NOW + timedelta(hours=20))
+    Schedule.objects.update(is_active=True, planned_until=NOW + timedelta(hours=20))
     assert current(as_ana, "weekly") == (1, 1, 2, False)
 
 
@@ -230,7 +230,7 @@ def test_the_backlog_of_an_outage_before_the_period_is_not_in_its_target(
     as_ana: Client, medication: Medication
 ) -> None:
     put(medication, "taken")
-    Schedule.objects.update(is_active=True, next_due_at=NOW - timedelta(days=30))
+    Schedule.objects.update(is_active=True, planned_until=NOW - timedelta(days=30))
     assert current(as_ana, "daily") == (1, 1, 1, True)
     assert current(as_ana, "weekly") == (1, 1, 7, False)
 

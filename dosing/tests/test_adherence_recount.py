@@ -101,7 +101,7 @@ def add_schedule(world: World, chance: Random, medication: Medication) -> None:
         is_active=not is_deleted and chance.random() < 0.85,
         deleted_at=world.now if is_deleted else None,
         plan_error="InvalidCycle: days" if chance.random() < 0.1 else "",
-        next_due_at=chance.choice([None, *(world.now + n * HOUR for n in (-200, -30, 0, 10, 36, 60, 120))]),
+        planned_until=chance.choice([None, *(world.now + n * HOUR for n in (-200, -30, 0, 10, 36, 60, 120))]),
     )
     world.schedules.append(schedule)
     eager = chance.random()
@@ -210,13 +210,13 @@ def expected_current(world: World, days: list[date]) -> dict[str, Any]:
         is_on = schedule.is_active and medication.is_active and medication.paused_at is None
         for day in days:
             has_dose = any((dose.schedule, dose.day) == (schedule.id, day) for dose in doses)
-            if not is_on or schedule.plan_error or schedule.next_due_at is None or has_dose:
+            if not is_on or schedule.plan_error or schedule.planned_until is None or has_dose:
                 continue
             if day < schedule.start_date or (schedule.end_date and day > schedule.end_date):
                 continue
             due_at = first_instant_by_walk(day, schedule.scheduled_time, world.zone)
             falls = falls_on(schedule.cycle_type, schedule.cycle_value, day, schedule.start_date)
-            target += falls and due_at >= schedule.next_due_at
+            target += falls and due_at >= schedule.planned_until
     return {
         "period_start": days[0].isoformat(),
         "period_end": days[-1].isoformat(),

@@ -28,7 +28,7 @@ def test_a_new_schedule_is_planned_at_once_up_to_the_horizon(ana: Credentials) -
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     assert due_instants() == [utc(2026, 11, 20, 13), utc(2026, 11, 21, 13)]
     schedule.refresh_from_db()
-    assert schedule.next_due_at == utc(2026, 11, 22, 13) > NOW + HORIZON
+    assert schedule.planned_until == utc(2026, 11, 22, 13) > NOW + HORIZON
 
 
 def test_a_time_that_is_over_today_begins_tomorrow(ana: Credentials) -> None:
@@ -59,7 +59,7 @@ def test_planning_again_changes_nothing(ana: Credentials) -> None:
     schedule_at(medication_of(ana.user), time(13), now=NOW)
     before = list(DoseLog.objects.values().order_by("id"))
     assert plan_due(now=NOW).schedules == 0
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     assert plan_due(now=NOW).schedules == 1
     assert list(DoseLog.objects.values().order_by("id")) == before
 
@@ -99,7 +99,7 @@ def test_a_schedule_that_cannot_be_computed_is_set_aside_and_its_neighbours_are_
     medication = medication_of(ana.user)
     poison, healthy = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
     DoseLog.objects.all().delete()
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     Schedule.objects.filter(id=poison.id).update(cycle_type="weekly", cycle_value={"days": 7})
     planned = plan_due(now=NOW)
     assert (planned.schedules, planned.doses, planned.set_aside) == (2, 2, 1)
@@ -154,7 +154,7 @@ def test_a_passing_fault_stops_the_batch_and_the_next_one_plans_it(
 def test_what_is_switched_off_is_not_planned(ana: Credentials, table: str) -> None:
     schedule_at(medication_of(ana.user), time(13), now=NOW)
     DoseLog.objects.all().delete()
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET is_active = false")
     plan_due(now=NOW)
@@ -167,7 +167,7 @@ def test_two_planners_share_the_work_without_waiting_for_each_other() -> None:
     for _ in range(2):
         schedule_at(medication, time(13), now=NOW)
     DoseLog.objects.all().delete()
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     with transaction.atomic():
         mine = plan_due(now=NOW, limit=1).schedules
         other = in_another_worker(lambda: plan_due(now=NOW).schedules)
@@ -206,7 +206,7 @@ def test_a_planner_that_waited_for_a_zone_change_plans_in_the_new_zone() -> None
 def schedule_due_in_utc() -> Schedule:
     schedule = schedule_at(medication_of(person("Ana").user), time(13), now=NOW)
     DoseLog.objects.all().delete()
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     return schedule
 
 
@@ -214,7 +214,7 @@ def test_planning_one_schedule_leaves_the_others(ana: Credentials) -> None:
     medication = medication_of(ana.user)
     mine, _other = (schedule_at(medication, time(13), now=NOW) for _ in range(2))
     DoseLog.objects.all().delete()
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     plan_schedules(schedule_ids=[mine.id], now=NOW)
     assert set(DoseLog.objects.values_list("schedule_id", flat=True)) == {mine.id}
 
@@ -227,7 +227,7 @@ def test_a_schedule_that_the_database_refuses_is_set_aside_and_its_neighbours_ar
     DoseLog.objects.all().delete()
     taper = {"steps": [{"days": 9, "quantity": "999999.999"}]}
     Schedule.objects.filter(id=poison.id).update(cycle_type="taper", cycle_value=taper, start_date=NOW.date())
-    Schedule.objects.update(next_due_at=NOW)
+    Schedule.objects.update(planned_until=NOW)
     with acting_as(OWNER), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE dose_logs ADD CONSTRAINT small CHECK (quantity < 1000)")
@@ -264,7 +264,7 @@ def test_the_command_plans_with_progress_and_tries_again_what_was_set_aside(
     ana: Credentials, capsys: pytest.CaptureFixture[str]
 ) -> None:
     schedule_at(medication_of(ana.user), time(13), now=NOW)
-    Schedule.objects.update(next_due_at=NOW, plan_error="DataError: passing")
+    Schedule.objects.update(planned_until=NOW, plan_error="DataError: passing")
     call_command("plan")
     assert capsys.readouterr().out == "Done: 0 schedules, 0 doses planned, 0 schedules set aside.\n"
     call_command("plan", retry=True)

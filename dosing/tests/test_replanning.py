@@ -46,9 +46,9 @@ def test_flying_west_the_evening_comes_later(seoul: User) -> None:
         (20, utc(2026, 11, 20, 11), utc(2026, 11, 21, 1)),
         (21, utc(2026, 11, 21, 11), utc(2026, 11, 22, 1)),
     ]
-    # The 21st in New York is beyond the horizon of 36 hours.
-    assert doses() == [(20, utc(2026, 11, 21, 1), "pending")]
-    assert Schedule.objects.get().next_due_at == utc(2026, 11, 22, 1)
+    # The 21st in New York is beyond the horizon of 36 hours, but its dose was written before.
+    assert doses() == [(20, utc(2026, 11, 21, 1), "pending"), (21, utc(2026, 11, 22, 1), "pending")]
+    assert Schedule.objects.get().planned_until == utc(2026, 11, 22, 1)
 
 
 def test_flying_west_a_date_that_had_its_dose_gets_no_second_one(seoul: User) -> None:
@@ -56,8 +56,8 @@ def test_flying_west_a_date_that_had_its_dose_gets_no_second_one(seoul: User) ->
     take_dose(dose_id=DoseLog.objects.earliest("due_at").id, by=seoul, now=now)
     fly(seoul, NEW_YORK, now)
     # The clock shows 07:00 on the 20th again.
-    assert doses() == [(20, utc(2026, 11, 20, 11), "taken")]
-    assert Schedule.objects.get().next_due_at == utc(2026, 11, 22, 1)
+    assert doses() == [(20, utc(2026, 11, 20, 11), "taken"), (21, utc(2026, 11, 22, 1), "pending")]
+    assert Schedule.objects.get().planned_until == utc(2026, 11, 22, 1)
 
 
 def test_flying_east_over_the_time_the_date_keeps_its_dose(db: None) -> None:

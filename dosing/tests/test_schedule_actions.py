@@ -63,7 +63,7 @@ def test_deleting_a_schedule_keeps_its_history_and_ends_its_future(ana: Credenti
     delete_schedule(schedule_id=schedule.id, by=schedule.medication.user, now=NOW)
     assert list(DoseLog.objects.values_list("due_at", flat=True)) == [utc(2026, 11, 20, 11)]
     schedule.refresh_from_db()
-    assert (schedule.deleted_at, schedule.next_due_at, schedule.is_active) == (NOW, None, False)
+    assert (schedule.deleted_at, schedule.planned_until, schedule.is_active) == (NOW, None, False)
 
 
 def test_deleting_a_medication_ends_all_its_schedules(ana: Credentials) -> None:
@@ -77,7 +77,7 @@ def test_deleting_a_medication_ends_all_its_schedules(ana: Credentials) -> None:
         schedule_at(medication, time(9), now=NOW)
 
 
-def test_an_undone_future_dose_is_history_and_stays(ana: Credentials) -> None:
+def test_a_dose_to_come_that_was_touched_follows_the_edit(ana: Credentials) -> None:
     schedule = schedule_at(medication_of(ana.user), time(13), now=NOW)
     early = DoseLog.objects.earliest("due_at")
     take_dose(dose_id=early.id, by=ana.user, now=NOW)
@@ -86,7 +86,7 @@ def test_an_undone_future_dose_is_history_and_stays(ana: Credentials) -> None:
         schedule_id=schedule.id, by=schedule.medication.user, changes={"scheduled_time": time(14)}, now=NOW
     )
     assert list(DoseLog.objects.order_by("due_at").values_list("due_at", flat=True)) == [
-        utc(2026, 11, 20, 13),
+        utc(2026, 11, 20, 14),
         utc(2026, 11, 21, 14),
     ]
 
@@ -295,7 +295,7 @@ def test_a_schedule_written_during_a_pause_begins_when_it_ends(ana: Credentials)
     medication = medication_of(ana.user)
     pause_medication(medication_id=medication.id, by=medication.user, now=NOW)
     schedule = schedule_at(medication, time(13), now=NOW)
-    assert (schedule.next_due_at, DoseLog.objects.count()) == (None, 0)
+    assert (schedule.planned_until, DoseLog.objects.count()) == (None, 0)
     resume_medication(medication_id=medication.id, by=medication.user, now=NOW)
     assert dates_and_times() == [(20, "20 13:00"), (21, "21 13:00")]
 
@@ -434,7 +434,7 @@ def test_in_either_order_the_doses_are_those_of_the_new_zone(
     ana = person("Ana").user
     schedule = schedule_at(medication_of(ana), time(13), now=NOW)
     if change is plan:
-        Schedule.objects.update(next_due_at=utc(2026, 11, 21, 13))
+        Schedule.objects.update(planned_until=utc(2026, 11, 21, 13))
         DoseLog.objects.filter(log_date=date(2026, 11, 21)).delete()
     changes = {"timezone": "Pacific/Honolulu"}
     move = partial(update_profile, by=ana, changes=changes, now=NOW)

@@ -56,6 +56,8 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "engine_violations": READ_ONLY,
         "firebase_projects": READ_ONLY,
         "heartbeats": READ_ONLY,
+        # Append-only like dose_events.
+        "medication_events": ("SELECT", "INSERT", "DELETE"),
         **VIEWS,
     },
     ENGINE: {
@@ -71,6 +73,7 @@ EXCEPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "django_session": NOTHING,
         "dose_events": READ_ONLY,
         "engine_violations": READ_ONLY,
+        "medication_events": ("SELECT", "INSERT"),
         "mfa_authenticator": NOTHING,
         "staff_invitations": READ_ONLY,
         "users_groups": NOTHING,
@@ -116,7 +119,7 @@ REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "schedules": (
         *("id", "medication_id", "cycle_type", "start_date", "end_date", "is_active", "reminder_enabled"),
-        *("next_due_at", "created_at", "deleted_at"),
+        *("planned_until", "created_at", "deleted_at"),
     ),
     "users": ("id", "timezone", "language", "is_active", "is_staff", "created_at", "deleted_at"),
 }

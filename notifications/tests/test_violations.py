@@ -104,11 +104,11 @@ def test_nothing_is_wrong_with_a_reminder_that_was_sent(sent: NotificationLog) -
 
 
 def forget_to_plan() -> None:
-    Schedule.objects.update(next_due_at=ago(minutes=11))
+    Schedule.objects.update(planned_until=ago(minutes=11))
 
 
 def set_aside_for_long() -> None:
-    Schedule.objects.update(next_due_at=ago(hours=25), plan_error="InvalidCycle")
+    Schedule.objects.update(planned_until=ago(hours=25), plan_error="InvalidCycle")
 
 
 def lose_a_date() -> None:

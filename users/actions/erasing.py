@@ -61,6 +61,7 @@ def erase_account(*, user: User, now: datetime) -> None:
     for rows in (user.sessions, *kept):
         list(rows.select_for_update(nowait=True).values_list("id"))
         rows.all().delete()
+    user.trips.all().delete()
     user.authenticator_set.all().delete()  # type: ignore[attr-defined]  # of allauth, which ships no types
     user.groups.clear()
     user.user_permissions.clear()

@@ -17,7 +17,7 @@ def _poison_schedule(stage: Stage) -> None:
     """It is set aside with the reason; the others are planned and reminded of."""
     stage.people()
     stage.truncate("dose_logs")
-    stage.rows("UPDATE schedules SET next_due_at = now() - interval '1 hour'")
+    stage.rows("UPDATE schedules SET planned_until = now() - interval '1 hour'")
     stage.rows(
         "UPDATE schedules SET cycle_type = 'weekly', cycle_value = '{\"days\": 3}' WHERE medication_id IN "
         f"(SELECT id FROM medications WHERE user_id = {OF})",

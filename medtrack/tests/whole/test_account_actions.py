@@ -58,8 +58,8 @@ def test_a_reactivated_account_has_its_doses_at_once(ana: Credentials, schedule:
     later = NOON + timedelta(days=10)
     plan_due(now=later)
     schedule.refresh_from_db()
-    assert schedule.next_due_at is not None
-    assert schedule.next_due_at >= later + HORIZON, "the planner has moved on without making doses"
+    assert schedule.planned_until is not None
+    assert schedule.planned_until >= later + HORIZON, "the planner has moved on without making doses"
     assert reactivate_account(user_id=ana.user.id, now=later).changed
     assert coming(later) == [utc(2026, 3, 12, 8)]
     # Nothing is planned twice, and nothing of what passed meanwhile.

@@ -90,7 +90,7 @@ PLANNING = {
     "updateSchedule",
     "deleteSchedule",
 }
-PLANNED = {"dose_logs": {"+", "-", "answer_by"}, "schedules": {"next_due_at"}}
+PLANNED = {"dose_logs": {"+", "-", "answer_by"}, "schedules": {"planned_until"}}
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
     *("is_admin", "is_superuser", "is_staff", "isStaff", "admin", "role", "roles", "groups", "permissions"),
