@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
     dependencies = [
         ("dosing", "0006_payload_label"),
         ("medications", "0002_events_versions_and_pauses"),
+        # Its view was made with the column's name of then.
+        ("notifications", "0006_reachable_devices_and_moot_reasons"),
     ]
     operations = [
         # PostgreSQL renames the column in the index, too.

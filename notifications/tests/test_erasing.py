@@ -19,7 +19,7 @@ from dosing.actions.erasing import erase_doses
 from dosing.actions.intakes import log_intake
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.actions import create_medication
-from medications.models import Medication
+from medications.models import Medication, MedicationEvent
 from medtrack.api import erasure
 from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
@@ -44,7 +44,7 @@ from notifications.queue import Push, PushResult
 from notifications.tasks import delete_reminders_of_erased_users
 from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials, sign_up
-from users.models import IdempotencyKey, Identity, RateCounter, Session, User
+from users.models import IdempotencyKey, Identity, RateCounter, Session, Trip, User
 
 ME = "/api/v1/me"
 ACCEPTED = FcmResult(FcmResultKind.ACCEPTED, message_id="projects/p/messages/1")
@@ -74,6 +74,8 @@ def live(user: User) -> None:
     Session.objects.create(
         user=user, family=uuid4(), expires_at=timezone.now() + timedelta(days=1), **outside
     )
+    Trip.objects.create(user=user, timezone="UTC", starts_at=timezone.now())
+    MedicationEvent.objects.create(medication=dose.medication, action="created", recorded_by=user)
 
 
 def rows_of(user: User) -> dict[str, int]:
@@ -90,6 +92,8 @@ def rows_of(user: User) -> dict[str, int]:
         Identity: "user",
         IdempotencyKey: "user",
         RateCounter: "user",
+        Trip: "user",
+        MedicationEvent: "medication__user",
     }
     counts = {
         model.__name__: model._default_manager.filter(**{path: user}).count() for model, path in paths.items()

@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from dosing.actions.doses import take_dose
 from dosing.models import DoseEvent, DoseLog, Schedule
-from medications.models import Medication
+from medications.models import Medication, MedicationEvent
 from medtrack.database.ids import uuid7
 from medtrack.tests.support.builders import device_of, dose_due
 from medtrack.tests.support.database_role import OWNER, acting_as
 from notifications import queue
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.actions import Credentials
-from users.models import IdempotencyKey, Identity, RateCounter, Session, User
+from users.models import IdempotencyKey, Identity, RateCounter, Session, Trip, User
 
 NOW = timezone.now().replace(microsecond=0)
 OURS = ("users", "medications", "dosing", "notifications")
@@ -83,15 +83,26 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "medications_color_tag_is_hex": update(Medication, color_tag="green"),
     "medications_stock_is_not_negative": update(Medication, stock_quantity=-1),
     "medications_low_stock_threshold_is_not_negative": update(Medication, low_stock_threshold=-1),
+    "medications_pauses_end_after_they_begin": update(Medication, paused_at=NOW, paused_until=NOW),
+    "medication_events_action_is_known": lambda: MedicationEvent.objects.create(
+        medication=Medication.objects.get(), action="lost"
+    ),
+    "trips_end_after_they_start": lambda: Trip.objects.create(
+        user=User.objects.get(name="Ben"), timezone="UTC", starts_at=NOW, ends_at=NOW
+    ),
     "schedules_quantity_is_positive": update(Schedule, quantity=0),
     "schedules_end_on_or_after_their_start": update(Schedule, end_date="2000-01-01"),
     "schedules_deleted_are_inactive": update(Schedule, deleted_at=NOW),
-    "dose_logs_once_per_schedule_and_date": copy(DoseLog),
+    "schedules_that_are_planned_have_a_time": update(Schedule, scheduled_time=None),
+    "schedules_timezone_is_null_rather_than_empty": update(Schedule, timezone=""),
+    "dose_logs_once_per_schedule_date_and_ordinal": copy(DoseLog),
     "dose_logs_status_is_known": update(DoseLog, status="lost"),
     "dose_logs_planned_are_due": update(DoseLog, due_at=None),
     "dose_logs_are_due_before_their_window_ends": update(DoseLog, answer_by=NOW - timedelta(days=1)),
     "dose_logs_taken_have_their_time": update(DoseLog, taken_at=None),
     "dose_logs_snoozed_are_pending": update(DoseLog, snoozed_until=NOW),
+    "dose_logs_only_skipped_have_their_time": update(DoseLog, skipped_at=NOW),
+    "dose_logs_reopened_are_pending": update(DoseLog, reopened_until=NOW),
     "dose_logs_answered_have_a_recorder": update(DoseLog, recorded_by=None),
     "dose_logs_quantity_is_positive": update(DoseLog, quantity=0),
     "dose_logs_taken_quantity_is_of_taken_doses": update(DoseLog, taken_quantity=0),
@@ -133,10 +144,14 @@ def test_rows_that_break_a_rule_are_refused_by_the_database(house: None, name: s
         "DELETE FROM dose_events",
         "TRUNCATE dose_events",
         "TRUNCATE dose_logs CASCADE",
+        "UPDATE medication_events SET action = 'changed'",
+        "DELETE FROM medication_events",
+        "TRUNCATE medication_events",
     ],
 )
-def test_dose_events_are_append_only_even_for_the_owner(house: None, change: str) -> None:
-    refused = pytest.raises(IntegrityError, match="dose_events is append-only")
+def test_events_are_append_only_even_for_the_owner(house: None, change: str) -> None:
+    MedicationEvent.objects.create(medication=Medication.objects.get(), action="created")
+    refused = pytest.raises(IntegrityError, match="_events is append-only")
     with acting_as(OWNER), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come cannot be truncated
         with refused, transaction.atomic():
@@ -192,5 +207,7 @@ def test_tables_have_exactly_the_contracts_names() -> None:
         "engine_counters",
         "idempotency_keys",
         "rate_counters",
+        "medication_events",
+        "trips",
         "access_log",
     }

@@ -58,13 +58,13 @@ WRITES = {
     "cloneMedication": "idempotency_keys: +; medications: +; rate_counters: times; schedules: +",
     "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
     "updateSchedule": (
-        "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled scheduled_time "
-        "start_date updated_at version"
+        "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled rule_changed_at "
+        "scheduled_time start_date updated_at version"
     ),
     "deleteSchedule": "rate_counters: times; schedules: deleted_at is_active updated_at",
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
     "takeDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at taken_quantity",
-    "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason status",
+    "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason skipped_at status",
     "undoDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at",
     "snoozeDose": "dose_events: +; dose_logs: snoozed_until",
     "amendDose": "dose_events: +; dose_logs: note taken_at taken_quantity",
@@ -90,7 +90,7 @@ PLANNING = {
     "updateSchedule",
     "deleteSchedule",
 }
-PLANNED = {"dose_logs": {"+", "-", "answer_by"}, "schedules": {"planned_until"}}
+PLANNED = {"dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"}, "schedules": {"planned_until"}}
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
     *("is_admin", "is_superuser", "is_staff", "isStaff", "admin", "role", "roles", "groups", "permissions"),
