@@ -5,6 +5,7 @@ handles only the simple case, a planned dose that is pending or missed; the othe
 `dosing.actions.doses`.
 """
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,8 @@ from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
 from dosing.actions.doses import CLOCK_SKEW, MAX_AGE, payload_of
+from dosing.as_taken import EARLIER_DESCRIPTION
+from medications.models import DESCRIPTION_FIELDS
 from medtrack.database.ids import uuid7
 from medtrack.database.statements import Statement
 from users.authentication import SessionEnded
@@ -38,7 +41,7 @@ DOSE_COLUMNS = {
     "skip_reason": "d.skip_reason",
     "note": "d.note",
 }
-MEDICATION_COLUMNS = ("m.name", "m.dosage", "m.color_tag")
+MEDICATION_COLUMNS = (*(f"m.{name}" for name in DESCRIPTION_FIELDS), "m.color_tag", EARLIER_DESCRIPTION)
 
 
 def _statement(file: str) -> Statement:
@@ -99,12 +102,19 @@ def take_planned_dose(
 
 
 def _as_output(row: tuple[Any, ...]) -> dict[str, Any]:
-    *dose, name, dosage, color_tag = row
+    *dose, name, dosage, form, strength, unit, color_tag, earlier = row
     output = dict(zip(DOSE_COLUMNS, dose, strict=True))
     output["medication"] = {
         "id": output["medication"],
         "name": name,
         "dosage": dosage,
+        "strength": strength,
+        "form": form,
+        "unit": unit,
         "color_tag": color_tag,
+        "current_name": name,
     }
+    # Rare: the medication was described otherwise when the dose was answered.
+    if earlier is not None:
+        output["medication"] |= json.loads(earlier)
     return output

@@ -1,6 +1,6 @@
 -- Takes a planned dose and inserts the event. No row if the session is not living; one row of nulls if
 -- nothing was written: another user's or an as-needed dose, one that is answered, an event id that is in use,
--- an implausible time.
+-- an implausible time or one before the schedule's rule was changed.
 WITH caller AS (
     SELECT s.user_id AS id, s.id AS session_id
     FROM living_sessions s
@@ -15,6 +15,10 @@ WITH caller AS (
         AND d.status IN ('pending', 'missed')
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
         AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
+        -- Taken before the schedule was edited: the planned quantity is that of before.
+        AND (%(occurred_at)s IS NULL OR NOT EXISTS (
+            SELECT FROM schedules s WHERE s.id = d.schedule_id AND s.rule_changed_at > %(occurred_at)s
+        ))
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
         AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = %(event_id)s AND k.scope = 'event')
     RETURNING d.*

@@ -22,6 +22,7 @@ from medtrack.tests.support.builders import (
     medication_of,
     schedule_at,
 )
+from medtrack.tests.support.edits import describe
 from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
 from users.models import User
@@ -180,3 +181,17 @@ def test_answers_say_who_gave_them(superuser: Client, ana: Credentials, ben: Cre
     assert ["by the patient" in line for line in said] == [False, True]
     assert "by Ben" in said[0]
     assert Medication.objects.count() == 2
+
+
+def test_the_timeline_and_the_list_of_doses_show_what_was_taken(superuser: Client, ana: Credentials) -> None:
+    now = timezone.now()
+    dose = dose_due(ana.user, now - timedelta(hours=2))
+    Medication.objects.update(strength="5", unit="mg")
+    take_dose(dose_id=dose.id, by=ana.user, now=now - timedelta(hours=2))
+    describe(dose.medication, at=now - timedelta(hours=1), name="Glucophage", unit="g", strength="10")
+    answer, due = lines(superuser.get(page_of(ana.user)).content.decode())[:2]
+    assert "Metformin (now Glucophage)" in answer
+    assert "Metformin (now Glucophage)" in due
+    assert "1 mg" in due
+    for page in ("", f"{dose.id}/change/"):
+        assert "Metformin 5 mg" in superuser.get(f"/admin/dosing/doselog/{page}").content.decode()
