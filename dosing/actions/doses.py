@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.as_needed import check_limits, is_over_limit
 from dosing.models import DoseEvent, DoseLog, Schedule
+from dosing.past_rules import planned_quantity_at
 from dosing.status import EVENT_OF, TRANSITIONS, Change, DoseStatus, EventAction
 from medications.models import Medication
 from medtrack.database.results import ActionResult
@@ -97,6 +98,7 @@ def take_dose(
         return _unchanged(dose)
     changes = UNANSWERED | {
         "taken_at": event.occurred_at,
+        "quantity": planned_quantity_at(dose, event.occurred_at),
         "taken_quantity": quantity,
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
@@ -126,6 +128,7 @@ def skip_dose(
         raise InvalidTransition
     changes = UNANSWERED | {
         "skipped_at": event.occurred_at,
+        "quantity": planned_quantity_at(dose, event.occurred_at),
         "skip_reason": reason or "",
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
@@ -140,7 +143,8 @@ def undo_dose(**command: Unpack[DoseCommand]) -> DoseResult:
     dose = _lock_dose(event)
     if _is_repeat(dose, event, Change.UNDO):
         return _unchanged(dose)
-    return _save(dose, event, Change.UNDO, UNANSWERED)
+    changes = UNANSWERED | {"quantity": planned_quantity_at(dose, event.recorded_at)}
+    return _save(dose, event, Change.UNDO, changes)
 
 
 @transaction.atomic
@@ -290,7 +294,8 @@ def _new_event(change: Change, command: DoseCommand, **fields: Any) -> DoseEvent
 
 def _lock_dose(event: DoseEvent) -> DoseLog:
     """Returns the event's dose, locked until the end of the transaction. Raises Http404."""
-    visible = DoseLog.objects.visible_to(event.recorded_by).select_for_update(of=("self",))
+    mine = DoseLog.objects.visible_to(event.recorded_by).select_related("medication", "schedule")
+    visible = mine.select_for_update(of=("self",))
     dose: DoseLog = get_object_or_404(visible, id=event.dose_id)
     return dose
 

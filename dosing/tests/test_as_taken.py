@@ -1,6 +1,7 @@
 """What was taken stays what it was, whatever is edited afterwards."""
 
-from datetime import timedelta
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -8,14 +9,14 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dosing.actions.doses import skip_dose, take_dose
+from dosing.actions.doses import skip_dose, take_dose, undo_dose
 from dosing.actions.intakes import log_intake
-from dosing.models import DoseLog
+from dosing.models import DoseLog, Schedule
 from dosing.settling import settle
 from medications.models import Medication
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import dose_due, medication_of
-from medtrack.tests.support.edits import describe
+from medtrack.tests.support.builders import dose_due, medication_of, schedule_at, utc
+from medtrack.tests.support.edits import describe, edit_rule
 from users.actions import Credentials
 
 HOUR = timedelta(hours=1)
@@ -141,7 +142,7 @@ def test_another_medication_of_the_same_history_costs_no_query_of_its_own(
 ) -> None:
     doses = [dose_due(ana.user, NOW - hours * HOUR) for hours in (2, 3, 4)]
     for dose in doses:
-        take_dose(dose_id=dose.id, by=ana.user, now=dose.due_at)
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW - 2 * HOUR)
     history = f"{DOSES}?to={NOW.date()}"
     as_ana.get(history)
     with django_assert_num_queries(2):
@@ -162,3 +163,72 @@ def test_adherence_by_medication_has_one_line_with_the_present_name(
     (line,) = as_ana.get(f"/api/v1/adherence?{days}&group_by=medication").json()["results"]
     assert line["medication"]["name"] == "Glucophage"
     assert line["taken"] == 2
+
+
+# The dose of 11:00; at 09:00 its schedule was edited.
+EIGHT, NINE, TEN = (utc(2026, 11, 20, hour) for hour in (8, 9, 10))
+
+
+@pytest.fixture
+def at_eleven(medication: Medication) -> Schedule:
+    return schedule_at(medication, time(11), now=utc(2026, 11, 19, 12), quantity=Decimal(1))
+
+
+def dose_of(schedule: Schedule) -> DoseLog:
+    return DoseLog.objects.get(schedule=schedule, log_date=date(2026, 11, 20))
+
+
+EDITS: dict[str, dict[str, Any]] = {
+    "quantity": {"quantity": Decimal(2)},
+    "taper": {"cycle_type": "taper", "cycle_value": {"steps": [{"days": 30, "quantity": "2"}]}},
+    "time": {"quantity": Decimal(2), "scheduled_time": time(12)},
+}
+
+
+@pytest.mark.parametrize("action", ["take", "skip"])
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_was_answered_before_an_edit_and_reported_after_it_keeps_the_quantity_of_before(
+    ana: Credentials, at_eleven: Schedule, edit: str, action: str
+) -> None:
+    edit_rule(at_eleven, at=NINE, **EDITS[edit])
+    dose = dose_of(at_eleven)
+    assert dose.quantity == 2
+    answer = take_dose if action == "take" else skip_dose
+    answer(dose_id=dose.id, by=ana.user, now=TEN, occurred_at=EIGHT)
+    assert dose_of(at_eleven).quantity == 1
+    # Taken back it is as planned now.
+    undo_dose(dose_id=dose.id, by=ana.user, now=TEN)
+    assert dose_of(at_eleven).quantity == 2
+    answer(dose_id=dose.id, by=ana.user, now=TEN)
+    assert dose_of(at_eleven).quantity == 2
+
+
+def test_between_two_edits_it_is_the_quantity_of_between(ana: Credentials, at_eleven: Schedule) -> None:
+    edit_rule(at_eleven, at=EIGHT - HOUR, quantity=Decimal("1.5"))
+    edit_rule(at_eleven, at=NINE, quantity=Decimal(3))
+    edit_rule(at_eleven, at=NINE + HOUR / 2, reminder_enabled=False)
+    take_dose(dose_id=dose_of(at_eleven).id, by=ana.user, now=TEN, occurred_at=EIGHT)
+    assert dose_of(at_eleven).quantity == Decimal("1.5")
+
+
+def test_a_dose_that_was_due_at_the_edit_keeps_its_quantity(ana: Credentials, at_eleven: Schedule) -> None:
+    edit_rule(at_eleven, at=NINE + 3 * HOUR, quantity=Decimal(3))
+    dose = dose_of(at_eleven)
+    for at in (NINE, NINE + 4 * HOUR):
+        take_dose(dose_id=dose.id, by=ana.user, now=NINE + 4 * HOUR, occurred_at=at)
+        assert dose_of(at_eleven).quantity == 1
+        undo_dose(dose_id=dose.id, by=ana.user, now=NINE + 4 * HOUR)
+        assert dose_of(at_eleven).quantity == 1
+
+
+def test_the_short_way_leaves_what_was_taken_before_an_edit_to_the_long_one(
+    as_ana: Client, ana: Credentials, medication: Medication
+) -> None:
+    due_at = NOW + 2 * HOUR
+    schedule = schedule_at(medication, due_at.time(), now=NOW - 3 * HOUR, start_date=due_at.date())
+    edit_rule(schedule, at=NOW - HOUR, quantity=Decimal(2))
+    dose = DoseLog.objects.get(schedule=schedule, due_at=due_at)
+    at = {"occurred_at": (NOW - 2 * HOUR).isoformat()}
+    assert as_ana.post(f"{DOSES}/{dose.id}/take", at, format="json").json()["quantity"] == "1"
+    as_ana.post(f"{DOSES}/{dose.id}/undo")
+    assert as_ana.post(f"{DOSES}/{dose.id}/take").json()["quantity"] == "2"
