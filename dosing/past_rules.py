@@ -25,14 +25,18 @@ _COLUMNS: Mapping[str, Callable[[Any], Any]] = {
     "end_date": date.fromisoformat,
     "is_active": bool,
 }
-# Only these change a schedule that is there already. Its creation and deletion have all fields.
-_EDITS = (MedicationEvent.Action.SCHEDULE_CHANGED, MedicationEvent.Action.TRAVELLED)
+# Before its creation, a schedule had no values.
+_EDITS = (
+    MedicationEvent.Action.SCHEDULE_CHANGED,
+    MedicationEvent.Action.SCHEDULE_DELETED,
+    MedicationEvent.Action.TRAVELLED,
+)
 
 
 def schedule_before(schedule: Schedule, event: MedicationEvent) -> Schedule:
-    """A copy of the schedule, as it was before an event about it."""
+    """A copy of the schedule, as it was before an event about it or its medication."""
     before = copy(schedule)
-    if event.action in _EDITS:
+    if event.schedule_id == schedule.id and event.action in _EDITS:
         for name, (value, _after) in event.changes.items():
             if name in _COLUMNS:
                 setattr(before, name, None if value is None else _COLUMNS[name](value))
@@ -40,7 +44,8 @@ def schedule_before(schedule: Schedule, event: MedicationEvent) -> Schedule:
 
 
 def schedule_at(schedule: Schedule, at: datetime, *, events: Iterable[MedicationEvent]) -> Schedule:
-    """A copy of the schedule as it was at the instant `at`; `events` are those about it, newest first."""
+    """A copy of the schedule as it was at the instant `at`; `events` are those about it and
+    its medication, newest first."""
     for event in events:
         if event.recorded_at <= at:
             break

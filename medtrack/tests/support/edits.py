@@ -2,12 +2,32 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from dosing.actions.schedules import update_schedule
 from dosing.models import Schedule
 from dosing.serializers import ScheduleInput
 from medications.models import DESCRIPTION_FIELDS, Medication, MedicationEvent
 from medtrack.http.responses import serialized
+
+
+def record(
+    medication: Medication,
+    action: MedicationEvent.Action,
+    *,
+    at: datetime,
+    changes: dict[str, Any] | None = None,
+    schedule_id: UUID | None = None,
+) -> None:
+    """Records that the user made this change at this instant."""
+    MedicationEvent.objects.create(
+        medication=medication,
+        schedule_id=schedule_id,
+        action=action,
+        recorded_at=at,
+        recorded_by=medication.user,
+        changes=changes or {},
+    )
 
 
 def describe(medication: Medication, *, at: datetime, **changes: str) -> None:
