@@ -166,6 +166,23 @@ class IntakeInput(serializers.Serializer[Any]):
     override = serializers.BooleanField(required=False)
 
 
+class NextAllowedQuery(serializers.Serializer[Any]):
+    quantity = QuantityField(required=False, help_text="By default the medication's usual quantity.")
+
+
+class TakenOutput(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    quantity = QuantityField()
+
+
+class NextAllowedOutput(serializers.Serializer[Any]):
+    allowed = serializers.BooleanField()
+    next_allowed_at = serializers.DateTimeField(
+        allow_null=True, help_text="Now if it is allowed. Null if that quantity never is."
+    )
+    taken_24h = TakenOutput(help_text="What was taken in the last 24 hours, planned doses included.")
+
+
 class EventHead(serializers.Serializer[Any]):
     event_id = IdField()
     action = serializers.ChoiceField(EVENT_ACTIONS)

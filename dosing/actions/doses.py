@@ -104,7 +104,13 @@ def take_dose(
     # An as-needed intake that was undone is taken again: its limits and its date are those of the new
     # instant.
     if dose.schedule_id is None:
-        event.payload |= check_intake(dose.medication, event.occurred_at, override=override, exclude=dose)
+        event.payload |= check_intake(
+            dose.medication,
+            event.occurred_at,
+            quantity=quantity or dose.quantity,
+            override=override,
+            exclude=dose,
+        )
         changes["log_date"] = _local_date(dose, event.occurred_at)
     return _save(dose, event, Change.TAKE, changes)
 
@@ -221,6 +227,7 @@ def check_intake(
     medication: Medication,
     at: datetime,
     *,
+    quantity: Decimal,
     override: bool,
     schedule: Schedule | None = None,
     exclude: DoseLog | None = None,
@@ -231,7 +238,9 @@ def check_intake(
     intakes than expected. `exclude` is an intake that does not count. Raises IntakeTooSoon and
     DailyLimitReached.
     """
-    overridden = check_limits(medication, at, override=override, schedule=schedule, exclude=exclude)
+    overridden = check_limits(
+        medication, at, quantity=quantity, override=override, schedule=schedule, exclude=exclude
+    )
     recorded: dict[str, Any] = {"override": overridden} if overridden else {}
     if is_over_limit(medication.user, at, exclude=exclude):
         recorded["over_limit"] = True

@@ -8,14 +8,16 @@ from rest_framework.views import APIView
 
 from dosing.actions import schedules
 from dosing.actions.clones import clone_medication
+from dosing.as_needed import next_allowed, usual_quantity
+from dosing.serializers import NextAllowedOutput, NextAllowedQuery
 from medications.models import Medication
 from medications.serializers import CloneInput, MedicationOutput
-from medtrack.database.clock import database_now
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.openapi import documented
 from medtrack.http.person_limits import LimitReached
 from medtrack.http.problems import IdConflict
-from medtrack.http.requests import validated_body
+from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
 from users.authentication import caller
 from users.rates import TooManyEdits
@@ -80,6 +82,24 @@ class CloneMedication(APIView):
             **validated_body(CloneInput, request),
         )
         return created(MedicationOutput, result.object, result.changed)
+
+
+class NextAllowedIntake(APIView):
+    @documented(
+        "getNextAllowedIntake",
+        "Ask when the next intake is allowed",
+        parameters=[NextAllowedQuery],
+        responses=NextAllowedOutput,
+        description=(
+            "Whether an intake of this `quantity` (by default the medication's usual one) is allowed now by "
+            "the limits of its as-needed schedules, and when the next one is. Nothing is recorded."
+        ),
+    )
+    def get(self, request: Request, medication_id: UUID) -> Response:
+        medication = visible_medication(request, medication_id)
+        quantity = validated_query(NextAllowedQuery, request).get("quantity")
+        answer = next_allowed(medication, quantity=quantity or usual_quantity(medication), now=process_now())
+        return Response(serialized(NextAllowedOutput, answer))
 
 
 def visible_medication(request: Request, medication_id: UUID) -> Medication:

@@ -37,6 +37,7 @@ ROUTES: dict[str, type[APIView]] = {
     "medications/<id:medication_id>/pause": dosing_medications.PauseMedication,
     "medications/<id:medication_id>/resume": dosing_medications.ResumeMedication,
     "medications/<id:medication_id>/clone": dosing_medications.CloneMedication,
+    "medications/<id:medication_id>/next-allowed": dosing_medications.NextAllowedIntake,
     "medications/<id:medication_id>/schedules": schedules.MedicationSchedules,
     "schedules/<id:schedule_id>": schedules.ScheduleDetail,
     "schedules/<id:schedule_id>/preview": schedules.SchedulePreview,
