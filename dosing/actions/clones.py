@@ -9,9 +9,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
 
+from dosing.actions.schedules import record_schedule_event
 from dosing.models import Schedule
 from dosing.replanning import replan
-from medications.models import Medication
+from medications.actions import changes_between, record_event, written_fields
+from medications.models import Medication, MedicationEvent
 from medtrack.database.ids import uuid7
 from medtrack.database.results import ActionResult
 from medtrack.database.unique_ids import id_conflicts
@@ -92,6 +94,11 @@ def clone_medication(
     Schedule.objects.bulk_create(schedules)
     replan([schedule.id for schedule in schedules], now=now)
     clone.refresh_from_db()
+    changes = changes_between({}, written_fields(clone))
+    record_event(clone, MedicationEvent.Action.CREATED, by=user, now=now, changes=changes)
+    for schedule in schedules:
+        action = MedicationEvent.Action.SCHEDULE_CREATED
+        record_schedule_event(schedule, action, before={}, by=user, now=now)
     return ActionResult(clone, changed=True)
 
 
