@@ -131,7 +131,7 @@ def test_a_pause_ends_by_itself_once(medication: Medication, monkeypatch: pytest
         monkeypatch.setattr("dosing.tasks.database_now", lambda at=at: at)
         end_pauses()
         medication.refresh_from_db()
-        last = MedicationEvent.objects.latest("recorded_at")
+        last = MedicationEvent.objects.latest("id")
         assert (medication.version, last.action) == (version, action)
     assert (medication.paused_at, medication.paused_until) == (None, None)
     assert (last.recorded_by, last.recorded_at) == (None, until)

@@ -59,12 +59,11 @@ def test_every_write_is_in_the_history(as_ana: Client, ana: Credentials) -> None
 def test_versions_go_up_with_each_change(as_ana: Client) -> None:
     made = as_ana.post(f"{API}/medications", {"name": "Metformin"}, format="json").json()
     path = f"{API}/medications/{made['id']}"
-    versions = [made["version"]]
-    for body in ({"dosage": "one"}, {"dosage": "one"}, {"is_active": False}):
-        versions.append(as_ana.patch(path, body, format="json").json()["version"])
-    for name in ("pause", "pause", "resume", "resume"):
-        versions.append(as_ana.post(f"{path}/{name}").json()["version"])
-    assert versions == [1, 2, 2, 3, 4, 4, 5, 5]
+    bodies: list[dict[str, Any]] = [{"dosage": "one"}, {"dosage": "one"}, {"is_active": False}]
+    edits = [as_ana.patch(path, body, format="json").json()["version"] for body in bodies]
+    names = ("pause", "pause", "resume", "resume")
+    others = [as_ana.post(f"{path}/{name}").json()["version"] for name in names]
+    assert (made["version"], edits, others) == (1, [2, 2, 3], [4, 4, 5, 5])
 
 
 def test_a_repeated_request_records_nothing(as_ana: Client) -> None:
@@ -115,8 +114,8 @@ def test_what_the_system_does_has_no_author(as_ana: Client, ana: Credentials) ->
     assert history(as_ana, medication.id)[0]["recorded_by"] is None
 
 
-@pytest.mark.parametrize("filter", ["", "?is_active=false", "?is_active=true", "?medication"])
-def test_all_schedules_of_a_person_in_one_list(as_ana: Client, as_cleo: Client, filter: str) -> None:
+@pytest.mark.parametrize("chosen", ["", "?is_active=false", "?is_active=true", "?medication"])
+def test_all_schedules_of_a_person_in_one_list(as_ana: Client, as_cleo: Client, chosen: str) -> None:
     ids: dict[str, list[str]] = {}
     for name in ("Metformin", "Aspirin"):
         made = as_ana.post(f"{API}/medications", {"name": name}, format="json").json()
@@ -134,8 +133,8 @@ def test_all_schedules_of_a_person_in_one_list(as_ana: Client, as_cleo: Client, 
         "?is_active=true": [ids[first][0], ids[second][0]],
         "?is_active=false": [ids[first][1], ids[second][1]],
         "?medication": ids[second],
-    }[filter]
-    query = f"?medication={UUID(second)}" if filter == "?medication" else filter
+    }[chosen]
+    query = f"?medication={UUID(second)}" if chosen == "?medication" else chosen
     shown = [schedule["id"] for schedule in as_ana.get(f"{API}/schedules{query}").json()["results"]]
     assert shown == wanted[::-1]
     assert as_cleo.get(f"{API}/schedules{query}").json()["results"] == []
