@@ -165,7 +165,7 @@ def pause_medication(
     user = lock_user(by.id)
     medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)
     if until is not None and until <= now:
-        raise field_error("until", _("The end of a pause must be in the future."), code="not_future")
+        raise field_error("until", _("The end of a pause must be later than now."), code="not_future")
     _end_pause_that_is_over(medication, now=now)
     if medication.paused_at is not None and medication.paused_until == until:
         return ActionResult(medication, changed=False)
