@@ -4,7 +4,7 @@ Future doses are re-planned in the same transaction. All writes about one user l
 planner does not, and locks schedules.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from dosing.replanning import replan, replanning, withdraw_outside_span
 from dosing.schedule_rules import check
 from dosing.serializers import ScheduleInput, ScheduleOutput
 from dosing.travel import travel_to_json
-from medications.actions import changes_between, record_event, save_version
+from medications.actions import changes_between, record_event, record_events, save_version
 from medications.models import Medication, MedicationEvent
 from medications.serializers import MedicationOutput
 from medtrack.database.ids import uuid7
@@ -78,7 +78,10 @@ def create_schedule(
         schedule.save(force_insert=True)
     replan([schedule.id], now=now)
     schedule.refresh_from_db()
-    record_schedule_event(schedule, Action.SCHEDULE_CREATED, before={}, by=user, now=now)
+    changes = changes_between({}, serialized(ScheduleInput, schedule))
+    record_event(
+        medication, Action.SCHEDULE_CREATED, by=user, now=now, changes=changes, schedule_id=schedule.id
+    )
     return ActionResult(schedule, changed=True)
 
 
@@ -116,7 +119,14 @@ def update_schedule(
         if schedule.span != span_before:
             withdraw_outside_span(schedule, before=span_before, now=now)
     schedule.refresh_from_db()
-    record_schedule_event(schedule, Action.SCHEDULE_CHANGED, before=before, by=user, now=now)
+    record_event(
+        schedule.medication,
+        Action.SCHEDULE_CHANGED,
+        by=user,
+        now=now,
+        changes=changes_between(before, serialized(ScheduleInput, schedule)),
+        schedule_id=schedule.id,
+    )
     return ActionResult(schedule, changed=True)
 
 
@@ -132,7 +142,7 @@ def delete_schedule(
     schedule = _visible_schedule(user, schedule_id)
     check_version(schedule, allowed_versions, output=ScheduleOutput)
     count_edits(user)
-    _delete([schedule], by=user, now=now)
+    _delete([schedule], schedule.medication, by=user, now=now)
 
 
 @transaction.atomic
@@ -148,7 +158,7 @@ def delete_medication(
     check_version(medication, allowed_versions, output=MedicationOutput)
     count_edits(user)
     living = Schedule.objects.filter(medication=medication, deleted_at=None)
-    _delete(living.select_related("medication").order_by("id"), by=user, now=now)
+    _delete(living.order_by("id"), medication, by=user, now=now)
     fields = {"deleted_at": now, "is_active": False}
     save_version(medication, Action.DELETED, fields=fields, by=user, now=now)
 
@@ -212,14 +222,6 @@ def end_pause_that_is_over(*, medication_id: UUID, now: datetime) -> bool:
     return True
 
 
-def record_schedule_event(
-    schedule: Schedule, action: MedicationEvent.Action, *, before: Mapping[str, Any], by: User, now: datetime
-) -> None:
-    """Records what differs from the fields `before`, which have the form of ScheduleInput."""
-    changes = changes_between(before, serialized(ScheduleInput, schedule))
-    record_event(schedule.medication, action, by=by, now=now, changes=changes, schedule_id=schedule.id)
-
-
 def _visible_schedule(user: User, schedule_id: UUID) -> Schedule:
     visible = Schedule.objects.visible_to(user).select_related("medication")
     schedule: Schedule = get_object_or_404(visible, id=schedule_id)
@@ -246,18 +248,13 @@ def _end_pause(medication: Medication, *, end: datetime, by: User | None, now: d
         save_version(medication, Action.RESUMED, fields=fields, by=by, now=now)
 
 
-def _delete(schedules: Iterable[Schedule], *, by: User, now: datetime) -> None:
-    before = {schedule: serialized(ScheduleInput, schedule) for schedule in schedules}
-    with replanning([schedule.id for schedule in before], now=now):
-        Schedule.objects.filter(id__in=[schedule.id for schedule in before]).update(
+def _delete(schedules: Iterable[Schedule], medication: Medication, *, by: User, now: datetime) -> None:
+    """Deletes schedules of this medication."""
+    changes = {
+        schedule.id: changes_between(serialized(ScheduleInput, schedule), {}) for schedule in schedules
+    }
+    with replanning(changes, now=now):
+        Schedule.objects.filter(id__in=changes).update(
             deleted_at=now, is_active=False, version=F("version") + 1, updated_at=now
         )
-    for schedule, fields in before.items():
-        record_event(
-            schedule.medication,
-            Action.SCHEDULE_DELETED,
-            by=by,
-            now=now,
-            changes=changes_between(fields, {}),
-            schedule_id=schedule.id,
-        )
+    record_events(medication, Action.SCHEDULE_DELETED, by=by, now=now, changes=changes)

@@ -42,7 +42,7 @@ def resume(medication: Medication, now: datetime) -> bool:
     return resume_medication(medication_id=medication.id, by=medication.user, now=now).changed
 
 
-def due_instants() -> list[datetime]:
+def due_instants() -> list[datetime | None]:
     return list(DoseLog.objects.filter(withdrawn_at=None).order_by("due_at").values_list("due_at", flat=True))
 
 

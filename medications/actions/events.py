@@ -8,6 +8,9 @@ from uuid import UUID
 from medications.models import DESCRIPTION_FIELDS, Medication, MedicationEvent
 from users.models import User
 
+# By the name of the field: its value before and after.
+Changes = Mapping[str, list[Any]]
+
 
 def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """By the name of the field: its value before and after, where these differ. A missing one is null."""
@@ -21,25 +24,46 @@ def record_event(
     *,
     by: User | None,
     now: datetime,
-    changes: Mapping[str, list[Any]] | None = None,
+    changes: Changes | None = None,
     schedule_id: UUID | None = None,
 ) -> None:
     """Records a change. `medication` is as it is after the change; without `by` the system made it.
 
     `changes` have the form of `changes_between`. With a `schedule_id` they are about that schedule.
     """
-    changes = changes or {}
-    description = None
-    # At its creation it had no description before.
-    if action != MedicationEvent.Action.CREATED and not changes.keys().isdisjoint(DESCRIPTION_FIELDS):
-        present = {name: [getattr(medication, name)] for name in DESCRIPTION_FIELDS}
-        description = {name: (changes.get(name) or present[name])[0] for name in DESCRIPTION_FIELDS}
-    MedicationEvent.objects.create(
-        medication=medication,
-        schedule_id=schedule_id,
-        action=action,
-        recorded_at=now,
-        recorded_by=by,
-        changes=changes,
-        description=description,
+    record_events(medication, action, by=by, now=now, changes={schedule_id: changes or {}})
+
+
+def record_events(
+    medication: Medication,
+    action: MedicationEvent.Action,
+    *,
+    by: User | None,
+    now: datetime,
+    changes: Mapping[UUID, Changes] | Mapping[UUID | None, Changes],
+) -> None:
+    """Records the same action on several schedules of a medication: `changes` are by the schedule's id."""
+    MedicationEvent.objects.bulk_create(
+        MedicationEvent(
+            medication=medication,
+            schedule_id=schedule_id,
+            action=action,
+            recorded_at=now,
+            recorded_by=by,
+            changes=of_one,
+            description=None if schedule_id else _description_before(medication, action, of_one),
+        )
+        for schedule_id, of_one in changes.items()
     )
+
+
+def _description_before(
+    medication: Medication, action: MedicationEvent.Action, changes: Changes
+) -> dict[str, Any] | None:
+    """The fields that describe the medication, if one of them changed. At its creation it had none before."""
+    if action == MedicationEvent.Action.CREATED or changes.keys().isdisjoint(DESCRIPTION_FIELDS):
+        return None
+    return {
+        name: changes[name][0] if name in changes else getattr(medication, name)
+        for name in DESCRIPTION_FIELDS
+    }

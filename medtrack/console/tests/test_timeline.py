@@ -195,7 +195,7 @@ def test_changes_say_who_changed_what(superuser: Client, ana: Credentials) -> No
     now = timezone.now()
     medication = medication_of(ana.user, strength="5 mg", memo="secret")
     schedule = schedule_at(medication, time(8), now=now)
-    by = {"by": ana.user, "now": now}
+    by: dict[str, Any] = {"by": ana.user, "now": now}
     changes = {"strength": "10 mg", "memo": "still secret"}
     update_medication(medication_id=medication.id, changes=changes, **by)
     pause_medication(medication_id=medication.id, until=now + timedelta(minutes=1), **by)
