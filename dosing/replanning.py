@@ -170,7 +170,9 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
                 )
     DoseLog.objects.filter(id__in=deleted).delete()
     still_there = DoseLog.objects.filter(id__in=withdrawn, withdrawn_at=None)
-    still_there.update(withdrawn_at=now, answer_by=None, snoozed_until=None)
+    # A pause may end before a snooze does.
+    still_there.filter(medication__paused_at=None).update(snoozed_until=None)
+    still_there.update(withdrawn_at=now, answer_by=None)
     DoseLog.objects.bulk_update(moved, FOLLOWING)
     DoseLog.objects.filter(id__in=restored, withdrawn_at__isnull=False).update(
         withdrawn_at=None, answer_by=Greatest(F("due_at") + ANSWER_WINDOW, F("reopened_until"))

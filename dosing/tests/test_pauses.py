@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from dosing.actions.doses import snooze_dose, take_dose, undo_dose
+from dosing.actions.medications import update_medication
 from dosing.actions.schedules import (
     create_schedule,
     end_pause_that_is_over,
@@ -167,13 +168,22 @@ def test_a_schedule_that_is_made_in_a_pause_begins_after_it(medication: Medicati
     assert due_instants()[0] == utc(2026, 11, 20, 21)
 
 
-def test_a_snooze_or_an_answer_of_before_the_pause_is_no_obstacle(medication: Medication) -> None:
+def test_a_snooze_outlasts_a_pause(medication: Medication) -> None:
     dose = DoseLog.objects.get(due_at=DUE)
     snooze_dose(dose_id=dose.id, by=medication.user, now=DUE, minutes=30)
     pause(medication, DUE + timedelta(minutes=1), until=DUE + timedelta(minutes=5))
     assert end_pause_that_is_over(medication_id=medication.id, now=DUE + timedelta(minutes=6))
     dose.refresh_from_db()
     assert (dose.status, dose.withdrawn_at, dose.answer_by) == ("pending", None, DUE + timedelta(hours=4))
+    assert dose.snoozed_until == DUE + timedelta(minutes=30)
+
+
+def test_what_is_archived_is_not_snoozed_any_more(medication: Medication) -> None:
+    dose = DoseLog.objects.get(due_at=DUE)
+    snooze_dose(dose_id=dose.id, by=medication.user, now=DUE, minutes=30)
+    update_medication(medication_id=medication.id, by=medication.user, changes={"is_active": False}, now=DUE)
+    dose.refresh_from_db()
+    assert (dose.withdrawn_at, dose.snoozed_until) == (DUE, None)
 
 
 # Through the API
