@@ -86,9 +86,9 @@ class MedicationHistory(ListView[MedicationEvent]):
 
     @documented(
         "listMedicationEvents",
-        "Read who changed a medication and its schedules, newest first",
+        "Read who changed a medication, newest first",
         tags=["medications"],
-        description="The history stays when the medication is deleted.",
+        description="Changes of its schedules are included. The history stays when the medication is deleted.",
     )
     def get(self, request: Request, medication_id: UUID) -> Response:
         return self.list(request)

@@ -61,8 +61,8 @@ WRITES = {
     "cloneMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times; schedules: +",
     "createSchedule": "idempotency_keys: +; medication_events: +; rate_counters: times; schedules: +",
     "updateSchedule": (
-        "medication_events: +; rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled scheduled_time "
-        "start_date updated_at version"
+        "medication_events: +; rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled "
+        "rule_changed_at scheduled_time start_date updated_at version"
     ),
     "deleteSchedule": (
         "medication_events: +; rate_counters: times; schedules: deleted_at is_active updated_at version"
@@ -96,7 +96,7 @@ PLANNING = {
     "updateSchedule",
     "deleteSchedule",
 }
-PLANNED = {"dose_logs": {"+", "-", "answer_by"}, "schedules": {"planned_until"}}
+PLANNED = {"dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"}, "schedules": {"planned_until"}}
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
     *("is_admin", "is_superuser", "is_staff", "isStaff", "admin", "role", "roles", "groups", "permissions"),
