@@ -16,6 +16,7 @@ from medtrack.http.fields import (
     QuantityField,
     WallTimeField,
 )
+from medtrack.http.preconditions import VersionField
 from users.serializers import UserOutput
 
 
@@ -29,6 +30,15 @@ class ScheduleInput(serializers.Serializer[Any]):
     end_date = CalendarDateField(allow_null=True, required=False)
     is_active = serializers.BooleanField(required=False)
     reminder_enabled = serializers.BooleanField(required=False)
+
+
+class ScheduleChanges(ScheduleInput):
+    version = VersionField()
+
+
+class SchedulesQuery(serializers.Serializer[Any]):
+    medication = IdField(required=False, help_text="Only those of this medication.")
+    is_active = serializers.BooleanField(required=False)
 
 
 class NewScheduleInput(ScheduleInput):
