@@ -1,4 +1,6 @@
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -21,6 +23,7 @@ from dosing.serializers import (
     ScheduleOutput,
     SpanQuery,
 )
+from dosing.upcoming import next_due
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
 from medtrack.database.clock import database_now, process_now
@@ -33,6 +36,7 @@ from medtrack.http.problems import IdConflict
 from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
 from users.authentication import caller
+from users.models import User
 from users.rates import TooManyEdits
 
 
@@ -42,13 +46,13 @@ class MedicationSchedules(ListView[Schedule]):
     pagination_class = Pagination
 
     def get_queryset(self) -> ScheduleQuerySet:
-        return Schedule.objects.visible_to(caller(self.request)).filter(
-            medication=visible_medication(self.request, self.kwargs["medication_id"])
-        )
+        mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
+        return mine.filter(medication=visible_medication(self.request, self.kwargs["medication_id"]))
 
     @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
     def get(self, request: Request, medication_id: UUID) -> Response:
-        return self.list(request)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
 
     @documented(
         "createSchedule",
@@ -69,7 +73,8 @@ class MedicationSchedules(ListView[Schedule]):
         visible_medication(request, medication_id)
         fields = validated_body(NewScheduleInput, request)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
-        return created(ScheduleOutput, result.object, result.changed)
+        due = next_due(caller(request), [result.object], now=now)
+        return created(ScheduleOutput, result.object, result.changed, next_due_at=due[result.object.id])
 
 
 class ScheduleDetail(APIView):
@@ -77,7 +82,8 @@ class ScheduleDetail(APIView):
         "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Response(serialized(ScheduleOutput, _schedule(request, schedule_id)))
+        schedule = _schedule(request, schedule_id)
+        return Response(_outputs(caller(request), [schedule], now=process_now())[0])
 
     @documented(
         "updateSchedule",
@@ -90,10 +96,11 @@ class ScheduleDetail(APIView):
         # 404 for the path comes before 400 for the body.
         _schedule(request, schedule_id)
         changes = validated_body(ScheduleInput, request, partial=True)
+        now = database_now()
         result = schedules.update_schedule(
-            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=now
         )
-        return Response(serialized(ScheduleOutput, result.object))
+        return Response(_outputs(caller(request), [result.object], now=now)[0])
 
     @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
@@ -134,6 +141,14 @@ class SchedulePreview(APIView):
             "warnings": found.warnings,
         }
         return Response(serialized(PreviewOutput, answer))
+
+
+def _outputs(user: User, schedules: Sequence[Schedule], *, now: datetime) -> list[dict[str, Any]]:
+    """Schedules in the shape of ScheduleOutput."""
+    due = next_due(user, schedules, now=now)
+    return [
+        serialized(ScheduleOutput, schedule) | {"next_due_at": due[schedule.id]} for schedule in schedules
+    ]
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:
