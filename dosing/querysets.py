@@ -57,8 +57,8 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
                 due=Count("of_period", filter=_counted(now, "of_period__")),
                 taken=Count("of_period", filter=Q(of_period__status=DoseStatus.TAKEN)),
                 planned=Count("of_period", filter=_settled("of_period__") | _awaited("of_period__")),
-                planned_on=ArrayAgg("of_period__log_date", filter=is_written, ordering=order),
-                planned_ordinals=ArrayAgg("of_period__ordinal", filter=is_written, ordering=order),
+                planned_on=ArrayAgg("of_period__log_date", filter=is_written, order_by=order),
+                planned_ordinals=ArrayAgg("of_period__ordinal", filter=is_written, order_by=order),
             )
         )
         return cast("models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]", schedules)
