@@ -28,5 +28,5 @@ def find_unwritten(user: User, dose_id: UUID) -> tuple[Schedule, Occurrence] | N
                 )
             except RULE_ERRORS:
                 return None
-            return occurrence and (schedule, occurrence)
+            return None if occurrence is None else (schedule, occurrence)
     return None

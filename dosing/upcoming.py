@@ -71,6 +71,9 @@ def planned_dose(schedule: Schedule, occurrence: Occurrence) -> DoseLog:
         due_at=occurrence.due_at,
         quantity=occurrence.quantity,
         status=PLANNED,
+        # Their defaults are the database's.
+        skip_reason="",
+        note="",
     )
 
 
