@@ -6,7 +6,7 @@ from rest_framework import serializers
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
-from dosing.status import DoseStatus
+from dosing.status import SHOWN_STATUSES, UPCOMING_STATUSES, DoseStatus
 from medications.models import Medication
 from medtrack.http.fields import (
     CalendarDateField,
@@ -48,7 +48,13 @@ class NewScheduleInput(ScheduleInput):
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
     scheduled_time = WallTimeField()
     quantity = QuantityField()
-    next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
+    # The view adds it: it depends on the present instant.
+    next_due_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="When the next dose that is not answered yet is due. Null if none is to come.",
+    )
 
     class Meta:
         model = Schedule
@@ -83,7 +89,22 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
     medication = DoseMedicationOutput()
     scheduled_time = WallTimeField(allow_null=True)
     quantity = QuantityField(source="actual_quantity")
+    status = serializers.ChoiceField(
+        SHOWN_STATUSES,
+        read_only=True,
+        help_text="`planned`: the dose is not written yet. Its id is the one with which it will be.",
+    )
     recorded_by = serializers.UUIDField(source="recorded_by_id", allow_null=True)
+    # Only the day knows: it has doses of the dates beside it.
+    also_on = CalendarDateField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "In a day of doses, of a dose that was taken on this day but belongs to another: the date on which "
+            "it counts and is listed, too. Null otherwise."
+        ),
+    )
 
     class Meta:
         model = DoseLog
@@ -101,6 +122,7 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
             "recorded_by",
             "skip_reason",
             "note",
+            "also_on",
         ]
         read_only_fields = fields
 
@@ -134,6 +156,54 @@ class HistoryOutput(serializers.Serializer[Any]):
     results = DoseOutput(many=True)
     next_cursor = serializers.CharField(allow_null=True)
     has_more = serializers.BooleanField()
+
+
+class UpcomingQuery(serializers.Serializer[Any]):
+    days = serializers.IntegerField(
+        min_value=1, max_value=60, default=14, help_text="How many local dates after today."
+    )
+
+
+class UpcomingDoseOutput(serializers.ModelSerializer[DoseLog]):
+    schedule_version = serializers.IntegerField(source="schedule.version")
+    medication = DoseMedicationOutput()
+    scheduled_time = WallTimeField()
+    due_at = serializers.DateTimeField()
+    quantity = QuantityField()
+    status = serializers.ChoiceField(UPCOMING_STATUSES)
+    tag = serializers.UUIDField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "The tag of our push about the dose, so that an alarm of the phone with this tag and the push replace "
+            "each other: the lowest id of the doses due at the same instant. Null if the schedule has no reminders."
+        ),
+    )
+
+    class Meta:
+        model = DoseLog
+        fields = [
+            "id",
+            "schedule_id",
+            "schedule_version",
+            "medication",
+            "log_date",
+            "scheduled_time",
+            "due_at",
+            "quantity",
+            "status",
+            "snoozed_until",
+            "tag",
+        ]
+        read_only_fields = fields
+
+
+class UpcomingOutput(serializers.Serializer[Any]):
+    to = CalendarDateField(help_text="The last local date.")
+    timezone = serializers.CharField()
+    truncated = serializers.BooleanField(help_text="There are more doses than these, the first 1,000.")
+    results = UpcomingDoseOutput(many=True)
 
 
 class UndoInput(serializers.Serializer[Any]):

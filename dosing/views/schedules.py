@@ -1,4 +1,6 @@
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -23,6 +25,7 @@ from dosing.serializers import (
     SchedulesQuery,
     SpanQuery,
 )
+from dosing.upcoming import next_due
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
 from medtrack.database.clock import database_now, process_now
@@ -36,6 +39,7 @@ from medtrack.http.problems import IdConflict
 from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
 from users.authentication import caller
+from users.models import User
 from users.rates import TooManyEdits
 
 
@@ -47,7 +51,7 @@ class Schedules(ListView[Schedule]):
     def get_queryset(self) -> ScheduleQuerySet:
         asked = validated_query(SchedulesQuery, self.request)
         filters = {"medication_id": asked.get("medication"), "is_active": asked.get("is_active")}
-        mine = Schedule.objects.visible_to(caller(self.request))
+        mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
         return mine.filter(**{name: value for name, value in filters.items() if value is not None})
 
     @documented(
@@ -57,7 +61,8 @@ class Schedules(ListView[Schedule]):
         parameters=[SchedulesQuery],
     )
     def get(self, request: Request) -> Response:
-        return self.list(request)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
 
 
 class MedicationSchedules(ListView[Schedule]):
@@ -66,13 +71,13 @@ class MedicationSchedules(ListView[Schedule]):
     pagination_class = Pagination
 
     def get_queryset(self) -> ScheduleQuerySet:
-        return Schedule.objects.visible_to(caller(self.request)).filter(
-            medication=visible_medication(self.request, self.kwargs["medication_id"])
-        )
+        mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
+        return mine.filter(medication=visible_medication(self.request, self.kwargs["medication_id"]))
 
     @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
     def get(self, request: Request, medication_id: UUID) -> Response:
-        return self.list(request)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
 
     @documented(
         "createSchedule",
@@ -93,7 +98,8 @@ class MedicationSchedules(ListView[Schedule]):
         visible_medication(request, medication_id)
         fields = validated_body(NewScheduleInput, request)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
-        return created(ScheduleOutput, result.object, result.changed)
+        due = next_due(caller(request), [result.object], now=now)
+        return created(ScheduleOutput, result.object, result.changed, next_due_at=due[result.object.id])
 
 
 class ScheduleDetail(APIView):
@@ -101,7 +107,8 @@ class ScheduleDetail(APIView):
         "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Versioned(serialized(ScheduleOutput, _schedule(request, schedule_id)))
+        schedule = _schedule(request, schedule_id)
+        return Versioned(_outputs(caller(request), [schedule], now=process_now())[0])
 
     @documented(
         "updateSchedule",
@@ -117,14 +124,11 @@ class ScheduleDetail(APIView):
         _schedule(request, schedule_id)
         changes = validated_body(ScheduleChanges, request, partial=True)
         allowed = allowed_versions(request, version=changes.pop("version", None))
+        now = database_now()
         result = schedules.update_schedule(
-            schedule_id=schedule_id,
-            by=caller(request),
-            changes=changes,
-            now=database_now(),
-            allowed_versions=allowed,
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=now, allowed_versions=allowed
         )
-        return Versioned(serialized(ScheduleOutput, result.object))
+        return Versioned(_outputs(caller(request), [result.object], now=now)[0])
 
     @documented(
         "deleteSchedule",
@@ -178,6 +182,14 @@ class SchedulePreview(APIView):
             "warnings": found.warnings,
         }
         return Response(serialized(PreviewOutput, answer))
+
+
+def _outputs(user: User, schedules: Sequence[Schedule], *, now: datetime) -> list[dict[str, Any]]:
+    """Schedules in the shape of ScheduleOutput."""
+    due = next_due(user, schedules, now=now)
+    return [
+        serialized(ScheduleOutput, schedule) | {"next_due_at": due[schedule.id]} for schedule in schedules
+    ]
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

@@ -23,6 +23,8 @@ def by_method(**views: type[APIView]) -> type[APIView]:
 ROUTES: dict[str, type[APIView]] = {
     "doses": doses.Doses,
     "doses/events": offline.DoseEvents,
+    "doses/upcoming": doses.UpcomingDoses,
+    "doses/<id:dose_id>": doses.DoseDetail,
     "doses/<id:dose_id>/take": doses.TakeDose,
     "doses/<id:dose_id>/skip": doses.SkipDose,
     "doses/<id:dose_id>/undo": doses.UndoDose,

@@ -55,7 +55,7 @@ def test_a_due_dose_becomes_one_reminder_however_often_it_is_enqueued(dose: Dose
     row = reminder()
     assert (row.dose_id, row.kind, row.status, row.send_at) == (dose.id, "due", "queued", dose.due_at)
     assert row.expires_at - row.send_at == timedelta(minutes=30)
-    assert row.tag == row.id
+    assert row.tag == dose.id
 
 
 @pytest.mark.parametrize(
