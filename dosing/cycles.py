@@ -148,6 +148,11 @@ class AsNeeded(Cycle):
 
     min_gap: timedelta | None
     max_per_day: int | None
+    max_quantity_per_day: Decimal | None = None
+
+    @property
+    def has_any(self) -> bool:
+        return (self.min_gap, self.max_per_day, self.max_quantity_per_day) != (None, None, None)
 
     def dates(self, start: date, first: date) -> Iterator[date]:
         return iter(())

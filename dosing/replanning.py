@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from dosing.cycles import Occurrence, occurrence_on, occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
@@ -79,7 +80,7 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
     for schedule in schedules.values():
         first = None
         if schedule.is_wanted:
-            begin = max(since or now, schedule.medication.paused_until or now)
+            begin = max(since or now, schedule.medication.paused_until or since or now)
             if schedule.plan_error:
                 # One that was set aside continues at the dose that could not be planned.
                 begin = min(begin, schedule.planned_until or begin)
@@ -134,7 +135,8 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     Returns those that move. What is due by `now` stays where it is. What was due, or has events, is history:
     it is withdrawn rather than deleted.
     """
-    is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now - ANSWER_WINDOW)
+    would_be_open = Q(due_at__gt=now - ANSWER_WINDOW) | Q(reopened_until__gt=now)
+    is_open = Q(answer_by__gt=now) | (Q(answer_by=None) & would_be_open)
     pending = DoseLog.objects.filter(is_open, schedule_id__in=schedules, status=DoseStatus.PENDING)
     rows = pending.order_by("id").select_for_update()
     doses = [_OpenDose(*row) for row in rows.values_list(*_OpenDose._fields)]
@@ -180,10 +182,12 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
                 )
     DoseLog.objects.filter(id__in=deleted).delete()
     still_there = DoseLog.objects.filter(id__in=withdrawn, withdrawn_at=None)
-    still_there.update(withdrawn_at=now, answer_by=None, snoozed_until=None)
+    # A pause may end before a snooze does.
+    still_there.filter(medication__paused_at=None).update(snoozed_until=None)
+    still_there.update(withdrawn_at=now, answer_by=None)
     DoseLog.objects.bulk_update(moved, FOLLOWING)
     DoseLog.objects.filter(id__in=restored, withdrawn_at__isnull=False).update(
-        withdrawn_at=None, answer_by=F("due_at") + ANSWER_WINDOW
+        withdrawn_at=None, answer_by=Greatest(F("due_at") + ANSWER_WINDOW, F("reopened_until"))
     )
     return moves
 

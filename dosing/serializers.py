@@ -16,6 +16,7 @@ from medtrack.http.fields import (
     QuantityField,
     WallTimeField,
 )
+from medtrack.http.preconditions import VersionField
 from users.serializers import UserOutput
 
 
@@ -29,6 +30,15 @@ class ScheduleInput(serializers.Serializer[Any]):
     end_date = CalendarDateField(allow_null=True, required=False)
     is_active = serializers.BooleanField(required=False)
     reminder_enabled = serializers.BooleanField(required=False)
+
+
+class ScheduleChanges(ScheduleInput):
+    version = VersionField()
+
+
+class SchedulesQuery(serializers.Serializer[Any]):
+    medication = IdField(required=False, help_text="Only those of this medication.")
+    is_active = serializers.BooleanField(required=False)
 
 
 class NewScheduleInput(ScheduleInput):
@@ -177,6 +187,23 @@ class IntakeInput(serializers.Serializer[Any]):
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(required=False)
+
+
+class NextAllowedQuery(serializers.Serializer[Any]):
+    quantity = QuantityField(required=False, help_text="By default the medication's usual quantity.")
+
+
+class TakenOutput(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    quantity = QuantityField()
+
+
+class NextAllowedOutput(serializers.Serializer[Any]):
+    allowed = serializers.BooleanField()
+    next_allowed_at = serializers.DateTimeField(
+        allow_null=True, help_text="Now if it is allowed. Null if that quantity never is."
+    )
+    taken_24h = TakenOutput(help_text="What was taken in the last 24 hours, planned doses included.")
 
 
 class EventHead(serializers.Serializer[Any]):

@@ -1,8 +1,10 @@
 import structlog
 from celery import shared_task
 
+from dosing.actions.schedules import end_pause_that_is_over
 from dosing.planning import plan_due
 from dosing.settling import settle
+from medications.models import Medication
 from medtrack.database.clock import database_now
 
 log = structlog.get_logger(__name__)
@@ -24,3 +26,12 @@ def settle_doses() -> None:
     now = database_now()
     while missed := settle(now=now):
         log.info("doses missed", doses=missed)
+
+
+@shared_task
+def end_pauses() -> None:
+    """Ends the pauses whose end has come."""
+    now = database_now()
+    for medication_id in Medication.objects.with_pauses_over(now).order_by("id").values_list("id", flat=True):
+        if end_pause_that_is_over(medication_id=medication_id, now=now):
+            log.info("pause ended", medication_id=str(medication_id))

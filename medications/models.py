@@ -1,5 +1,6 @@
 """Medications. Schedules and doses, which refer to them, are in `dosing`."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
@@ -89,6 +90,10 @@ class Medication(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether it is paused at the instant `now`: a pause is over at its end, before a task has ended it."""
+        return self.paused_at is not None and (self.paused_until is None or self.paused_until > now)
 
 
 class MedicationEvent(models.Model):

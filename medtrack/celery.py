@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     for name, task, seconds in (
         ("plan doses", "dosing.tasks.plan_doses", 300.0),
         ("settle doses", "dosing.tasks.settle_doses", 60.0),
+        ("end pauses", "dosing.tasks.end_pauses", 60.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),
         ("enqueue follow-ups", "notifications.tasks.enqueue_follow_ups", 30.0),
         ("dispatch reminders", "notifications.tasks.dispatch_reminders", 2.0),

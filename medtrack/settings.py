@@ -250,6 +250,8 @@ SPECTACULAR_SETTINGS = {
         "NotificationKind": "notifications.models.NotificationLog.Kind",
         "InboxKind": "notifications.inbox.KINDS",
         "DoseStatus": "dosing.status.DoseStatus",
+        "ActionEnum": "dosing.offline.EVENT_ACTIONS",
+        "MedicationEventAction": "medications.models.MedicationEvent.Action",
         "PushState": "notifications.actions.PushState",
         "TraceCode": "notifications.explanations.TraceCode",
         "VerdictCode": "notifications.explanations.VerdictCode",

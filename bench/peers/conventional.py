@@ -63,7 +63,9 @@ class Medication(Base):
     memo: Mapped[str]
     is_active: Mapped[bool]
     paused_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
     expires_on: Mapped[date | None]
+    version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
@@ -152,7 +154,9 @@ class MedicationOutput(MedicationOfDose):
     memo: str
     is_active: bool
     paused_at: datetime | None
+    paused_until: datetime | None
     expires_on: date | None
+    version: int
     created_at: datetime
     updated_at: datetime
 

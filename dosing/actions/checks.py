@@ -4,6 +4,7 @@ What a phone recorded offline is not refused for these: its event gets `flags` i
 """
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -62,10 +63,12 @@ def check_early(dose: DoseLog, event: DoseEvent, at: datetime, *, override: bool
 
 
 def check_as_needed(
-    dose: DoseLog, event: DoseEvent, at: datetime, *, override: bool, is_offline: bool
+    dose: DoseLog, event: DoseEvent, at: datetime, quantity: Decimal, *, override: bool, is_offline: bool
 ) -> None:
     """Raises IntakeTooSoon and DailyLimitReached for an as-needed intake."""
-    recorded = check_intake(dose.medication, at, override=override or is_offline, exclude=dose)
+    recorded = check_intake(
+        dose.medication, at, quantity=quantity, override=override or is_offline, exclude=dose
+    )
     add_limits(event, recorded, is_meant=override)
 
 
@@ -82,6 +85,7 @@ def check_intake(
     medication: Medication,
     at: datetime,
     *,
+    quantity: Decimal,
     override: bool,
     schedule: Schedule | None = None,
     exclude: DoseLog | None = None,
@@ -92,7 +96,9 @@ def check_intake(
     intakes than expected. `exclude` is an intake that does not count. Raises IntakeTooSoon and
     DailyLimitReached.
     """
-    overridden = check_limits(medication, at, override=override, schedule=schedule, exclude=exclude)
+    overridden = check_limits(
+        medication, at, quantity=quantity, override=override, schedule=schedule, exclude=exclude
+    )
     recorded: dict[str, Any] = {"override": overridden} if overridden else {}
     if is_over_limit(medication.user, at, exclude=exclude):
         recorded["over_limit"] = True

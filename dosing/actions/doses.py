@@ -131,7 +131,14 @@ def take_dose(
     # An as-needed intake that was undone is taken again: its limits and its date are those of the new
     # instant.
     if dose.schedule_id is None:
-        check_as_needed(dose, event, event.occurred_at, override=override, is_offline=is_offline)
+        check_as_needed(
+            dose,
+            event,
+            event.occurred_at,
+            quantity or dose.quantity,
+            override=override,
+            is_offline=is_offline,
+        )
         changes["log_date"] = _local_date(dose, event.occurred_at)
     else:
         check_early(dose, event, event.occurred_at, override=override, is_offline=is_offline)
@@ -264,7 +271,9 @@ def amend_dose(
     changes: dict[str, Any] = {columns[name]: value for name, value in sent.items()}
     at = taken_at or dose.taken_at
     if at and dose.schedule_id is None and {"taken_at", "quantity"} & sent.keys():
-        check_as_needed(dose, event, at, override=override, is_offline=is_offline)
+        check_as_needed(
+            dose, event, at, quantity or dose.actual_quantity, override=override, is_offline=is_offline
+        )
         # A planned dose keeps its date, whenever it was taken.
         changes["log_date"] = _local_date(dose, at)
     elif taken_at:
@@ -311,7 +320,7 @@ def _take_as_intake(
         note=note or "",
         recorded_by=event.recorded_by,
     )
-    check_as_needed(dose, event, event.occurred_at, override=False, is_offline=True)
+    check_as_needed(dose, event, event.occurred_at, dose.quantity, override=False, is_offline=True)
     event.payload |= {"recorded_as": RecordedAs.INTAKE, "reason": missing.reason}
     event.dose = dose
     with id_conflicts():

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from dosing.actions.checks import add_limits, check_intake, check_time
 from dosing.actions.doses import DoseResult, result_of
 from dosing.actions.events import recorded_payload, store_event_id
-from dosing.as_needed import as_needed_schedules
+from dosing.as_needed import usual_quantity
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
@@ -71,7 +71,8 @@ def log_intake(
     check_time(event, field="taken_at", is_lenient=offline)
     at = event.occurred_at
     schedule = _as_needed_schedule(medication, schedule_id, is_offline=offline)
-    recorded = check_intake(medication, at, override=override or offline, schedule=schedule)
+    amount = quantity or (schedule.quantity if schedule else usual_quantity(medication))
+    recorded = check_intake(medication, at, quantity=amount, override=override or offline, schedule=schedule)
     add_limits(event, recorded, is_meant=override)
     # The date is that of the intake, not of the request: a phone may send it days later.
     dose = DoseLog(
@@ -79,7 +80,7 @@ def log_intake(
         user=medication.user,
         medication=medication,
         log_date=at.astimezone(medication.user.zone).date(),
-        quantity=quantity or _usual_quantity(medication, schedule),
+        quantity=amount,
         status=DoseStatus.TAKEN,
         taken_at=at,
         note=note,
@@ -114,10 +115,3 @@ def _as_needed_schedule(
     if schedule.cycle_type != Schedule.CycleType.AS_NEEDED:
         raise field_error("schedule_id", _("This schedule is not as needed."), code="not_as_needed")
     return schedule
-
-
-def _usual_quantity(medication: Medication, schedule: Schedule | None) -> Decimal:
-    if schedule:
-        return schedule.quantity
-    first = as_needed_schedules(medication).order_by("id").values_list("quantity", flat=True).first()
-    return Decimal(1) if first is None else first

@@ -3,6 +3,7 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,8 +18,9 @@ from dosing.schedule_rules import check
 from dosing.serializers import (
     NewScheduleInput,
     PreviewOutput,
-    ScheduleInput,
+    ScheduleChanges,
     ScheduleOutput,
+    SchedulesQuery,
     SpanQuery,
 )
 from dosing.views.medications import visible_medication
@@ -29,11 +31,33 @@ from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
 from medtrack.http.pagination import Pagination
 from medtrack.http.person_limits import LimitReached
+from medtrack.http.preconditions import IF_MATCH, Changed, Versioned, allowed_versions
 from medtrack.http.problems import IdConflict
 from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
 from users.authentication import caller
 from users.rates import TooManyEdits
+
+
+class Schedules(ListView[Schedule]):
+    queryset = Schedule.objects.none()
+    serializer_class = ScheduleOutput
+    pagination_class = Pagination
+
+    def get_queryset(self) -> ScheduleQuerySet:
+        asked = validated_query(SchedulesQuery, self.request)
+        filters = {"medication_id": asked.get("medication"), "is_active": asked.get("is_active")}
+        mine = Schedule.objects.visible_to(caller(self.request))
+        return mine.filter(**{name: value for name, value in filters.items() if value is not None})
+
+    @documented(
+        "listAllSchedules",
+        "List the schedules of all my medications, newest first",
+        tags=["schedules"],
+        parameters=[SchedulesQuery],
+    )
+    def get(self, request: Request) -> Response:
+        return self.list(request)
 
 
 class MedicationSchedules(ListView[Schedule]):
@@ -77,27 +101,47 @@ class ScheduleDetail(APIView):
         "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Response(serialized(ScheduleOutput, _schedule(request, schedule_id)))
+        return Versioned(serialized(ScheduleOutput, _schedule(request, schedule_id)))
 
     @documented(
         "updateSchedule",
         "Change a schedule and re-plan its future doses",
+        Changed,
         TooManyEdits,
-        request=ScheduleInput(partial=True),
+        request=ScheduleChanges(partial=True),
         responses=ScheduleOutput,
+        parameters=[IF_MATCH],
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         # 404 for the path comes before 400 for the body.
         _schedule(request, schedule_id)
-        changes = validated_body(ScheduleInput, request, partial=True)
+        changes = validated_body(ScheduleChanges, request, partial=True)
+        allowed = allowed_versions(request, version=changes.pop("version", None))
         result = schedules.update_schedule(
-            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+            schedule_id=schedule_id,
+            by=caller(request),
+            changes=changes,
+            now=database_now(),
+            allowed_versions=allowed,
         )
-        return Response(serialized(ScheduleOutput, result.object))
+        return Versioned(serialized(ScheduleOutput, result.object))
 
-    @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
+    @documented(
+        "deleteSchedule",
+        "Delete a schedule; its history stays",
+        ValidationError,
+        Changed,
+        TooManyEdits,
+        responses={204: None},
+        parameters=[IF_MATCH],
+    )
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        schedules.delete_schedule(schedule_id=schedule_id, by=caller(request), now=database_now())
+        schedules.delete_schedule(
+            schedule_id=schedule_id,
+            by=caller(request),
+            now=database_now(),
+            allowed_versions=allowed_versions(request),
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

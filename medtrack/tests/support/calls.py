@@ -6,6 +6,7 @@ What tests do to all operations starts here; a new operation without its rows fa
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -142,10 +143,11 @@ BODIES: dict[str, Callable[[OwnedObjects], dict[str, Any]]] = {
         **_REMINDING,
     },
     "createMedication": lambda _: {"id": str(uuid4()), **_MEDICATION},
-    "updateMedication": lambda _: _MEDICATION,
+    "updateMedication": lambda _: {**_MEDICATION, "is_active": False, "version": 1},
+    "pauseMedication": lambda _: {"until": (timezone.now() + timedelta(days=3)).isoformat()},
     "cloneMedication": lambda _: {"id": str(uuid4()), "name": "Aspirin"},
     "createSchedule": lambda _: {"id": str(uuid4()), **_SCHEDULE},
-    "updateSchedule": lambda _: _SCHEDULE,
+    "updateSchedule": lambda _: {**_SCHEDULE, "version": 1},
     "logIntake": lambda mine: {
         "id": str(uuid4()),
         "medication_id": str(mine.as_needed.medication_id),

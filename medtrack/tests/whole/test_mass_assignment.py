@@ -37,7 +37,7 @@ WRITES = {
     "sendVerification": "",
     "endSession": "sessions: revoked_at",
     "deleteMe": (
-        "device_tokens: -; dose_events: -; dose_logs: -; medications: -; notification_logs: -; push_deliveries: -; "
+        "device_tokens: -; dose_events: -; dose_logs: -; medication_events: -; medications: -; notification_logs: -; push_deliveries: -; "
         "rate_counters: -; schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
         "timezone updated_at"
     ),
@@ -45,23 +45,28 @@ WRITES = {
         "rate_counters: +; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
     ),
-    "createMedication": "idempotency_keys: +; medications: +; rate_counters: times",
+    "createMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times",
     "updateMedication": (
-        "medications: color_tag dosage expires_on form memo name strength unit updated_at; rate_counters: times"
+        "medication_events: +; medications: color_tag described_at dosage expires_on form is_active memo name strength unit "
+        "updated_at version; rate_counters: times"
     ),
     "deleteMedication": (
-        "medications: deleted_at is_active updated_at; rate_counters: times; schedules: deleted_at is_active "
-        "updated_at"
+        "medication_events: +; medications: deleted_at is_active updated_at version; rate_counters: times; "
+        "schedules: deleted_at is_active updated_at version"
     ),
-    "pauseMedication": "medications: paused_at updated_at; rate_counters: times",
+    "pauseMedication": (
+        "medication_events: +; medications: paused_at paused_until updated_at version; rate_counters: times"
+    ),
     "resumeMedication": "",
-    "cloneMedication": "idempotency_keys: +; medications: +; rate_counters: times; schedules: +",
-    "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
+    "cloneMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times; schedules: +",
+    "createSchedule": "idempotency_keys: +; medication_events: +; rate_counters: times; schedules: +",
     "updateSchedule": (
-        "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled rule_changed_at "
-        "scheduled_time start_date updated_at version"
+        "medication_events: +; rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled "
+        "rule_changed_at scheduled_time start_date updated_at version"
     ),
-    "deleteSchedule": "rate_counters: times; schedules: deleted_at is_active updated_at",
+    "deleteSchedule": (
+        "medication_events: +; rate_counters: times; schedules: deleted_at is_active updated_at version"
+    ),
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
     "takeDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at taken_quantity",
     "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason skipped_at status",
@@ -83,6 +88,7 @@ WRITES = {
 # These also plan anew; how many doses that moves is told by the hour of the day.
 PLANNING = {
     "updateMe",
+    "updateMedication",
     "deleteMedication",
     "pauseMedication",
     "cloneMedication",

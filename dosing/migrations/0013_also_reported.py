@@ -30,7 +30,7 @@ ACTIONS = {
 
 
 class Migration(migrations.Migration):
-    dependencies = [("dosing", "0011_withdrawn_doses_do_not_count")]
+    dependencies = [("dosing", "0012_taken_doses_of_medication")]
     operations = [
         migrations.RunSQL(
             WIDEN,
