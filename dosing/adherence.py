@@ -2,7 +2,7 @@
 
 A planned dose counts as *due* when it was answered, early answers included, or missed, or when its due
 instant has passed and its answer is awaited. Not counted are doses that are not yet due, as-needed intakes,
-and doses that are no longer awaited because their medication was paused or ended. *On time* means taken at
+and doses that the plan no longer has: those of them that were taken are *extra*. *On time* means taken at
 most `ON_TIME` before or after it was due. The *rate* is taken/due and the *on-time rate* on-time/taken, None
 if the divisor is 0.
 
@@ -57,13 +57,17 @@ class Streaks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Numbers of doses. `due` includes those taken, skipped and missed, `taken` those on time."""
+    """Numbers of doses. `due` includes those taken, skipped and missed, `taken` those on time.
+
+    `taken_extra` are apart from all others.
+    """
 
     due: int = 0
     taken: int = 0
     skipped: int = 0
     missed: int = 0
     on_time: int = 0
+    taken_extra: int = 0
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
@@ -72,6 +76,7 @@ class Figures:
             self.skipped + other.skipped,
             self.missed + other.missed,
             self.on_time + other.on_time,
+            self.taken_extra + other.taken_extra,
         )
 
     @property
@@ -191,7 +196,7 @@ def _by_day(rows: Iterable[Row]) -> dict[date, Figures]:
     days: dict[date, Figures] = defaultdict(Figures)
     for row in rows:
         days[row["log_date"]] += Figures(
-            row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"]
+            row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"], row["taken_extra"]
         )
     return days
 

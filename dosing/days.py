@@ -1,7 +1,7 @@
 """The two most frequent requests, one prepared statement each: reading the doses of a day, and taking a dose.
 
 Each statement checks the caller's session itself, so that a session that has ended is refused at once. Taking
-handles only the simple case, a planned dose that is pending or missed; the others are left to
+handles only the simple case, a planned dose that was due and is pending or missed; the others are left to
 `dosing.actions.doses`.
 """
 
@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError
 from psycopg.types.json import Jsonb
 
-from dosing.actions.doses import CLOCK_SKEW, MAX_AGE, payload_of
+from dosing.actions.checks import CLOCK_SKEW, MAX_AGE
+from dosing.actions.events import payload_of
 from dosing.cycles import due_instant
 from dosing.planning import HORIZON, RULE_ERRORS
 from dosing.serializers import DoseOutput
@@ -106,8 +107,8 @@ def take_planned_dose(
 ) -> dict[str, Any] | None:
     """Takes a dose at the instant `occurred_at`, by default now. Returns it in the shape of DoseOutput.
 
-    Returns None, without having written anything, if this is not the simple case. `override` is for as-needed
-    intakes, which never are. Raises SessionEnded.
+    Returns None, without having written anything, if this is not the simple case. `override` is for doses
+    before they are due and as-needed intakes, which never are. Raises SessionEnded.
     """
     try:
         rows = _TAKE.rows(

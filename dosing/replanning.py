@@ -94,6 +94,18 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
     return moves
 
 
+def planned_on(schedule: Schedule, log_date: date, ordinal: int) -> Occurrence | None:
+    """The dose that the schedule's present rule has on a date; None also while no doses are wanted."""
+    # An inactive user has no doses.
+    if not schedule.is_wanted or not schedule.medication.user.is_active:
+        return None
+    occurrence = occurrence_on(rule_of(schedule), log_date, zone=zone_of(schedule), ordinal=ordinal)
+    paused_until = schedule.medication.paused_until
+    if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
+        return None
+    return occurrence
+
+
 def withdraw_outside_span(schedule: Schedule, *, before: tuple[date, date | None], now: datetime) -> None:
     """Past doses outside the schedule's span no longer count; those that its span `before` did not have do."""
     doses = DoseLog.objects.filter(schedule=schedule, due_at__lte=now)
@@ -140,7 +152,7 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     for dose in doses:
         schedule = schedules[dose.schedule_id]
         was_due = dose.due_at <= now + LOCK_WAIT
-        planned = _planned(schedule, dose)
+        planned = planned_on(schedule, dose.log_date, dose.ordinal)
         if planned is None:
             (withdrawn if was_due or dose.id in with_events else deleted).append(dose.id)
         elif was_due:
@@ -178,18 +190,6 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
         withdrawn_at=None, answer_by=Greatest(F("due_at") + ANSWER_WINDOW, F("reopened_until"))
     )
     return moves
-
-
-def _planned(schedule: Schedule, dose: _OpenDose) -> Occurrence | None:
-    """What the schedule's present rule has for this dose."""
-    # An inactive user has no doses.
-    if not schedule.is_wanted or not schedule.medication.user.is_active:
-        return None
-    occurrence = occurrence_on(rule_of(schedule), dose.log_date, zone=zone_of(schedule), ordinal=dose.ordinal)
-    paused_until = schedule.medication.paused_until
-    if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
-        return None
-    return occurrence
 
 
 def _is_as_planned(dose: _OpenDose, planned: Occurrence, schedule: Schedule) -> bool:

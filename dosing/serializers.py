@@ -6,7 +6,15 @@ from rest_framework import serializers
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
-from dosing.status import SHOWN_STATUSES, UPCOMING_STATUSES, DoseStatus
+from dosing.status import (
+    SHOWN_STATUSES,
+    UPCOMING_STATUSES,
+    DoseStatus,
+    Flag,
+    Notice,
+    NotPlannedReason,
+    RecordedAs,
+)
 from medications.models import Medication
 from medtrack.http.fields import (
     CalendarDateField,
@@ -206,34 +214,47 @@ class UpcomingOutput(serializers.Serializer[Any]):
     results = UpcomingDoseOutput(many=True)
 
 
-class UndoInput(serializers.Serializer[Any]):
+class DoseActionInput(serializers.Serializer[Any]):
     event_id = IdField(required=False)
-    occurred_at = InstantField(required=False)
+    occurred_at = InstantField(required=False, help_text="Now by default, and never later.")
 
 
-class TakeInput(UndoInput):
+class UndoInput(DoseActionInput):
+    undoes = IdField(
+        required=False, help_text="The `event_id` of the answer that is taken back; by default the latest."
+    )
+
+
+class TakeInput(DoseActionInput):
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
         required=False,
-        help_text="Lets an as-needed intake that was undone exceed its limits.",
+        help_text=(
+            "Lets the dose be early, be taken although another person skipped it, or, as an as-needed intake "
+            "that was undone, exceed its limits."
+        ),
     )
 
 
-class SkipInput(UndoInput):
+class SkipInput(DoseActionInput):
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(required=False, help_text="Lets the dose be early.")
 
 
-class SnoozeInput(UndoInput):
+class SnoozeInput(DoseActionInput):
     minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
 
 
-class AmendInput(UndoInput):
+class AmendInput(DoseActionInput):
     taken_at = InstantField(required=False)
     quantity = QuantityField(required=False)
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(
+        required=False, help_text="Lets `taken_at` be early, or an as-needed intake exceed its limits."
+    )
 
 
 class IntakeInput(serializers.Serializer[Any]):
@@ -273,7 +294,7 @@ class DoseEventHead(EventHead):
     dose_id = IdField()
 
 
-class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, IntakeInput):
+class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, UndoInput, IntakeInput):
     """The fields of all events: each event has those of the operation that its action names."""
 
     id = IdField(
@@ -297,12 +318,44 @@ class ProblemField(serializers.DictField):
     """The problem that the event would have had as a request of its own."""
 
 
+class NoticeOutput(serializers.Serializer[Any]):
+    code = serializers.ChoiceField(
+        [notice.value for notice in Notice],
+        help_text="`one_dose_or_two`: if it was a second dose, record that by logIntake.",
+    )
+    detail = serializers.CharField(help_text="A sentence in the caller's language.")
+
+
 class EventAnswerOutput(serializers.Serializer[Any]):
     event_id = serializers.UUIDField(allow_null=True, help_text="Null if it is not valid.")
     status = serializers.ChoiceField([status.value for status in EventStatus])
-    dose = DoseOutput(allow_null=True, help_text="The dose after the event, or null if it was refused.")
+    dose = DoseOutput(
+        allow_null=True,
+        help_text="The dose after the event, or null if it was refused or the plan no longer has the dose.",
+    )
     over_limit = serializers.BooleanField(help_text="For an intake, as in logIntake.")
     problem = ProblemField(allow_null=True)
+    recorded_as = serializers.ChoiceField(
+        [kind.value for kind in RecordedAs],
+        allow_null=True,
+        help_text=(
+            "`intake`: the plan no longer had the dose, so it is an intake of the medication. `also_reported`: "
+            "the dose was taken already, and this says something else about it. Null otherwise."
+        ),
+    )
+    reason = serializers.ChoiceField(
+        [reason.value for reason in NotPlannedReason],
+        allow_null=True,
+        help_text="Why the plan no longer has the dose.",
+    )
+    flags = serializers.ListField(
+        child=serializers.ChoiceField([flag.value for flag in Flag]),
+        help_text="Why the event would have been refused as a request of its own.",
+    )
+    notices = NoticeOutput(many=True, help_text="What the person should be asked or told.")
+    ignored = serializers.ListField(
+        child=serializers.CharField(), help_text="Fields of the event that its action does not have."
+    )
 
 
 class EventAnswersOutput(serializers.Serializer[Any]):
@@ -384,11 +437,15 @@ class FiguresOutput(serializers.Serializer[Any]):
     due = serializers.IntegerField(
         source="figures.due",
         help_text=(
-            "Planned doses that were answered or missed, or are due by now. Not future doses, doses that are "
-            "no longer awaited because their medication was paused or ended, or as-needed intakes."
+            "Planned doses that were answered or missed, or are due by now. Not future doses, doses that the "
+            "plan no longer has, or as-needed intakes."
         ),
     )
-    taken = serializers.IntegerField(source="figures.taken")
+    taken = serializers.IntegerField(source="figures.taken", help_text="Of those that are due.")
+    taken_extra = serializers.IntegerField(
+        source="figures.taken_extra",
+        help_text="Taken although the plan no longer has them, as in a pause. They are in no other number.",
+    )
     skipped = serializers.IntegerField(source="figures.skipped")
     missed = serializers.IntegerField(source="figures.missed")
     on_time = serializers.IntegerField(

@@ -12,10 +12,12 @@ from rest_framework.views import APIView
 
 from dosing import examples
 from dosing.actions import doses, intakes
-from dosing.actions.doses import DoseResult, InvalidTransition
+from dosing.actions.doses import DoseResult
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.days import day_of, take_planned_dose
+from dosing.earliness import TooEarly
 from dosing.models import DoseLog
+from dosing.refusals import AlreadyRecorded, InvalidTransition
 from dosing.schedule_rules import check_order
 from dosing.serializers import (
     AmendInput,
@@ -156,10 +158,20 @@ class TakeDose(SignatureOnly, APIView):
         "Record that a dose was taken",
         IdConflict,
         InvalidTransition,
+        AlreadyRecorded,
+        TooEarly,
         IntakeTooSoon,
         DailyLimitReached,
         request=TakeInput,
         responses=DoseOutput,
+        description=(
+            "Also of a dose that is not written yet, and of one that was skipped or missed. Before its due "
+            "instant a dose is too early by more than half the schedule's usual gap, and within half the gap of "
+            "the schedule's last intake, unless `override` is sent. A repeat is the same `event_id`; or the same "
+            "person, no other quantity or note, and `occurred_at` left out or at most 15 minutes from when the "
+            "dose was taken. Anything else about a dose that was taken is 409 `AlreadyRecorded`: `amendDose` "
+            "corrects it."
+        ),
         request_example=examples.TAKE,
         response_example=examples.TAKEN_DOSE,
     )
@@ -177,8 +189,11 @@ class SkipDose(APIView):
         "Record that a dose was skipped",
         IdConflict,
         InvalidTransition,
+        AlreadyRecorded,
+        TooEarly,
         request=SkipInput,
         responses=DoseOutput,
+        description="Also of a dose that is not written yet. One that was taken has to be undone first.",
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.skip_dose, SkipInput, request, dose_id)
@@ -187,11 +202,16 @@ class SkipDose(APIView):
 class UndoDose(APIView):
     @documented(
         "undoDose",
-        "Reopen an answered dose",
+        "Take back the answer to a dose, or its snooze",
         IdConflict,
         InvalidTransition,
         request=UndoInput,
         responses=DoseOutput,
+        description=(
+            "The dose is pending again, at least until 23:59 of its log date and for an hour. One that the plan no "
+            "longer has is withdrawn. `undoes` names the event that is taken back, by default that of the latest "
+            "answer; if it is not the latest, nothing changes and the answer is the dose as it is."
+        ),
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.undo_dose, UndoInput, request, dose_id)
@@ -205,6 +225,7 @@ class SnoozeDose(APIView):
         InvalidTransition,
         request=SnoozeInput,
         responses=DoseOutput,
+        description="At least five minutes of the answer window have to remain after it.",
         request_example=examples.SNOOZE,
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
@@ -217,8 +238,12 @@ class AmendDose(APIView):
         "Correct the details of an answer",
         IdConflict,
         InvalidTransition,
+        TooEarly,
+        IntakeTooSoon,
+        DailyLimitReached,
         request=AmendInput,
         responses=DoseOutput,
+        description="It keeps the limits that taking the dose keeps.",
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.amend_dose, AmendInput, request, dose_id)
