@@ -20,6 +20,12 @@ from users.serializers import UserOutput
 
 
 class ScheduleInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
+        **dict.fromkeys(("name", "dosage", "strength", "unit", "form"), "PATCH /api/v1/medications/{id}"),
+    }
+
     scheduled_time = WallTimeField()
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
@@ -36,6 +42,8 @@ class NewScheduleInput(ScheduleInput):
 
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
+    computed = {"next_due_at", "updated_at"}
+
     scheduled_time = WallTimeField()
     quantity = QuantityField()
     next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
@@ -127,11 +135,19 @@ class HistoryOutput(serializers.Serializer[Any]):
 
 
 class UndoInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "status": "POST /api/v1/doses/{id}/take, /skip, /undo",
+        "snoozed_until": "POST /api/v1/doses/{id}/snooze",
+        "due_at": "PATCH /api/v1/schedules/{id}",
+    }
+
     event_id = IdField(required=False)
     occurred_at = InstantField(required=False)
 
 
 class TakeInput(UndoInput):
+    elsewhere = UndoInput.elsewhere | {"taken_at": "occurred_at"}
+
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
@@ -146,6 +162,8 @@ class SkipInput(UndoInput):
 
 
 class SnoozeInput(UndoInput):
+    elsewhere = UndoInput.elsewhere | {"snoozed_until": "minutes"}
+
     minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
 
 
@@ -157,6 +175,11 @@ class AmendInput(UndoInput):
 
 
 class IntakeInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "dose_id": "POST /api/v1/doses/{id}/take",
+        "occurred_at": "taken_at",
+    }
+
     id = IdField(required=False)
     medication_id = IdField()
     schedule_id = IdField(required=False, allow_null=True)
@@ -195,6 +218,8 @@ class DoseEventHead(EventHead):
 
 class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, IntakeInput):
     """The fields of all events: each event has those of the operation that its action names."""
+
+    takes_unknown_fields = True  # An intake that was made offline must not be lost by them.
 
     id = IdField(
         required=False, help_text="Of `intake`: the id of the new dose, by default that of the event."
@@ -239,6 +264,8 @@ class MoveOutput(serializers.Serializer[Any]):
 
 class ChangedProfileOutput(UserOutput):
     """The user, and the planned doses that a change of the time zone moved."""
+
+    computed = {"moved_doses"}
 
     moved_doses = MoveOutput(many=True)
 

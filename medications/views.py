@@ -47,7 +47,8 @@ class Medications(ListView[Medication]):
         response_example=examples.MEDICATION,
     )
     def post(self, request: Request) -> Response:
-        result = actions.create_medication(by=caller(request), **validated_body(NewMedicationInput, request))
+        fields = validated_body(NewMedicationInput, request, output=MedicationOutput)
+        result = actions.create_medication(by=caller(request), **fields)
         return created(MedicationOutput, result.object, result.changed)
 
 
@@ -66,8 +67,10 @@ class MedicationDetail(APIView):
         responses=MedicationOutput,
     )
     def patch(self, request: Request, medication_id: UUID) -> Response:
-        _medication(request, medication_id)  # 404 for the path comes before 400 for the body
-        changes = validated_body(MedicationInput, request, partial=True)
+        present = _medication(request, medication_id)  # 404 for the path comes before 400 for the body
+        changes = validated_body(
+            MedicationInput, request, partial=True, output=MedicationOutput, present=present
+        )
         result = actions.update_medication(medication_id=medication_id, by=caller(request), changes=changes)
         return Response(serialized(MedicationOutput, result.object))
 

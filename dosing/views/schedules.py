@@ -67,7 +67,7 @@ class MedicationSchedules(ListView[Schedule]):
         now = database_now()
         # 404 for the path comes before 400 for the body.
         visible_medication(request, medication_id)
-        fields = validated_body(NewScheduleInput, request)
+        fields = validated_body(NewScheduleInput, request, output=ScheduleOutput)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
         return created(ScheduleOutput, result.object, result.changed)
 
@@ -88,8 +88,8 @@ class ScheduleDetail(APIView):
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         # 404 for the path comes before 400 for the body.
-        _schedule(request, schedule_id)
-        changes = validated_body(ScheduleInput, request, partial=True)
+        present = _schedule(request, schedule_id)
+        changes = validated_body(ScheduleInput, request, partial=True, output=ScheduleOutput, present=present)
         result = schedules.update_schedule(
             schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
         )
