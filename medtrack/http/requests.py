@@ -70,8 +70,10 @@ def validated_body(
     of `present`, the object that is changed.
     """
     language = get_language()
-    shown = output and _shared_instance(output, partial=False, language=language)  # type: ignore[arg-type]
     instance = _shared_instance(serializer, partial=partial, language=language)  # type: ignore[arg-type]
+    shown = None
+    if output is not None:
+        shown = _shared_instance(output, partial=False, language=language)  # type: ignore[arg-type]
     refused = refused_fields(instance, request.data, output=shown, present=present)
     return _validated(instance, request.data, refused)
 

@@ -35,7 +35,7 @@ def refuse_unknown_query(view: APIView, request: Request, parameters: Parameters
     if not refused_parameters(request.query_params, known):
         return
     _check_session(view, request)
-    errors = {}
+    errors: dict[str, Any] = {}
     for parameter in parameters:
         if isinstance(parameter, type):
             try:

@@ -90,7 +90,7 @@ def _refused_inside(field: Field[Any, Any, Any, Any], value: Any) -> Errors:
     """Of a list only the first object with errors is reported, so that the response stays short."""
     if not isinstance(field, ListField | ListSerializer):
         return refused_fields(field, value) if isinstance(field, BaseSerializer) else {}
-    child, most = field.child, field.max_length
+    child, most = field.child, getattr(field, "max_length", None)
     # A list that is too long is refused for its length, without looking at what is in it.
     if not isinstance(child, BaseSerializer) or not isinstance(value, list) or (most and len(value) > most):
         return {}
