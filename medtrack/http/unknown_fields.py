@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ MOST_CHARACTERS = 50
 _FRACTION = re.compile(r"\.([0-9]+)")
 
 Errors = dict[Any, Any]
+NestedField = BaseSerializer[Any] | ListField
 
 
 def shortened(name: str) -> str:
@@ -69,27 +71,49 @@ def refused_fields(
     """
     if not isinstance(serializer, Serializer) or not isinstance(data, dict):
         return {}
-    fields = dict(serializer.fields)
-    shown = dict(output.fields) if isinstance(output, Serializer) else {}
-    places: Mapping[str, str] = getattr(serializer, "elsewhere", {})
-    computed: Collection[str] = getattr(output, "computed", ())
-    errors: Errors = {
-        shortened(name): [_unknown(name, fields, place=places.get(name))]
-        for name in names_beyond(fields.keys() | shown.keys(), data)
-    }
-    for name in data.keys() & (shown.keys() - fields.keys() - set(computed)):
-        if not _is_present_value(shown[name], data[name], present):
-            errors[name] = [_read_only(present, place=places.get(name))]
-    for name, field in fields.items():
+    names, nested = _shape(serializer)
+    # Nearly all bodies have known names only.
+    errors = {} if data.keys() <= names else _refused_names(serializer, data, output, present)
+    for name, field in nested:
         if name in data and (inner := _refused_inside(field, data[name])):
             errors[name] = inner
     return errors
 
 
-def _refused_inside(field: Field[Any, Any, Any, Any], value: Any) -> Errors:
+@lru_cache(maxsize=500)
+def _shape(serializer: Serializer[Any]) -> tuple[frozenset[str], tuple[tuple[str, NestedField], ...]]:
+    """Returns the names of all fields, and those fields that may have names inside."""
+    fields = dict(serializer.fields)
+    nested = (
+        (name, field) for name, field in fields.items() if isinstance(field, BaseSerializer | ListField)
+    )
+    return frozenset(fields), tuple(nested)
+
+
+def _refused_names(
+    serializer: Serializer[Any],
+    data: dict[str, Any],
+    output: BaseSerializer[Any] | None,
+    present: object,
+) -> Errors:
+    known = _shape(serializer)[0]
+    shown = dict(output.fields) if isinstance(output, Serializer) else {}
+    places: Mapping[str, str] = getattr(serializer, "elsewhere", {})
+    computed: Collection[str] = getattr(output, "computed", ())
+    errors: Errors = {
+        shortened(name): [_unknown(name, known, place=places.get(name))]
+        for name in names_beyond(known | shown.keys(), data)
+    }
+    for name in data.keys() & (shown.keys() - known - set(computed)):
+        if not _is_present_value(shown[name], data[name], present):
+            errors[name] = [_read_only(present, place=places.get(name))]
+    return errors
+
+
+def _refused_inside(field: NestedField, value: Any) -> Errors:
     """Of a list only the first object with errors is reported, so that the response stays short."""
     if not isinstance(field, ListField | ListSerializer):
-        return refused_fields(field, value) if isinstance(field, BaseSerializer) else {}
+        return refused_fields(field, value)
     child, most = field.child, getattr(field, "max_length", None)
     # A list that is too long is refused for its length, without looking at what is in it.
     if not isinstance(child, BaseSerializer) or not isinstance(value, list) or (most and len(value) > most):
