@@ -29,6 +29,12 @@ from users.serializers import UserOutput
 
 
 class ScheduleInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
+        **dict.fromkeys(("name", "dosage", "strength", "unit", "form"), "PATCH /api/v1/medications/{id}"),
+    }
+
     scheduled_time = WallTimeField()
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
@@ -54,6 +60,8 @@ class NewScheduleInput(ScheduleInput):
 
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
+    computed = {"next_due_at", "updated_at"}
+
     scheduled_time = WallTimeField()
     quantity = QuantityField()
     # The view adds it: it depends on the present instant.
@@ -215,6 +223,12 @@ class UpcomingOutput(serializers.Serializer[Any]):
 
 
 class DoseActionInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "status": "POST /api/v1/doses/{id}/take, /skip, /undo",
+        "snoozed_until": "POST /api/v1/doses/{id}/snooze",
+        "due_at": "PATCH /api/v1/schedules/{id}",
+    }
+
     event_id = IdField(required=False)
     occurred_at = InstantField(required=False, help_text="Now by default, and never later.")
 
@@ -226,6 +240,8 @@ class UndoInput(DoseActionInput):
 
 
 class TakeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"taken_at": "occurred_at"}
+
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
@@ -244,6 +260,8 @@ class SkipInput(DoseActionInput):
 
 
 class SnoozeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"snoozed_until": "minutes"}
+
     minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
 
 
@@ -258,6 +276,11 @@ class AmendInput(DoseActionInput):
 
 
 class IntakeInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "dose_id": "POST /api/v1/doses/{id}/take",
+        "occurred_at": "taken_at",
+    }
+
     id = IdField(required=False)
     medication_id = IdField()
     schedule_id = IdField(required=False, allow_null=True)
@@ -296,6 +319,8 @@ class DoseEventHead(EventHead):
 
 class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, UndoInput, IntakeInput):
     """The fields of all events: each event has those of the operation that its action names."""
+
+    takes_unknown_fields = True  # An intake that was made offline must not be lost by them.
 
     id = IdField(
         required=False, help_text="Of `intake`: the id of the new dose, by default that of the event."
@@ -372,6 +397,8 @@ class MoveOutput(serializers.Serializer[Any]):
 
 class ChangedProfileOutput(UserOutput):
     """The user, and the planned doses that a change of the time zone moved."""
+
+    computed = {"moved_doses"}
 
     moved_doses = MoveOutput(many=True)
 

@@ -166,6 +166,12 @@ class UserOutput(serializers.ModelSerializer[User]):
 
 
 class ProfileInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "email_verified_at": "POST /api/v1/auth/email/verify",
+        "password": "POST /api/v1/auth/password/change",
+        "quiet_hours": "PUT /api/v1/notifications/settings",
+    }
+
     name = serializers.CharField(max_length=100, allow_blank=True, required=False)
     timezone = ZoneField(required=False)
     language = serializers.ChoiceField(settings.LANGUAGES, required=False)

@@ -96,7 +96,7 @@ class MedicationSchedules(ListView[Schedule]):
         now = database_now()
         # 404 for the path comes before 400 for the body.
         visible_medication(request, medication_id)
-        fields = validated_body(NewScheduleInput, request)
+        fields = validated_body(NewScheduleInput, request, output=ScheduleOutput)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
         due = next_due(caller(request), [result.object], now=now)
         return created(ScheduleOutput, result.object, result.changed, next_due_at=due[result.object.id])
@@ -121,8 +121,10 @@ class ScheduleDetail(APIView):
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         # 404 for the path comes before 400 for the body.
-        _schedule(request, schedule_id)
-        changes = validated_body(ScheduleChanges, request, partial=True)
+        present = _schedule(request, schedule_id)
+        changes = validated_body(
+            ScheduleChanges, request, partial=True, output=ScheduleOutput, present=present
+        )
         allowed = allowed_versions(request, version=changes.pop("version", None))
         now = database_now()
         result = schedules.update_schedule(

@@ -44,8 +44,11 @@ class Me(APIView):
         responses=ChangedProfileOutput,
     )
     def patch(self, request: Request) -> Response:
-        changes = validated_body(ProfileInput, request, partial=True)
-        result = update_profile(by=caller(request), changes=changes, now=database_now())
+        user = caller(request)
+        changes = validated_body(
+            ProfileInput, request, partial=True, output=ChangedProfileOutput, present=user
+        )
+        result = update_profile(by=user, changes=changes, now=database_now())
         moved_doses = [serialized(MoveOutput, move) for move in result.moves]
         return Response(serialized(UserOutput, result.object) | {"moved_doses": moved_doses})
 
