@@ -8,7 +8,6 @@ handles only the simple case, a planned dose that was due and is pending or miss
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -89,10 +88,10 @@ def day_of(claims: AccessClaims, day: date, *, now: datetime) -> dict[str, Any]:
     except RULE_ERRORS:
         # The tz database has dropped the zone: what is written can still be shown.
         zone = None
-    results = list(_written_on(day, zone, (row[1:] for row in rows if row[1])))
+    doses = list(_written_on(day, zone, (row[1:] for row in rows if row[1])))
     if zone and due_instant(day + _DAY_LENGTH, time.min, zone) > now + _PLANNED_AHEAD:
-        results = _with_planned(results, claims.user_id, day)
-    return {"date": day, "timezone": timezone, "results": results}
+        doses += _planned_on(day, claims.user_id)
+    return {"date": day, "timezone": timezone, "results": sorted(doses, key=_order)}
 
 
 def take_planned_dose(
@@ -146,19 +145,15 @@ def _written_on(
         yield dose
 
 
-def _with_planned(results: list[dict[str, Any]], user_id: UUID, day: date) -> list[dict[str, Any]]:
-    """Adds the doses of the day that are not written yet, in their order."""
-    user = User.objects.get(id=user_id)
-    planned = [
-        (dose.due_at, dose.id, serialized(DoseOutput, dose)) for dose in planned_doses_of_day(user, day)
-    ]
-    written = [(_instant(dose), dose["id"], dose) for dose in results]
-    return [dose for _at, _id, dose in sorted([*written, *planned], key=itemgetter(0, 1))]
+def _planned_on(day: date, user_id: UUID) -> Iterator[dict[str, Any]]:
+    for dose in planned_doses_of_day(User.objects.get(id=user_id), day):
+        # Not as text, by which the doses would not be ordered.
+        yield serialized(DoseOutput, dose) | {"id": dose.id, "due_at": dose.due_at}
 
 
-def _instant(dose: dict[str, Any]) -> Any:
-    """The instant that orders the doses of a day, as in day.sql."""
-    return dose["taken_at"] if dose["also_on"] else dose["due_at"] or dose["taken_at"]
+def _order(dose: dict[str, Any]) -> tuple[datetime, UUID]:
+    """By when it is due or was taken; what is here because it was taken on this day, by when it was taken."""
+    return dose["taken_at"] if dose["also_on"] else dose["due_at"] or dose["taken_at"], dose["id"]
 
 
 def _as_output(row: tuple[Any, ...]) -> dict[str, Any]:
