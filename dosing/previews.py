@@ -185,7 +185,7 @@ def gap_warnings(rule: Rule, previous: Placed | None, following: Placed) -> Iter
     elapsed = occurrence.due_at - before.due_at
     if elapsed < usual:
         yield CloserThanUsual(occurrence.log_date, occurrence.due_at, before.due_at, usual)
-    own = own_gap(rule.cycle, min(rule.start_date, before.log_date), before.log_date)
+    own = own_gap(rule.cycle, rule.start_date, before.log_date)
     # On one clock only a day of 25 hours makes a gap longer, which is nothing to warn of.
     is_one_clock = zone is not None and not absorbed and _is_on_clock(rule, before, zone)
     if own is not None and elapsed > own and not (is_one_clock and _is_on_clock(rule, occurrence, zone)):

@@ -5,7 +5,7 @@ Editing, pausing, resuming and ending a schedule and moving to another time zone
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -138,7 +138,7 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     for dose in doses:
         schedule = schedules[dose.schedule_id]
         was_due = dose.due_at <= now + LOCK_WAIT
-        planned = _planned(schedule, dose)
+        planned = _planned(schedule, dose, was_due=was_due)
         if planned is None:
             (withdrawn if was_due or dose.id in with_events else deleted).append(dose.id)
         elif was_due:
@@ -176,12 +176,16 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     return moves
 
 
-def _planned(schedule: Schedule, dose: _OpenDose) -> Occurrence | None:
+def _planned(schedule: Schedule, dose: _OpenDose, *, was_due: bool) -> Occurrence | None:
     """What the schedule's present rule has for this dose."""
     # An inactive user has no doses.
     if not schedule.is_wanted or not schedule.medication.user.is_active:
         return None
-    occurrence = occurrence_on(rule_of(schedule), dose.log_date, zone=zone_of(schedule), ordinal=dose.ordinal)
+    rule, zone = rule_of(schedule), zone_of(schedule)
+    occurrence = occurrence_on(rule, dose.log_date, zone=zone, ordinal=dose.ordinal)
+    if occurrence is None and was_due:
+        # Travel counts from the last dose that was due, and says nothing about those up to it.
+        occurrence = occurrence_on(replace(rule, travel=None), dose.log_date, zone=zone)
     paused_until = schedule.medication.paused_until
     if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
         return None

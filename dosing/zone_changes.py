@@ -41,6 +41,10 @@ class ZoneAhead:
     timezone: str
 
 
+def clock_of(schedule: Schedule) -> Clock:
+    return Clock(rule_of(schedule), zone_of(schedule))
+
+
 def travel_with(user: User, *, timezone: str, by: User | None, now: datetime) -> list[Travelled]:
     """Makes the schedules that are on the user's clock go on in another zone; the caller re-plans them.
 
@@ -53,7 +57,7 @@ def travel_with(user: User, *, timezone: str, by: User | None, now: datetime) ->
     known = histories([schedule.id for schedule in schedules], user=user, now=now)
     travelled = []
     for schedule in schedules:
-        before = Clock(rule_of(schedule), user.zone)
+        before = clock_of(schedule)
         after = replace(before, zone=ZoneInfo(timezone))
         travelled.append(travel(schedule, before, after, history=known[schedule.id], now=now))
     Schedule.objects.bulk_update([one.schedule for one in travelled], ["travel"])
@@ -151,7 +155,7 @@ def occurrences_ahead(
 
     `history` is that of `histories` at the present time.
     """
-    clock = Clock(rule_of(schedule), zone_of(schedule))
+    clock = clock_of(schedule)
     # A schedule with a zone of its own stays on its clock.
     for change in () if schedule.timezone else changes:
         at = change.at + _TRIP_DELAY

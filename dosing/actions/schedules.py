@@ -7,13 +7,17 @@ planner does not, and locks schedules.
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 
 from dosing.models import Schedule
+from dosing.planning import can_be_planned, rule_of
 from dosing.replanning import replan, replanning, withdraw_outside_span
 from dosing.schedule_rules import check
+from dosing.travel import Clock, after_edit, travel_from_json, travel_to_json
+from dosing.zone_changes import clock_of, histories, record, travel
 from medications.models import Medication
 from medtrack.database.ids import uuid7
 from medtrack.database.results import ActionResult
@@ -33,7 +37,10 @@ PLANNED_FIELDS = {
     "start_date",
     "end_date",
     "is_active",
+    "timezone",
 }
+# Changing one of these begins the cycle anew.
+COURSE_FIELDS = {"cycle_type", "cycle_value", "start_date"}
 
 
 @transaction.atomic
@@ -50,7 +57,8 @@ def create_schedule(
     sent = {"medication_id": medication.id, **fields}
     if known := repeated(visible, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=user, body=sent):
         return ActionResult(known, changed=False)
-    schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(user.zone).date(), **sent})
+    zone = ZoneInfo(fields.get("timezone") or user.timezone)
+    schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(zone).date(), **sent})
     check(schedule)
     # After the check for a repeat, which must work at the limit and is no edit.
     refuse_more("schedules", visible)
@@ -71,8 +79,10 @@ def update_schedule(
     Raises Http404, ValidationError and TooManyEdits.
     """
     user = lock_user(by.id)
-    schedule: Schedule = get_object_or_404(Schedule.objects.visible_to(user), id=schedule_id)
+    visible = Schedule.objects.visible_to(user).select_related("medication__user")
+    schedule: Schedule = get_object_or_404(visible, id=schedule_id)
     count_edits(user)
+    clock_before = clock_of(schedule) if can_be_planned(schedule) else None
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     span_before = schedule.span
     for name, value in changed.items():
@@ -83,7 +93,8 @@ def update_schedule(
         _save_version(schedule, changed)
     else:
         with replanning([schedule.id], now=now):
-            _save_version(schedule, changed | {"rule_changed_at": now})
+            _let_travel(schedule, clock_before, changed, by=user, now=now)
+            _save_version(schedule, changed | {"rule_changed_at": now, "travel": schedule.travel})
         if schedule.span != span_before:
             withdraw_outside_span(schedule, before=span_before, now=now)
     schedule.refresh_from_db()
@@ -128,6 +139,26 @@ def resume_medication(*, medication_id: UUID, by: User, now: datetime) -> Action
     Raises Http404 and TooManyEdits.
     """
     return _set_paused(medication_id, by, paused_at=None, now=now)
+
+
+def _let_travel(
+    schedule: Schedule, before: Clock | None, changed: dict[str, Any], *, by: User, now: datetime
+) -> None:
+    """A schedule's own zone is changed like the user's; another edit keeps what is left of a travel before."""
+    is_same_course = COURSE_FIELDS.isdisjoint(changed)
+    left = after_edit(
+        travel_from_json(schedule.travel), rule_of(schedule), is_same_course=is_same_course, now=now
+    )
+    schedule.travel = travel_to_json(left)
+    # The zone of the user may be one that the tz database has dropped.
+    if before is None or not can_be_planned(schedule):
+        return
+    after = clock_of(schedule)
+    if before.zone == after.zone:
+        return
+    history = histories([schedule.id], user=by, now=now)[schedule.id]
+    travelled = travel(schedule, before, after, history=history, now=now)
+    record([travelled], zones=(before.zone.key, after.zone.key), by=by)
 
 
 def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:
