@@ -6,7 +6,7 @@ ended) is not considered. Due instants are UTC; dates and wall-clock times are i
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import takewhile
 from typing import ClassVar
@@ -107,7 +107,9 @@ class DateLivedTwice:
 
     @property
     def detail(self) -> str:
-        sentence = _("There is one more dose on %(date)s, because the time zone changes and the date repeats.")
+        sentence = _(
+            "There is one more dose on %(date)s, because the time zone changes and the date repeats."
+        )
         return sentence % {"date": self.log_date}
 
 
@@ -152,9 +154,9 @@ def preview_of(
     warnings: list[PreviewWarning] = []
     previous: Placed | None = None
     for occurrence, zone in placed:
-        if last_due and last_due.due_at < occurrence.due_at:
-            if previous is None or previous[0].due_at < last_due.due_at:
-                previous = last_due, None
+        before = previous[0].due_at if previous else datetime.min.replace(tzinfo=UTC)
+        if last_due and before < last_due.due_at < occurrence.due_at:
+            previous = last_due, None
         # What lies before `first` was read only to be compared with.
         if first <= occurrence.log_date <= last:
             results.append(_expected(rule, occurrence, zone))
@@ -206,9 +208,7 @@ def _absorbed(rule: Rule, previous: Placed | None, occurrence: Occurrence) -> It
 
 def _expected(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> Expected:
     local = occurrence.due_at.astimezone(zone)
-    return Expected(
-        occurrence.log_date, rule.scheduled_time, occurrence.due_at, local, occurrence.quantity
-    )
+    return Expected(occurrence.log_date, rule.scheduled_time, occurrence.due_at, local, occurrence.quantity)
 
 
 def _moved_by_dst(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> list[MovedByDst]:

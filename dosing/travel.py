@@ -32,9 +32,7 @@ class History:
 
     def with_dose(self, dose: Occurrence) -> "History":
         ordinal = max(self.next_ordinals.get(dose.log_date, 0), dose.ordinal + 1)
-        return History(
-            dose, {**self.next_ordinals, dose.log_date: ordinal}, self.lived | {dose.log_date}
-        )
+        return History(dose, {**self.next_ordinals, dose.log_date: ordinal}, self.lived | {dose.log_date})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +166,7 @@ def _is_longer(rule: Rule, occurrence: Occurrence, last: Occurrence | None) -> b
     return own is not None and occurrence.due_at - last.due_at > own * 3 / 2
 
 
-def _is_too_late(
-    rule: Rule, first: Occurrence | None, planned: Occurrence, last: Occurrence | None
-) -> bool:
+def _is_too_late(rule: Rule, first: Occurrence | None, planned: Occurrence, last: Occurrence | None) -> bool:
     """Whether the next occurrence of the clock before, `planned`, must stay at its instant."""
     if first is None:
         return True

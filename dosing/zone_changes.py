@@ -51,9 +51,7 @@ def travel_with(user: User, *, timezone: str, by: User | None, now: datetime) ->
     The schedules must be locked, and planned up to `now`.
     """
     rows = Schedule.objects.filter(medication__user=user, deleted_at=None, timezone=None)
-    schedules = [
-        schedule for schedule in rows.select_related("medication__user") if can_be_planned(schedule)
-    ]
+    schedules = [schedule for schedule in rows.select_related("medication__user") if can_be_planned(schedule)]
     known = histories([schedule.id for schedule in schedules], user=user, now=now)
     travelled = []
     for schedule in schedules:
@@ -65,9 +63,7 @@ def travel_with(user: User, *, timezone: str, by: User | None, now: datetime) ->
     return travelled
 
 
-def travel(
-    schedule: Schedule, before: Clock, after: Clock, *, history: History, now: datetime
-) -> Travelled:
+def travel(schedule: Schedule, before: Clock, after: Clock, *, history: History, now: datetime) -> Travelled:
     """Sets the schedule's `travel` without saving it."""
     # In a pause no dose is due.
     begin = max(now, schedule.medication.paused_until or now)
@@ -113,9 +109,7 @@ def histories(schedule_ids: Collection[UUID], *, user: User, now: datetime) -> M
         if withdrawn_at is not None:
             if is_due:
                 # It keeps its ordinal, but the plan had no dose there.
-                found[schedule_id] = replace(
-                    before, next_ordinals=before.with_dose(dose).next_ordinals
-                )
+                found[schedule_id] = replace(before, next_ordinals=before.with_dose(dose).next_ordinals)
         elif is_due or (status != DoseStatus.PENDING and schedule_id not in waiting):
             found[schedule_id] = before.with_dose(dose)
         else:

@@ -38,13 +38,15 @@ WRITES = {
     "endSession": "sessions: revoked_at",
     "deleteMe": (
         "device_tokens: -; dose_events: -; dose_logs: -; medications: -; notification_logs: -; push_deliveries: -; "
-        "rate_counters: -; schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
+        "rate_counters: -; schedules: -; sessions: -; trips: -; users: deleted_at email is_active language name password private_push_text "
         "timezone updated_at"
     ),
     "updateMe": (
-        "rate_counters: +; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
+        "rate_counters: times; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
     ),
+    "createTrip": "rate_counters: times; trips: +",
+    "deleteTrip": "trips: -",
     "createMedication": "idempotency_keys: +; medications: +; rate_counters: times",
     "updateMedication": (
         "medications: color_tag dosage expires_on form memo name strength unit updated_at; rate_counters: times"
@@ -59,7 +61,7 @@ WRITES = {
     "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
     "updateSchedule": (
         "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled rule_changed_at "
-        "scheduled_time start_date updated_at version"
+        "scheduled_time start_date timezone updated_at version"
     ),
     "deleteSchedule": "rate_counters: times; schedules: deleted_at is_active updated_at",
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
