@@ -6,6 +6,7 @@ from users.examples import USER
 NEW_SCHEDULE = {
     "id": "01990a4f-5230-7f11-b4c9-77aa31c0de32",
     "scheduled_time": "19:30",
+    "timezone": None,
     "cycle_type": "weekly",
     "cycle_value": {"days": ["mon", "wed", "fri"], "every": 1},
     "quantity": "1.5",

@@ -25,7 +25,7 @@ from medtrack.http.fields import (
     WallTimeField,
 )
 from medtrack.http.preconditions import VersionField
-from users.serializers import UserOutput
+from users.serializers import UserOutput, ZoneField
 
 
 class ScheduleInput(serializers.Serializer[Any]):
@@ -38,6 +38,11 @@ class ScheduleInput(serializers.Serializer[Any]):
     scheduled_time = WallTimeField()
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
+    timezone = ZoneField(
+        required=False,
+        allow_null=True,
+        help_text="Null: the user's own, wherever they are. Otherwise the schedule stays on the clock of this zone.",
+    )
     quantity = QuantityField(required=False)
     meal_relation = serializers.ChoiceField(Schedule.MealRelation.choices, required=False)
     start_date = CalendarDateField(required=False)
@@ -78,6 +83,7 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
             "id",
             "medication_id",
             "scheduled_time",
+            "timezone",
             "cycle_type",
             "cycle_value",
             "quantity",
@@ -395,15 +401,34 @@ class MoveOutput(serializers.Serializer[Any]):
     due_at = serializers.DateTimeField()
 
 
-class ChangedProfileOutput(UserOutput):
-    """The user, and the planned doses that a change of the time zone moved."""
+class ScheduleWarningOutput(serializers.Serializer[Any]):
+    schedule_id = serializers.UUIDField()
+    medication_id = serializers.UUIDField()
+    code = serializers.CharField(
+        source="warning.code",
+        help_text="`closer_than_usual`, `longer_than_usual`, `absorbed_by_travel` or `date_lived_twice`, as in "
+        "previewSchedule. Others may be added.",
+    )
+    log_date = CalendarDateField(source="warning.log_date")
+    due_at = serializers.DateTimeField(source="warning.due_at")
+    previous_due_at = serializers.DateTimeField(
+        source="warning.previous_due_at",
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none.",
+    )
+    detail = serializers.CharField(source="warning.detail", help_text="A sentence in the caller's language.")
 
-    computed = {"moved_doses"}
+
+class ChangedProfileOutput(UserOutput):
+    """The user, the planned doses that a change of the time zone moved, and what may surprise."""
+
+    computed = {"moved_doses", "warnings"}
 
     moved_doses = MoveOutput(many=True)
+    warnings = ScheduleWarningOutput(many=True)
 
     class Meta(UserOutput.Meta):
-        fields = [*UserOutput.Meta.fields, "moved_doses"]
+        fields = [*UserOutput.Meta.fields, "moved_doses", "warnings"]
         read_only_fields = fields
 
 
@@ -443,11 +468,18 @@ class PreviewWarningOutput(serializers.Serializer[Any]):
         help_text=(
             "`moved_by_dst`: clocks skip the time on this date, so the dose is due at the end of the gap. "
             "`closer_than_usual`: less time has passed since the previous dose than is usual for the cycle. "
+            "`longer_than_usual`: because of a change of the time zone more time passes. "
+            "`absorbed_by_travel`: because of a change of the time zone the date has no dose; `due_at` is when it "
+            "would have been due. `date_lived_twice`: the date repeats, and has one more dose. "
             "Others may be added."
         )
     )
     log_date = CalendarDateField()
     due_at = serializers.DateTimeField()
+    previous_due_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none, and for `moved_by_dst`.",
+    )
     detail = serializers.CharField(help_text="A sentence in the caller's language.")
 
 

@@ -13,8 +13,7 @@ from rest_framework.views import APIView
 from dosing import examples
 from dosing.actions import schedules
 from dosing.models import Schedule
-from dosing.planning import rule_of
-from dosing.previews import preview
+from dosing.previews import preview_of, preview_since
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import check
 from dosing.serializers import (
@@ -28,6 +27,7 @@ from dosing.serializers import (
 from dosing.upcoming import next_due
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
+from dosing.zone_changes import clock_of, histories, occurrences_ahead, zone_changes_ahead
 from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
@@ -161,22 +161,32 @@ class SchedulePreview(APIView):
         description=(
             "The doses of the schedule on the local dates from `from` (by default today) to `to` (by default "
             "30 days later), both inclusive and at most 400 days, whether or not the schedule is active. An "
-            "as-needed schedule has none."
+            "as-needed schedule has none. Trips are part of it: `due_at_local` is in the zone that the user is in "
+            "then."
         ),
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
         user = caller(request)
-        mine = Schedule.objects.visible_to(user).select_related("medication")
+        mine = Schedule.objects.visible_to(user).select_related("medication__user")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
         query = validated_query(SpanQuery, request)
-        first: date = query.get("from") or process_now().astimezone(user.zone).date()
+        now = process_now()
+        check(schedule)
+        clock = clock_of(schedule)
+        first: date = query.get("from") or now.astimezone(clock.zone).date()
         last: date = query.get("to") or first + timedelta(days=30)
         check_span(first, last)
-        check(schedule)
-        found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
+        history = histories([schedule.id], user=user, now=now)[schedule.id]
+        ahead = occurrences_ahead(
+            schedule,
+            since=preview_since(clock.rule, zone=clock.zone, first=first),
+            changes=zone_changes_ahead(user, now),
+            history=history,
+        )
+        found = preview_of(ahead, rule=clock.rule, first=first, last=last, last_due=history.last)
         answer = {
             "schedule_id": schedule.id,
-            "timezone": user.timezone,
+            "timezone": clock.zone.key,
             "from": first,
             "to": last,
             "is_active": schedule.is_wanted,

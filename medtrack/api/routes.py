@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.views import APIView
 
-from dosing.views import adherence, doses, offline, schedules
+from dosing.views import adherence, doses, offline, schedules, trips
 from dosing.views import medications as dosing_medications
 from medications import views as medications
 from medtrack.api import me
@@ -48,6 +48,8 @@ ROUTES: dict[str, type[APIView]] = {
     "adherence": adherence.Adherence,
     "adherence/current": adherence.CurrentAdherence,
     "me": me.Me,
+    "me/trips": trips.Trips,
+    "me/trips/<id:trip_id>": trips.TripDetail,
     "devices": notifications.Devices,
     "devices/<id:device_id>": notifications.DeviceDetail,
     "devices/<id:device_id>/test": notifications.TestDevice,

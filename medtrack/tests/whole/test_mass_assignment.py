@@ -39,13 +39,15 @@ WRITES = {
     "endSession": "sessions: revoked_at",
     "deleteMe": (
         "device_tokens: -; dose_events: -; dose_logs: -; medication_events: -; medications: -; notification_logs: -; push_deliveries: -; "
-        "rate_counters: -; schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
+        "rate_counters: -; schedules: -; sessions: -; trips: -; users: deleted_at email is_active language name password private_push_text "
         "timezone updated_at"
     ),
     "updateMe": (
-        "rate_counters: +; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
+        "rate_counters: times; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
     ),
+    "createTrip": "rate_counters: times; trips: +",
+    "deleteTrip": "trips: -",
     "createMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times",
     "updateMedication": (
         "medication_events: +; medications: color_tag described_at dosage expires_on form is_active memo name strength unit "
@@ -63,7 +65,7 @@ WRITES = {
     "createSchedule": "idempotency_keys: +; medication_events: +; rate_counters: times; schedules: +",
     "updateSchedule": (
         "medication_events: +; rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled "
-        "rule_changed_at scheduled_time start_date updated_at version"
+        "rule_changed_at scheduled_time start_date timezone updated_at version"
     ),
     "deleteSchedule": (
         "medication_events: +; rate_counters: times; schedules: deleted_at is_active updated_at version"
