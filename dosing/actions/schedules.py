@@ -219,9 +219,9 @@ def end_pause_that_is_over(*, medication_id: UUID, now: datetime) -> bool:
     medication = over.filter(id=medication_id).first()
     if medication is None:
         return False
-    # Passes over a user about whom another transaction writes, so that nobody's pause waits for them.
+    # Passes over a user about whom another transaction writes, so that the others do not wait.
     living = User.objects.filter(id=medication.user_id, deleted_at=None)
-    if not living.select_for_update(no_key=True, skip_locked=True).exists():
+    if living.select_for_update(no_key=True, skip_locked=True).first() is None:
         return False
     # Read again after the lock: it may have been resumed or paused for longer meanwhile.
     medication = over.filter(id=medication_id).first()
