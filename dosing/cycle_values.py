@@ -61,11 +61,15 @@ def parse_cycle(cycle_type: str, value: Any) -> Cycle:
             return _taper(value)
         case "as_needed":
             # Without a value there are no limits.
-            value = _object({} if value is None else value, "min_gap_minutes", "max_per_day")
+            value = _object(
+                {} if value is None else value, "min_gap_minutes", "max_per_day", "max_quantity_per_day"
+            )
             gap, most = value.get("min_gap_minutes"), value.get("max_per_day")
+            amount = value.get("max_quantity_per_day")
             return AsNeeded(
                 None if gap is None else timedelta(minutes=_whole(gap, "min_gap_minutes", 1, 7 * 24 * 60)),
                 None if most is None else _whole(most, "max_per_day", 1, 100),
+                None if amount is None else _quantity(amount, "max_quantity_per_day"),
             )
     raise InvalidCycle("cycle_type", "not_supported")
 
@@ -82,15 +86,18 @@ def _taper(value: Any) -> Cycle:
         key = f"steps.{index}"
         step = _object(step, "days", "quantity", within=key)
         days = _whole(step.get("days"), f"{key}.days", 1, MAX_PERIOD_DAYS)
-        text = step.get("quantity")
-        # A text, because a JSON number would be read as a float and lose digits.
-        if not isinstance(text, str) or not QUANTITY.fullmatch(text):
-            raise InvalidCycle(f"cycle_value.{key}.quantity", "malformed")
-        # The pattern allows 0, and a step without a quantity would be a dose of nothing.
-        if not (quantity := Decimal(text)):
-            raise InvalidCycle(f"cycle_value.{key}.quantity", "out_of_range")
-        parsed.append((days, quantity))
+        parsed.append((days, _quantity(step.get("quantity"), f"{key}.quantity")))
     return Taper(tuple(parsed))
+
+
+def _quantity(text: Any, key: str) -> Decimal:
+    # A text, because a JSON number would be read as a float and lose digits.
+    if not isinstance(text, str) or not QUANTITY.fullmatch(text):
+        raise InvalidCycle(f"cycle_value.{key}", "malformed")
+    # The pattern allows 0, which would be a dose of nothing.
+    if not (quantity := Decimal(text)):
+        raise InvalidCycle(f"cycle_value.{key}", "out_of_range")
+    return quantity
 
 
 def _object(value: Any, *keys: str, within: str = "") -> Mapping[str, Any]:

@@ -131,7 +131,7 @@ class DoseLog(models.Model):
         User, models.CASCADE, related_name="doses", db_index=False, verbose_name=_("person")
     )
     medication = models.ForeignKey(
-        Medication, models.CASCADE, related_name="doses", verbose_name=_("medication")
+        Medication, models.CASCADE, related_name="doses", db_index=False, verbose_name=_("medication")
     )
     schedule = models.ForeignKey(
         Schedule, models.CASCADE, null=True, blank=True, related_name="doses", verbose_name=_("schedule")
@@ -190,13 +190,10 @@ class DoseLog(models.Model):
                 condition=Q(snoozed_until__isnull=False),
                 name="dose_logs_snoozed",
             ),
-            # Each new as-needed intake reads those of its medication and of its day, which are few among the
-            # doses.
-            models.Index(
-                fields=["medication", "taken_at"],
-                condition=Q(schedule=None, status=DoseStatus.TAKEN),
-                name="dose_logs_intakes",
-            ),
+            # An intake is checked against the taken doses of its medication, planned or not. The index also
+            # serves the foreign key.
+            models.Index(fields=["medication", "taken_at"], name="dose_logs_of_medication"),
+            # Each new as-needed intake reads those of its day, which are few among the doses.
             models.Index(
                 fields=["user", "log_date"],
                 condition=Q(schedule=None, status=DoseStatus.TAKEN),
@@ -267,7 +264,7 @@ class DoseEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events", verbose_name=_("dose"))
-    action = models.CharField(_("action"), max_length=8, choices=EventAction)
+    action = models.CharField(_("action"), max_length=16, choices=EventAction)
     occurred_at = models.DateTimeField(_("occurred at"))
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
     recorded_by = models.ForeignKey(

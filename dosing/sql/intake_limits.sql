@@ -1,14 +1,16 @@
--- As-needed intakes of a medication: how many on a local day, counted up to a limit, and the latest one near
--- an instant. Both read a bounded number of entries of the index dose_logs_intakes, however many intakes
--- there are.
-WITH others AS NOT MATERIALIZED (
-    SELECT taken_at FROM dose_logs
-    WHERE medication_id = %(medication_id)s AND schedule_id IS NULL AND status = 'taken'
+-- The taken doses of a medication around an instant, planned or not: those within `reach` before it, and those
+-- before `until` after it, the nearest `most` of each. It reads as many entries of the index
+-- dose_logs_of_medication, however many doses there are.
+(
+    SELECT taken_at, coalesce(taken_quantity, quantity) FROM dose_logs
+    WHERE medication_id = %(medication_id)s AND taken_at > %(at)s::timestamptz - %(reach)s AND taken_at <= %(at)s
         AND id IS DISTINCT FROM %(exclude)s::uuid
+    ORDER BY taken_at DESC LIMIT %(most)s
 )
-SELECT
-    (SELECT count(*) FROM (
-        SELECT FROM others WHERE taken_at >= %(midnight)s AND taken_at < %(next_midnight)s LIMIT %(max_per_day)s
-    ) of_day),
-    (SELECT taken_at FROM others WHERE taken_at > %(after)s AND taken_at < %(before)s
-     ORDER BY taken_at DESC LIMIT 1)
+UNION ALL
+(
+    SELECT taken_at, coalesce(taken_quantity, quantity) FROM dose_logs
+    WHERE medication_id = %(medication_id)s AND taken_at > %(at)s AND taken_at < %(until)s
+        AND id IS DISTINCT FROM %(exclude)s::uuid
+    ORDER BY taken_at LIMIT %(most)s
+)

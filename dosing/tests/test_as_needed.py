@@ -1,27 +1,25 @@
 """The limits of as-needed intakes, as PostgreSQL looks for them, against an oracle that walks minute by minute."""
 
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dosing.actions.intakes import log_intake
-from dosing.as_needed import MAX_ROUNDS, Intakes, IntakeTooSoon, _strictest
+from dosing.as_needed import MOST, _near, _next_allowed_at, strictest
 from dosing.cycles import AsNeeded
+from dosing.limits import Intakes, Limit, Taken
 from dosing.models import DoseLog
 from medications.models import Medication
 from medtrack.database.ids import uuid7
-from medtrack.http.problems import Conflict
 from medtrack.tests.support.builders import medication_of, schedule_at, utc
 from users.actions import Credentials
-from users.zones import ZONES
 
 BEGIN = utc(2026, 3, 7)
-UTC_ZONE = ZoneInfo("UTC")
 HOUR = timedelta(hours=1)
 MINUTES = st.integers(0, 4 * 24 * 60).map(lambda minutes: BEGIN + timedelta(minutes=minutes))
 
@@ -49,89 +47,123 @@ def record(medication: Medication, taken: list[datetime]) -> None:
     )
 
 
-def is_allowed(limits: AsNeeded, taken: list[datetime], at: datetime, zone: ZoneInfo) -> bool:
-    days: dict[date, int] = {}
-    for other in [*taken, at]:
-        local = other.astimezone(zone).date()
-        days[local] = days.get(local, 0) + 1
-    if limits.max_per_day and days[at.astimezone(zone).date()] > limits.max_per_day:
-        return False
+def is_allowed(limits: AsNeeded, taken: list[Taken], at: datetime, quantity: Decimal) -> bool:
+    """By walking every minute of the two days around the intake as the end of a window of 24 hours."""
+    with_this = [*taken, Taken(at, quantity)]
+    for minute in range(24 * 60):
+        end = at + timedelta(minutes=minute)
+        window = [intake for intake in with_this if end - timedelta(hours=24) < intake.at <= end]
+        if limits.max_per_day is not None and len(window) > limits.max_per_day:
+            return False
+        most = limits.max_quantity_per_day
+        if most is not None and sum(intake.quantity for intake in window) > most:
+            return False
     gap = limits.min_gap
-    return gap is None or not any(at - gap < other < at + gap for other in taken)
+    return gap is None or not any(at - gap < other.at < at + gap for other in taken)
 
 
-def test_the_next_allowed_instant_is_the_first_one_allowed(medication: Medication) -> None:
-    @settings(max_examples=150, deadline=None)
-    @given(
-        taken=st.lists(MINUTES, max_size=8),
-        at=MINUTES,
-        gap=st.none() | st.integers(1, 26 * 60).map(lambda minutes: timedelta(minutes=minutes)),
-        most=st.none() | st.integers(1, 4),
-        zone=st.sampled_from(sorted(ZONES)).map(ZoneInfo),
+QUANTITIES = st.sampled_from([Decimal("0.5"), Decimal(1), Decimal(2)])
+LIMITS = st.builds(
+    AsNeeded,
+    min_gap=st.none() | st.integers(1, 26 * 60).map(lambda minutes: timedelta(minutes=minutes)),
+    max_per_day=st.none() | st.integers(1, 4),
+    max_quantity_per_day=st.none() | st.sampled_from([Decimal(2), Decimal("3.5")]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    taken=st.lists(st.builds(Taken, at=MINUTES, quantity=QUANTITIES), max_size=8),
+    at=MINUTES,
+    quantity=QUANTITIES,
+    limits=LIMITS,
+)
+def test_limits_agree_with_a_walk_over_the_minutes(
+    taken: list[Taken], at: datetime, quantity: Decimal, limits: AsNeeded
+) -> None:
+    assert (Intakes(taken, limits).exceeded(at, quantity) is None) == is_allowed(limits, taken, at, quantity)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    taken=st.lists(st.builds(Taken, at=MINUTES, quantity=QUANTITIES), max_size=8),
+    at=MINUTES,
+    quantity=QUANTITIES,
+    limits=LIMITS,
+)
+def test_the_next_allowed_instant_is_the_first_one(
+    taken: list[Taken], at: datetime, quantity: Decimal, limits: AsNeeded
+) -> None:
+    intakes = Intakes(taken, limits)
+    found = intakes.next_allowed_at(at, quantity)
+    assert found is not None
+    assert is_allowed(limits, taken, found, quantity)
+    # Between two whole minutes nothing changes, because all instants are whole minutes.
+    minutes = int((found - at).total_seconds() // 60)
+    assert not any(
+        intakes.exceeded(at + timedelta(minutes=minute), quantity) is None for minute in range(minutes)
     )
-    # The day on which New York's clocks change has 23 hours.
-    @example([utc(2026, 3, 8, 6)], utc(2026, 3, 8, 7), None, 1, ZoneInfo("America/New_York"))
-    def check(
-        taken: list[datetime], at: datetime, gap: timedelta | None, most: int | None, zone: ZoneInfo
-    ) -> None:
-        record(medication, taken)
-        limits = AsNeeded(gap, most)
-        walk = at
-        while not is_allowed(limits, taken, walk, zone):
-            walk += timedelta(minutes=1)
-        intakes = Intakes(medication.id, limits, zone)
-        assert intakes.next_allowed_at(at) == walk
-        assert (intakes.exceeded_limit(at) is None) == (walk == at)
+
+
+def test_postgresql_reads_what_decides(medication: Medication) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(
+        taken=st.lists(MINUTES, max_size=12).map(lambda many: [Taken(at, Decimal(1)) for at in many]),
+        at=MINUTES,
+        limits=LIMITS,
+    )
+    def check(taken: list[Taken], at: datetime, limits: AsNeeded) -> None:
+        record(medication, [intake.at for intake in taken])
+        near = _near(medication, limits, at, exclude=None)
+        exceeded = near.exceeded(at, Decimal(1)) is not None
+        assert exceeded == (Intakes(taken, limits).exceeded(at, Decimal(1)) is not None)
+        assert _next_allowed_at(medication, limits, at, Decimal(1)) == Intakes(taken, limits).next_allowed_at(
+            at, Decimal(1)
+        )
 
     check()
 
 
+def test_more_at_once_than_a_day_allows_is_never_allowed(medication: Medication) -> None:
+    limits = AsNeeded(None, None, Decimal(4))
+    assert _next_allowed_at(medication, limits, BEGIN, Decimal(5)) is None
+    assert _next_allowed_at(medication, limits, BEGIN, Decimal(4)) == BEGIN
+
+
 @pytest.mark.parametrize(
-    ("minutes_after", "limit", "until"),
-    [
-        (0, IntakeTooSoon, utc(2026, 3, 7, 4)),
-        (239, IntakeTooSoon, utc(2026, 3, 7, 4)),
-        (240, None, None),
-        (-239, IntakeTooSoon, utc(2026, 3, 7, 4)),
-        (-240, None, None),
-    ],
+    ("minutes_after", "limit"),
+    [(0, Limit.GAP), (239, Limit.GAP), (240, None), (-239, Limit.GAP), (-240, None)],
 )
-def test_the_gap_holds_to_both_sides(
-    medication: Medication, minutes_after: int, limit: type[Conflict] | None, until: datetime | None
-) -> None:
-    record(medication, [BEGIN])
-    intakes = Intakes(medication.id, AsNeeded(timedelta(hours=4), None), UTC_ZONE)
-    exceeded = intakes.exceeded_limit(BEGIN + timedelta(minutes=minutes_after))
-    assert exceeded == (None if limit is None else (limit, until))
+def test_the_gap_holds_to_both_sides(minutes_after: int, limit: Limit | None) -> None:
+    intakes = Intakes([Taken(BEGIN, Decimal(1))], AsNeeded(timedelta(hours=4), None))
+    assert intakes.exceeded(BEGIN + timedelta(minutes=minutes_after), Decimal(1)) == limit
 
 
-def test_after_many_intakes_in_a_row_the_next_one_is_allowed_after_the_last(medication: Medication) -> None:
-    record(medication, [BEGIN + n * HOUR for n in range(3 * MAX_ROUNDS)])
-    intakes = Intakes(medication.id, AsNeeded(HOUR * 1.5, None), UTC_ZONE)
-    with CaptureQueriesContext(connection) as asked:
-        assert intakes.next_allowed_at(BEGIN) == BEGIN + (3 * MAX_ROUNDS - 1) * HOUR + HOUR * 1.5
-    assert len(asked) == MAX_ROUNDS + 2
-
-
-def test_after_the_last_intake_of_a_full_day_the_next_one_is_allowed_on_the_next_day(
-    medication: Medication,
-) -> None:
+def test_after_very_many_intakes_the_next_one_is_allowed_after_the_last(medication: Medication) -> None:
     minute = timedelta(minutes=1)
-    record(medication, [BEGIN + n * minute for n in range(3 * MAX_ROUNDS)])
-    intakes = Intakes(medication.id, AsNeeded(minute * 1.5, 1), UTC_ZONE)
-    assert intakes.next_allowed_at(BEGIN) == BEGIN + timedelta(days=1)
+    record(medication, [BEGIN + n * minute for n in range(2 * MOST)])
+    limits = AsNeeded(minute * 1.5, 1)
+    last = BEGIN + (2 * MOST - 1) * minute
+    with CaptureQueriesContext(connection) as asked:
+        assert _next_allowed_at(medication, limits, BEGIN, Decimal(1)) == last + timedelta(days=1)
+    assert len(asked) == 2
 
 
 def test_the_strictest_limits_are_those_of_living_schedules(medication: Medication) -> None:
-    assert _strictest(medication) == AsNeeded(None, None)
+    assert strictest(medication) == AsNeeded(None, None)
     for number, limits in enumerate(
-        ({"min_gap_minutes": 60, "max_per_day": 3}, {"max_per_day": 5}, {"min_gap_minutes": 90}, None)
+        (
+            {"min_gap_minutes": 60, "max_per_day": 3},
+            {"max_per_day": 5, "max_quantity_per_day": "4.5"},
+            {"min_gap_minutes": 90, "max_quantity_per_day": "12"},
+            None,
+        )
     ):
         wanted = {"cycle_type": "as_needed", "cycle_value": limits}
         schedule_at(medication, time(number), now=BEGIN, **wanted)
-    assert _strictest(medication) == AsNeeded(timedelta(minutes=90), 3)
+    assert strictest(medication) == AsNeeded(timedelta(minutes=90), 3, Decimal("4.5"))
     medication.schedules.filter(cycle_value__has_key="max_per_day").update(is_active=False)
-    assert _strictest(medication) == AsNeeded(timedelta(minutes=90), None)
+    assert strictest(medication) == AsNeeded(timedelta(minutes=90), None, Decimal(12))
 
 
 @pytest.mark.parametrize("earlier", [0, 2_000])

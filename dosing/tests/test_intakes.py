@@ -21,6 +21,7 @@ from medtrack.http.problems import IdConflict
 from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
 from medtrack.tests.support.workers import closing
 from users.actions import Credentials
+from users.models import User
 
 NOW = utc(2026, 11, 20, 12)
 HOUR = timedelta(hours=1)
@@ -68,8 +69,11 @@ def test_too_soon_and_too_often_are_refused_with_the_next_time(medication: Medic
     take(medication)
     with pytest.raises(DailyLimitReached) as too_often:
         take(medication, 6 * HOUR)
-    assert too_often.value.members == {"next_allowed_at": utc(2026, 11, 21)}
-    assert take(medication, 12 * HOUR).log_date.day == 21
+    # Not at midnight: 24 hours after the first of the three.
+    assert too_often.value.members == {"next_allowed_at": NOW + 16 * HOUR}
+    with pytest.raises(DailyLimitReached):
+        take(medication, 12 * HOUR)
+    assert take(medication, 16 * HOUR).log_date.day == 21
     assert DoseLog.objects.count() == 4
 
 
@@ -128,10 +132,36 @@ def test_a_named_schedule_decides_limits_and_quantity(medication: Medication, be
             take(medication, 2 * HOUR, schedule_id=foreign)
 
 
-def test_a_planned_dose_of_the_medication_is_no_intake(medication: Medication) -> None:
-    dose = dose_due(medication.user, NOW, medicine="Ibuprofen")
-    take_dose(dose_id=dose.id, by=medication.user, now=NOW)
-    assert take(medication).status == "taken"
+def test_a_planned_dose_of_the_medication_counts(medication: Medication) -> None:
+    schedule_at(medication, time(12), now=NOW - HOUR)
+    planned = DoseLog.objects.get(due_at=NOW)
+    take_dose(dose_id=planned.id, by=medication.user, now=NOW)
+    with pytest.raises(IntakeTooSoon) as too_soon:
+        take(medication, HOUR)
+    assert too_soon.value.members == {"next_allowed_at": NOW + 4 * HOUR}
+
+
+def test_a_change_of_zone_gives_no_intake_back(medication: Medication) -> None:
+    for hours in (0, 4, 8):
+        take(medication, hours * HOUR)
+    User.objects.update(timezone="Pacific/Kiritimati")
+    with pytest.raises(DailyLimitReached):
+        take(medication, 13 * HOUR)
+
+
+def test_the_quantity_of_24_hours_is_limited(ana: Credentials) -> None:
+    medication = medication_of(ana.user)
+    schedule_at(
+        medication, time(0), now=NOW, cycle_type="as_needed", cycle_value={"max_quantity_per_day": "4"}
+    )
+    take(medication, quantity=Decimal(3))
+    with pytest.raises(DailyLimitReached) as too_much:
+        take(medication, HOUR, quantity=Decimal(2))
+    assert too_much.value.members == {"next_allowed_at": NOW + 24 * HOUR}
+    assert take(medication, HOUR, quantity=Decimal(1)).quantity == 1
+    with pytest.raises(DailyLimitReached) as never:
+        take(medication, 30 * HOUR, quantity=Decimal(5))
+    assert never.value.members == {"next_allowed_at": None}
 
 
 def test_the_same_id_and_body_is_the_same_intake(medication: Medication, ben: Credentials) -> None:

@@ -228,6 +228,6 @@ def test_another_role_than_the_owner_gets_a_clear_error(monkeypatch: pytest.Monk
 @pytest.mark.django_db(transaction=True)
 def test_migrate_runs_as_the_owner_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django.conf.settings.DATABASE_OWNER", {"USER": ENGINE})
-    with pytest.raises(DatabaseError, match="must be owner|permission denied"):
+    with pytest.raises(DatabaseError, match=r"must be owner|permission denied"):
         call_command("migrate", "dosing", "0002", verbosity=0)
     assert rows("SELECT session_user") == [("medtrack_tests",)]

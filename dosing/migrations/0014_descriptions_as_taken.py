@@ -33,7 +33,7 @@ DROP FUNCTION medtrack_answered_at(text, timestamptz, timestamptz, timestamptz);
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dosing", "0011_withdrawn_doses_do_not_count"),
+        ("dosing", "0013_also_reported"),
         ("medications", "0003_append_only_events"),
     ]
     operations = [migrations.RunSQL(FUNCTIONS, REVERSE)]
