@@ -56,7 +56,7 @@ def unrecorded(action: Action) -> None:
 
 
 def asked(client: Client, schedule: Schedule, days: int = 0) -> dict[str, Any]:
-    query = {"schedule": schedule.id, "date": due(days).date().isoformat()}
+    query = {"schedule": str(schedule.id), "date": due(days).date().isoformat()}
     response = client.get("/api/v1/doses/trace", query)
     assert response.status_code == 200, response.content
     answer: dict[str, Any] = response.json()
@@ -142,7 +142,7 @@ def test_a_schedule_that_was_entered_after_the_time_of_the_dose(
     as_ana: Client, ana: Credentials, medication: Medication
 ) -> None:
     schedule = schedule_at(medication, (NOW - HOUR).time(), now=NOW, start_date=(NOW - 3 * DAY).date())
-    query = {"schedule": schedule.id, "date": (NOW - HOUR - DAY).date().isoformat()}
+    query = {"schedule": str(schedule.id), "date": (NOW - HOUR - DAY).date().isoformat()}
     answer = as_ana.get("/api/v1/doses/trace", query).json()
     assert changed(answer) == ("created_later", written(NOW), str(ana.user.id))
 
@@ -194,7 +194,7 @@ def test_what_travel_left_out(as_ana: Client, schedule: Schedule) -> None:
 
 
 def test_it_is_nobody_elses(as_ana: Client, as_cleo: Client, schedule: Schedule) -> None:
-    query = {"schedule": schedule.id, "date": due().date().isoformat()}
+    query = {"schedule": str(schedule.id), "date": due().date().isoformat()}
     assert as_cleo.get("/api/v1/doses/trace", query).status_code == 404
     assert as_ana.get("/api/v1/doses/trace", {"date": "2026-11-20"}).status_code == 400
 
