@@ -26,20 +26,21 @@ _COLUMNS: Mapping[str, Callable[[Any], Any]] = {
     "is_active": bool,
 }
 # Before its creation, a schedule had no values.
-_EDITS = (
-    MedicationEvent.Action.SCHEDULE_CHANGED,
-    MedicationEvent.Action.SCHEDULE_DELETED,
-    MedicationEvent.Action.TRAVELLED,
-)
+_EDITS = (MedicationEvent.Action.SCHEDULE_CHANGED, MedicationEvent.Action.SCHEDULE_DELETED)
 
 
 def schedule_before(schedule: Schedule, event: MedicationEvent) -> Schedule:
     """A copy of the schedule, as it was before an event about it or its medication."""
     before = copy(schedule)
-    if event.schedule_id == schedule.id and event.action in _EDITS:
-        for name, (value, _after) in event.changes.items():
-            if name in _COLUMNS:
-                setattr(before, name, None if value is None else _COLUMNS[name](value))
+    if event.schedule_id != schedule.id:
+        return before
+    if event.action == MedicationEvent.Action.TRAVELLED:
+        # The person's own zone, whose clock the schedule followed.
+        before.timezone, before.travel = event.changes["timezone"][0], None
+    elif event.action in _EDITS:
+        for name in _COLUMNS.keys() & event.changes.keys():
+            value, _after = event.changes[name]
+            setattr(before, name, None if value is None else _COLUMNS[name](value))
     return before
 
 
@@ -69,8 +70,10 @@ def planned_quantity_at(dose: DoseLog, at: datetime) -> Decimal:
     changed keeps its quantity.
     """
     schedule = dose.schedule
-    changed_at = schedule and schedule.rule_changed_at
-    if schedule is None or changed_at is None or dose.due_at is None or dose.due_at <= changed_at:
+    if schedule is None or dose.due_at is None:
+        return dose.quantity
+    changed_at = schedule.rule_changed_at
+    if changed_at is None or dose.due_at <= changed_at:
         return dose.quantity
     if at < changed_at:
         events = MedicationEvent.objects.filter(schedule_id=schedule.id, recorded_at__gt=at)

@@ -363,19 +363,30 @@ def _without_reminder(history: History, dose: DoseLog) -> Verdict:
 
 
 def _withdrawn(history: History, dose: DoseLog) -> Verdict | None:
-    """The last change before the plan no longer had the dose, if it was recorded."""
-    causes = [
-        (change, code)
-        for change in history.changes
-        if dose.withdrawn_at is not None
-        and change.recorded_at <= dose.withdrawn_at
-        and (code := _CHANGES.get(MedicationEvent.Action(change.action)))
-    ]
-    if not causes:
-        return None
-    change, code = causes[-1]
-    cause = explain(code, "", {"who": history.who(change)})
-    return Verdict(VerdictCode.NO_LONGER_WANTED, code, {"cause": cause})
+    """By the last change before the plan no longer had the dose, if it was recorded."""
+    for change in reversed(history.changes):
+        reason = _withdrawal_reason(change)
+        if dose.withdrawn_at is not None and change.recorded_at <= dose.withdrawn_at and reason:
+            code = _CHANGES[MedicationEvent.Action(change.action)]
+            cause = explain(code, "", {"who": history.who(change)})
+            return Verdict(VerdictCode.NO_LONGER_WANTED, reason, {"cause": cause})
+    return None
+
+
+def _withdrawal_reason(change: MedicationEvent) -> Reason | None:
+    match change.action:
+        case MedicationEvent.Action.PAUSED:
+            return Reason.MEDICATION_PAUSED
+        case MedicationEvent.Action.ARCHIVED | MedicationEvent.Action.DELETED:
+            return Reason.MEDICATION_ENDED
+        case MedicationEvent.Action.SCHEDULE_DELETED:
+            return Reason.SCHEDULE_ENDED
+        case MedicationEvent.Action.SCHEDULE_CHANGED:
+            is_stop = change.changes.get("is_active") == [True, False]
+            return Reason.SCHEDULE_ENDED if is_stop else Reason.DOSE_REMOVED
+        case MedicationEvent.Action.TRAVELLED:
+            return Reason.DOSE_REMOVED
+    return None
 
 
 def _because(history: History, reason: str) -> Verdict:

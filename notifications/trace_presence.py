@@ -181,7 +181,8 @@ def _late_rule(plan: Plan, occurrence: Occurrence) -> Finding | None:
         if event.recorded_at <= due_at:
             break
         before = schedule_before(rule, event)
-        if occurrence_of(before, plan.log_date, plan.ordinal) is None:
+        is_new = occurrence_of(before, plan.log_date, plan.ordinal) is None
+        if is_new and event.action == Action.SCHEDULE_CHANGED:
             return _changed(PresenceCode.ADDED_LATER, [event], due_at)
         rule = before
     return None
@@ -201,6 +202,15 @@ def _not_in_the_rule(plan: Plan) -> Finding:
 
 def _absorbed(plan: Plan) -> Finding | None:
     """A dose that travel left out, or an intake shortly before the schedule was entered."""
+    rule = plan.schedule
+    for event in plan.changes:
+        before = schedule_before(rule, event)
+        if event.action == Action.TRAVELLED and str(plan.log_date) in event.changes["absorbed"]:
+            occurrence = occurrence_of(before, plan.log_date)
+            return _changed(
+                PresenceCode.ABSORBED_BY_TRAVEL, [event], occurrence.due_at if occurrence else None
+            )
+        rule = before
     travel = travel_from_json(plan.schedule.travel)
     if travel is None:
         return None
@@ -211,10 +221,8 @@ def _absorbed(plan: Plan) -> Finding | None:
         return None
     # An intake of the schedule that this one replaces is older than this one.
     is_older = travel.last_due_at < plan.schedule.created_at
-    travels = list(plan.changes_by(plan.now, Action.TRAVELLED))
-    if is_older and not travels:
-        return Finding(PresenceCode.TAKEN_BEFORE, occurrence.due_at)
-    return _changed(PresenceCode.ABSORBED_BY_TRAVEL, travels, occurrence.due_at)
+    code = PresenceCode.TAKEN_BEFORE if is_older else PresenceCode.ABSORBED_BY_TRAVEL
+    return Finding(code, occurrence.due_at)
 
 
 def _edited(plan: Plan) -> Finding | None:
@@ -223,7 +231,7 @@ def _edited(plan: Plan) -> Finding | None:
     for event in plan.changes:
         before = schedule_before(rule, event)
         occurrence = occurrence_of(before, plan.log_date, plan.ordinal)
-        if occurrence is not None:
+        if occurrence is not None and event.action == Action.SCHEDULE_CHANGED:
             if occurrence.due_at <= event.recorded_at and (obstacle := _obstacle(plan, occurrence)):
                 return obstacle
             return _changed(PresenceCode.EDITED, [event], occurrence.due_at)
@@ -245,7 +253,7 @@ def _never_in_the_rule(plan: Plan) -> Finding:
 def _changed(
     code: PresenceCode,
     changes: Iterable[MedicationEvent],
-    due_at: datetime,
+    due_at: datetime | None,
     *,
     otherwise: datetime | None = None,
 ) -> Finding:

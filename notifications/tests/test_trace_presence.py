@@ -21,10 +21,11 @@ from medtrack.tests.support.edits import describe, edit_rule
 from notifications.explanations import PresenceCode, explain
 from notifications.tests.trace_steps import trace_of
 from users.actions import Credentials
+from users.models import User
 
 Action = MedicationEvent.Action
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-NOW = timezone.now().replace(microsecond=0)
+NOW = timezone.now().replace(second=0, microsecond=0)
 TIME = (NOW + 6 * HOUR).time()
 
 
@@ -47,12 +48,13 @@ def due(days: int = 0) -> datetime:
     return NOW + 6 * HOUR + days * DAY
 
 
-def unrecorded(action: Action) -> None:
+def unrecorded(action: Action, user: User) -> None:
     """As if this was done before changes were recorded."""
     with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+        # Events are deleted only while their user is erased.
+        allow = "SELECT set_config('medtrack.erasing', %s || ' ' || pg_current_xact_id(), true)"
+        cursor.execute(allow, [str(user.id)])
         cursor.execute("DELETE FROM medication_events WHERE action = %s", [action])
-        cursor.execute("SET session_replication_role = origin")
 
 
 def asked(client: Client, schedule: Schedule, days: int = 0) -> dict[str, Any]:
@@ -131,8 +133,10 @@ def test_an_edit_that_took_its_day_away(as_ana: Client, ana: Credentials, schedu
     assert asked(as_ana, schedule, 8)["code"] == "planned"
 
 
-def test_an_edit_that_brought_its_day_too_late(as_ana: Client, ana: Credentials, schedule: Schedule) -> None:
-    edit_rule(schedule, at=NOW - 9 * DAY, start_date=due(5).date())
+def test_an_edit_that_brought_its_day_too_late(
+    as_ana: Client, ana: Credentials, medication: Medication
+) -> None:
+    schedule = schedule_at(medication, TIME, now=NOW - 10 * DAY, start_date=due(5).date())
     edit_rule(schedule, at=NOW - HOUR, start_date=due(-8).date())
     answer = asked(as_ana, schedule, -5)
     assert changed(answer) == ("added_later", written(NOW - HOUR), str(ana.user.id))
@@ -152,7 +156,7 @@ def test_a_deleted_schedule(as_ana: Client, ana: Credentials, schedule: Schedule
     DoseLog.objects.filter(schedule=schedule, log_date=due(-3).date()).delete()
     delete_schedule(schedule_id=schedule.id, by=ana.user, now=NOW - HOUR)
     if not is_recorded:
-        unrecorded(Action.SCHEDULE_DELETED)
+        unrecorded(Action.SCHEDULE_DELETED, ana.user)
     by = str(ana.user.id) if is_recorded else None
     assert changed(asked(as_ana, schedule)) == ("deleted", written(NOW - HOUR), by)
     # Not of what was before.
@@ -167,7 +171,7 @@ def test_a_schedule_that_was_turned_off(as_ana: Client, ana: Credentials, schedu
 def test_an_archived_medication(as_ana: Client, ana: Credentials, schedule: Schedule) -> None:
     describe(schedule.medication, at=NOW - HOUR, is_active=False)
     assert changed(asked(as_ana, schedule)) == ("archived", written(NOW - HOUR), str(ana.user.id))
-    unrecorded(Action.ARCHIVED)
+    unrecorded(Action.ARCHIVED, ana.user)
     assert asked(as_ana, schedule)["code"] == "archived"
 
 
@@ -191,6 +195,23 @@ def test_what_travel_left_out(as_ana: Client, schedule: Schedule) -> None:
     # Entered after the last intake, of the schedule that it replaces.
     Schedule.objects.update(created_at=NOW)
     assert asked(as_ana, schedule)["code"] == "taken_before"
+
+
+def test_who_changed_the_zone_that_left_it_out(as_ana: Client, ana: Credentials, schedule: Schedule) -> None:
+    DoseLog.objects.filter(schedule=schedule, due_at__gt=NOW).delete()
+    travel = Travel(last_due_at=due(-1), not_before=due() + HOUR, absorbed=(due().date(),))
+    Schedule.objects.update(travel=travel_to_json(travel))
+    MedicationEvent.objects.create(
+        medication=schedule.medication,
+        schedule_id=schedule.id,
+        action=Action.TRAVELLED,
+        recorded_at=NOW,
+        recorded_by=ana.user,
+        changes={"timezone": ["UTC", "Asia/Tokyo"], "absorbed": [str(due().date())], "lived_twice": []},
+    )
+    answer = asked(as_ana, schedule)
+    assert changed(answer) == ("absorbed_by_travel", written(NOW), str(ana.user.id))
+    assert answer["due_at"] == written(due())
 
 
 def test_it_is_nobody_elses(as_ana: Client, as_cleo: Client, schedule: Schedule) -> None:
