@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, F, Func, JSONField
 
+from dosing.status import DoseStatus
 from medications.models import DESCRIPTION_FIELDS, Medication
 from medtrack.database.statements import Statement
 
@@ -59,12 +60,13 @@ def earlier_description(dose: "DoseLog") -> dict[str, str] | None:
     """The description that held when the dose was answered, or None if it is the present one.
 
     Lists read it with their rows (`DoseLogQuerySet.described`). For a single dose, which an action may just have
-    changed, it is read here, unless its medication was never described otherwise.
+    changed, it is read here, unless it is open or its medication was never described otherwise.
     """
     if "earlier" in dose.__dict__:
         listed: dict[str, str] | None = dose.__dict__["earlier"]
         return listed
-    if dose.medication.described_at is None:
+    is_answered = dose.status in (DoseStatus.TAKEN, DoseStatus.SKIPPED, DoseStatus.MISSED)
+    if dose.medication.described_at is None or not is_answered:
         return None
     (found,) = _OF_ONE.one(
         medication_id=dose.medication_id,

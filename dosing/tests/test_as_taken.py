@@ -6,6 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -150,6 +152,20 @@ def test_another_medication_of_the_same_history_costs_no_query_of_its_own(
     describe(medication, at=NOW - HOUR, **NEW)
     with django_assert_num_queries(2):
         assert {one["medication"]["strength"] for one in as_ana.get(history).json()["results"]} == {"5"}
+
+
+def test_doses_to_come_cost_no_query_each(
+    as_ana: Client, medication: Medication, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    schedule_at(medication, time(8), now=NOW)
+    path = f"{DOSES}/upcoming?days=30"
+    with CaptureQueriesContext(connection) as before:
+        as_ana.get(path)
+    describe(medication, at=NOW - HOUR, **NEW)
+    with django_assert_num_queries(len(before)):
+        doses = as_ana.get(path).json()["results"]
+    assert len(doses) >= 29
+    assert {dose["medication"]["strength"] for dose in doses} == {"10"}
 
 
 def test_adherence_by_medication_has_one_line_with_the_present_name(
