@@ -43,7 +43,7 @@ def main() -> None:
     now = timezone.now()
     email = f"{uuid4()}@example.com"
     ana = sign_up(email=email, password="correct horse battery", timezone="UTC", now=now)
-    medication = create_medication(by=ana.user, name="Ibuprofen").object
+    medication = create_medication(by=ana.user, now=timezone.now(), name="Ibuprofen").object
     limits = {"min_gap_minutes": 60, "max_per_day": 4}
     create_schedule(
         medication_id=medication.id,

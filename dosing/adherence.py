@@ -2,7 +2,7 @@
 
 A planned dose counts as *due* when it was answered, early answers included, or missed, or when its due
 instant has passed and its answer is awaited. Not counted are doses that are not yet due, as-needed intakes,
-and doses that are no longer awaited because their medication was paused or ended. *On time* means taken at
+and doses that the plan no longer has: those of them that were taken are *extra*. *On time* means taken at
 most `ON_TIME` before or after it was due. The *rate* is taken/due and the *on-time rate* on-time/taken, None
 if the divisor is 0.
 
@@ -57,13 +57,17 @@ class Streaks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Numbers of doses. `due` includes those taken, skipped and missed, `taken` those on time."""
+    """Numbers of doses. `due` includes those taken, skipped and missed, `taken` those on time.
+
+    `taken_extra` are apart from all others.
+    """
 
     due: int = 0
     taken: int = 0
     skipped: int = 0
     missed: int = 0
     on_time: int = 0
+    taken_extra: int = 0
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
@@ -72,6 +76,7 @@ class Figures:
             self.skipped + other.skipped,
             self.missed + other.missed,
             self.on_time + other.on_time,
+            self.taken_extra + other.taken_extra,
         )
 
     @property
@@ -170,25 +175,28 @@ def streaks(days: Mapping[date, Figures]) -> Streaks:
 
 
 def not_planned_yet(
-    rule: Rule, *, zone: ZoneInfo, planned_until: datetime, period: Period, planned_on: Collection[date]
+    rule: Rule, *, zone: ZoneInfo, since: datetime, period: Period, planned: Collection[tuple[date, int]]
 ) -> int:
-    """The number of doses of the period that are not planned yet: the rule's occurrences from `planned_until`
-    (UTC) on.
+    """The number of doses of the period that are not planned yet: the rule's occurrences from `since` (UTC) on.
 
-    A date in `planned_on` has its dose already and gets no second one.
+    Those in `planned`, by log date and ordinal, have their dose already and get no second one.
     """
-    upcoming = occurrences(rule, zone=zone, since=planned_until)
-    dates = (occurrence.log_date for occurrence in upcoming)
-    # Stops at the period's end, because a rule may go on until the year 9999.
-    within = takewhile(lambda day: day <= period.end, dates)
-    return sum(1 for day in within if day >= period.start and day not in planned_on)
+    upcoming = occurrences(rule, zone=zone, since=since)
+    # Stops after the period's end, because a rule may go on until the year 9999. After travel one occurrence
+    # can have a later date than the one after it.
+    near = takewhile(lambda one: one.log_date <= period.end + _DAY, upcoming)
+    return sum(
+        1
+        for one in near
+        if period.start <= one.log_date <= period.end and (one.log_date, one.ordinal) not in planned
+    )
 
 
 def _by_day(rows: Iterable[Row]) -> dict[date, Figures]:
     days: dict[date, Figures] = defaultdict(Figures)
     for row in rows:
         days[row["log_date"]] += Figures(
-            row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"]
+            row["due"], row["taken"], row["skipped"], row["missed"], row["on_time"], row["taken_extra"]
         )
     return days
 

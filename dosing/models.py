@@ -258,7 +258,7 @@ class DoseEvent(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     dose = models.ForeignKey(DoseLog, models.PROTECT, related_name="events", verbose_name=_("dose"))
-    action = models.CharField(_("action"), max_length=8, choices=EventAction)
+    action = models.CharField(_("action"), max_length=16, choices=EventAction)
     occurred_at = models.DateTimeField(_("occurred at"))
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
     recorded_by = models.ForeignKey(

@@ -31,6 +31,7 @@ EVENT_ACTIONS = [*(change.value for change in Change if change is not Change.MIS
 class EventStatus(StrEnum):
     APPLIED = "applied"
     REPEATED = "repeated"
+    SUPERSEDED = "superseded"
     REFUSED = "refused"
 
 

@@ -28,6 +28,7 @@ class DosesOfPeriod(TypedDict):
     taken: int
     planned: int
     planned_on: list[date] | None
+    planned_ordinals: list[int] | None
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -39,23 +40,28 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     ) -> "models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]":
         """All schedules of the user, ended ones included, with numbers of their doses on these local dates.
 
-        `due` counts the doses due at `now`, `planned` also those that will be, and `planned_on` has all their
-        dates.
+        `due` counts the doses due at `now`, `planned` also those that will be. `planned_on` has the dates of
+        all that are written and `planned_ordinals` their ordinals, in the same order.
         """
         # The dates are a condition of the join: as conditions of the aggregates they would read all doses of
         # the user.
         of_period = FilteredRelation(
             "doses", condition=Q(doses__user=user, doses__log_date__range=(first, last))
         )
+        is_written, order = Q(of_period__isnull=False), ("of_period__log_date", "of_period__ordinal")
         schedules = (
             self.filter(medication__user=user)
             .select_related("medication")
             .annotate(of_period=of_period)
             .annotate(
                 due=Count("of_period", filter=_counted(now, "of_period__")),
-                taken=Count("of_period", filter=Q(of_period__status=DoseStatus.TAKEN)),
+                taken=Count(
+                    "of_period",
+                    filter=Q(of_period__status=DoseStatus.TAKEN, of_period__withdrawn_at=None),
+                ),
                 planned=Count("of_period", filter=_settled("of_period__") | _awaited("of_period__")),
-                planned_on=ArrayAgg("of_period__log_date", filter=Q(of_period__isnull=False)),
+                planned_on=ArrayAgg("of_period__log_date", filter=is_written, order_by=order),
+                planned_ordinals=ArrayAgg("of_period__ordinal", filter=is_written, order_by=order),
             )
         )
         return cast("models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]", schedules)
@@ -82,8 +88,11 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         return doses.annotate(effective_at=Coalesce("due_at", "taken_at"))
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
-        """The planned doses of these local dates, both inclusive, that count as due at `now`."""
-        return self.filter(_counted(now), schedule__isnull=False, log_date__range=(first, last))
+        """The planned doses of these local dates, both inclusive, that count as due at `now`, and those that
+        were taken though the plan no longer has them.
+        """
+        counted = _counted(now) | Q(status=DoseStatus.TAKEN)
+        return self.filter(counted, schedule__isnull=False, log_date__range=(first, last))
 
     def of_today(self, *, now: datetime) -> "DoseLogQuerySet":
         """The planned doses of each user's local date of `now`."""
@@ -124,14 +133,17 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
 
     def figures_by(self, *keys: str) -> "models.QuerySet[DoseLog, dict[str, Any]]":
         """One row of numbers for each combination of the keys' values, ordered by them."""
+        planned = Q(withdrawn_at=None)
+        on_time = Q(taken_at__range=(F("due_at") - ON_TIME, F("due_at") + ON_TIME))
         rows: models.QuerySet[DoseLog, dict[str, Any]] = (
             self.values(*keys)
             .annotate(
-                due=Count("id"),
-                taken=Count("id", filter=Q(status=DoseStatus.TAKEN)),
-                skipped=Count("id", filter=Q(status=DoseStatus.SKIPPED)),
-                missed=Count("id", filter=Q(status=DoseStatus.MISSED)),
-                on_time=Count("id", filter=Q(taken_at__range=(F("due_at") - ON_TIME, F("due_at") + ON_TIME))),
+                due=Count("id", filter=planned),
+                taken=Count("id", filter=planned & Q(status=DoseStatus.TAKEN)),
+                skipped=Count("id", filter=planned & Q(status=DoseStatus.SKIPPED)),
+                missed=Count("id", filter=planned & Q(status=DoseStatus.MISSED)),
+                on_time=Count("id", filter=planned & on_time),
+                taken_extra=Count("id", filter=Q(withdrawn_at__isnull=False)),
             )
             .order_by(*keys)
         )

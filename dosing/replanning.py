@@ -5,7 +5,7 @@ Editing, pausing, resuming and ending a schedule and moving to another time zone
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 
 from dosing.cycles import Occurrence, occurrence_on, occurrences
 from dosing.models import DoseEvent, DoseLog, Schedule
@@ -79,7 +80,7 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
     for schedule in schedules.values():
         first = None
         if schedule.is_wanted:
-            begin = max(since or now, schedule.medication.paused_until or now)
+            begin = max(since or now, schedule.medication.paused_until or since or now)
             if schedule.plan_error:
                 # One that was set aside continues at the dose that could not be planned.
                 begin = min(begin, schedule.planned_until or begin)
@@ -91,6 +92,24 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
     # Last, because the dose that ends a window may be one that was planned just now.
     _update_windows(schedules, now)
     return moves
+
+
+def planned_on(
+    schedule: Schedule, log_date: date, ordinal: int, *, was_due: bool = False
+) -> Occurrence | None:
+    """The dose that the schedule's present rule has on a date; None also while no doses are wanted."""
+    # An inactive user has no doses.
+    if not schedule.is_wanted or not schedule.medication.user.is_active:
+        return None
+    rule, zone = rule_of(schedule), zone_of(schedule)
+    occurrence = occurrence_on(rule, log_date, zone=zone, ordinal=ordinal)
+    if occurrence is None and was_due:
+        # Travel counts from the last dose that was due, and says nothing about those up to it.
+        occurrence = occurrence_on(replace(rule, travel=None), log_date, zone=zone)
+    paused_until = schedule.medication.paused_until
+    if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
+        return None
+    return occurrence
 
 
 def withdraw_outside_span(schedule: Schedule, *, before: tuple[date, date | None], now: datetime) -> None:
@@ -122,7 +141,8 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     Returns those that move. What is due by `now` stays where it is. What was due, or has events, is history:
     it is withdrawn rather than deleted.
     """
-    is_open = Q(answer_by__gt=now) | Q(answer_by=None, due_at__gt=now - ANSWER_WINDOW)
+    would_be_open = Q(due_at__gt=now - ANSWER_WINDOW) | Q(reopened_until__gt=now)
+    is_open = Q(answer_by__gt=now) | (Q(answer_by=None) & would_be_open)
     pending = DoseLog.objects.filter(is_open, schedule_id__in=schedules, status=DoseStatus.PENDING)
     rows = pending.order_by("id").select_for_update()
     doses = [_OpenDose(*row) for row in rows.values_list(*_OpenDose._fields)]
@@ -138,7 +158,7 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     for dose in doses:
         schedule = schedules[dose.schedule_id]
         was_due = dose.due_at <= now + LOCK_WAIT
-        planned = _planned(schedule, dose)
+        planned = planned_on(schedule, dose.log_date, dose.ordinal, was_due=was_due)
         if planned is None:
             (withdrawn if was_due or dose.id in with_events else deleted).append(dose.id)
         elif was_due:
@@ -168,24 +188,14 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
                 )
     DoseLog.objects.filter(id__in=deleted).delete()
     still_there = DoseLog.objects.filter(id__in=withdrawn, withdrawn_at=None)
-    still_there.update(withdrawn_at=now, answer_by=None, snoozed_until=None)
+    # A pause may end before a snooze does.
+    still_there.filter(medication__paused_at=None).update(snoozed_until=None)
+    still_there.update(withdrawn_at=now, answer_by=None)
     DoseLog.objects.bulk_update(moved, FOLLOWING)
     DoseLog.objects.filter(id__in=restored, withdrawn_at__isnull=False).update(
-        withdrawn_at=None, answer_by=F("due_at") + ANSWER_WINDOW
+        withdrawn_at=None, answer_by=Greatest(F("due_at") + ANSWER_WINDOW, F("reopened_until"))
     )
     return moves
-
-
-def _planned(schedule: Schedule, dose: _OpenDose) -> Occurrence | None:
-    """What the schedule's present rule has for this dose."""
-    # An inactive user has no doses.
-    if not schedule.is_wanted or not schedule.medication.user.is_active:
-        return None
-    occurrence = occurrence_on(rule_of(schedule), dose.log_date, zone=zone_of(schedule), ordinal=dose.ordinal)
-    paused_until = schedule.medication.paused_until
-    if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
-        return None
-    return occurrence
 
 
 def _is_as_planned(dose: _OpenDose, planned: Occurrence, schedule: Schedule) -> bool:

@@ -6,7 +6,15 @@ from rest_framework import serializers
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
-from dosing.status import DoseStatus
+from dosing.status import (
+    SHOWN_STATUSES,
+    UPCOMING_STATUSES,
+    DoseStatus,
+    Flag,
+    Notice,
+    NotPlannedReason,
+    RecordedAs,
+)
 from medications.models import Medication
 from medtrack.http.fields import (
     CalendarDateField,
@@ -16,7 +24,8 @@ from medtrack.http.fields import (
     QuantityField,
     WallTimeField,
 )
-from users.serializers import UserOutput
+from medtrack.http.preconditions import VersionField
+from users.serializers import UserOutput, ZoneField
 
 
 class ScheduleInput(serializers.Serializer[Any]):
@@ -29,12 +38,26 @@ class ScheduleInput(serializers.Serializer[Any]):
     scheduled_time = WallTimeField()
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
+    timezone = ZoneField(
+        required=False,
+        allow_null=True,
+        help_text="Null: the user's own, wherever they are. Otherwise the schedule stays on the clock of this zone.",
+    )
     quantity = QuantityField(required=False)
     meal_relation = serializers.ChoiceField(Schedule.MealRelation.choices, required=False)
     start_date = CalendarDateField(required=False)
     end_date = CalendarDateField(allow_null=True, required=False)
     is_active = serializers.BooleanField(required=False)
     reminder_enabled = serializers.BooleanField(required=False)
+
+
+class ScheduleChanges(ScheduleInput):
+    version = VersionField()
+
+
+class SchedulesQuery(serializers.Serializer[Any]):
+    medication = IdField(required=False, help_text="Only those of this medication.")
+    is_active = serializers.BooleanField(required=False)
 
 
 class NewScheduleInput(ScheduleInput):
@@ -46,7 +69,13 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
 
     scheduled_time = WallTimeField()
     quantity = QuantityField()
-    next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
+    # The view adds it: it depends on the present instant.
+    next_due_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="When the next dose that is not answered yet is due. Null if none is to come.",
+    )
 
     class Meta:
         model = Schedule
@@ -54,6 +83,7 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
             "id",
             "medication_id",
             "scheduled_time",
+            "timezone",
             "cycle_type",
             "cycle_value",
             "quantity",
@@ -81,7 +111,22 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
     medication = DoseMedicationOutput()
     scheduled_time = WallTimeField(allow_null=True)
     quantity = QuantityField(source="actual_quantity")
+    status = serializers.ChoiceField(
+        SHOWN_STATUSES,
+        read_only=True,
+        help_text="`planned`: the dose is not written yet. Its id is the one with which it will be.",
+    )
     recorded_by = serializers.UUIDField(source="recorded_by_id", allow_null=True)
+    # Only the day knows: it has doses of the dates beside it.
+    also_on = CalendarDateField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "In a day of doses, of a dose that was taken on this day but belongs to another: the date on which "
+            "it counts and is listed, too. Null otherwise."
+        ),
+    )
 
     class Meta:
         model = DoseLog
@@ -99,6 +144,7 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
             "recorded_by",
             "skip_reason",
             "note",
+            "also_on",
         ]
         read_only_fields = fields
 
@@ -134,7 +180,55 @@ class HistoryOutput(serializers.Serializer[Any]):
     has_more = serializers.BooleanField()
 
 
-class UndoInput(serializers.Serializer[Any]):
+class UpcomingQuery(serializers.Serializer[Any]):
+    days = serializers.IntegerField(
+        min_value=1, max_value=60, default=14, help_text="How many local dates after today."
+    )
+
+
+class UpcomingDoseOutput(serializers.ModelSerializer[DoseLog]):
+    schedule_version = serializers.IntegerField(source="schedule.version")
+    medication = DoseMedicationOutput()
+    scheduled_time = WallTimeField()
+    due_at = serializers.DateTimeField()
+    quantity = QuantityField()
+    status = serializers.ChoiceField(UPCOMING_STATUSES)
+    tag = serializers.UUIDField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "The tag of our push about the dose, so that an alarm of the phone with this tag and the push replace "
+            "each other: the lowest id of the doses due at the same instant. Null if the schedule has no reminders."
+        ),
+    )
+
+    class Meta:
+        model = DoseLog
+        fields = [
+            "id",
+            "schedule_id",
+            "schedule_version",
+            "medication",
+            "log_date",
+            "scheduled_time",
+            "due_at",
+            "quantity",
+            "status",
+            "snoozed_until",
+            "tag",
+        ]
+        read_only_fields = fields
+
+
+class UpcomingOutput(serializers.Serializer[Any]):
+    to = CalendarDateField(help_text="The last local date.")
+    timezone = serializers.CharField()
+    truncated = serializers.BooleanField(help_text="There are more doses than these, the first 1,000.")
+    results = UpcomingDoseOutput(many=True)
+
+
+class DoseActionInput(serializers.Serializer[Any]):
     elsewhere = {
         "status": "POST /api/v1/doses/{id}/take, /skip, /undo",
         "snoozed_until": "POST /api/v1/doses/{id}/snooze",
@@ -142,36 +236,49 @@ class UndoInput(serializers.Serializer[Any]):
     }
 
     event_id = IdField(required=False)
-    occurred_at = InstantField(required=False)
+    occurred_at = InstantField(required=False, help_text="Now by default, and never later.")
 
 
-class TakeInput(UndoInput):
-    elsewhere = UndoInput.elsewhere | {"taken_at": "occurred_at"}
+class UndoInput(DoseActionInput):
+    undoes = IdField(
+        required=False, help_text="The `event_id` of the answer that is taken back; by default the latest."
+    )
+
+
+class TakeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"taken_at": "occurred_at"}
 
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
         required=False,
-        help_text="Lets an as-needed intake that was undone exceed its limits.",
+        help_text=(
+            "Lets the dose be early, be taken although another person skipped it, or, as an as-needed intake "
+            "that was undone, exceed its limits."
+        ),
     )
 
 
-class SkipInput(UndoInput):
+class SkipInput(DoseActionInput):
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(required=False, help_text="Lets the dose be early.")
 
 
-class SnoozeInput(UndoInput):
-    elsewhere = UndoInput.elsewhere | {"snoozed_until": "minutes"}
+class SnoozeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"snoozed_until": "minutes"}
 
     minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
 
 
-class AmendInput(UndoInput):
+class AmendInput(DoseActionInput):
     taken_at = InstantField(required=False)
     quantity = QuantityField(required=False)
     reason = serializers.CharField(max_length=200, allow_blank=True, required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    override = serializers.BooleanField(
+        required=False, help_text="Lets `taken_at` be early, or an as-needed intake exceed its limits."
+    )
 
 
 class IntakeInput(serializers.Serializer[Any]):
@@ -216,7 +323,7 @@ class DoseEventHead(EventHead):
     dose_id = IdField()
 
 
-class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, IntakeInput):
+class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, UndoInput, IntakeInput):
     """The fields of all events: each event has those of the operation that its action names."""
 
     takes_unknown_fields = True  # An intake that was made offline must not be lost by them.
@@ -242,12 +349,44 @@ class ProblemField(serializers.DictField):
     """The problem that the event would have had as a request of its own."""
 
 
+class NoticeOutput(serializers.Serializer[Any]):
+    code = serializers.ChoiceField(
+        [notice.value for notice in Notice],
+        help_text="`one_dose_or_two`: if it was a second dose, record that by logIntake.",
+    )
+    detail = serializers.CharField(help_text="A sentence in the caller's language.")
+
+
 class EventAnswerOutput(serializers.Serializer[Any]):
     event_id = serializers.UUIDField(allow_null=True, help_text="Null if it is not valid.")
     status = serializers.ChoiceField([status.value for status in EventStatus])
-    dose = DoseOutput(allow_null=True, help_text="The dose after the event, or null if it was refused.")
+    dose = DoseOutput(
+        allow_null=True,
+        help_text="The dose after the event, or null if it was refused or the plan no longer has the dose.",
+    )
     over_limit = serializers.BooleanField(help_text="For an intake, as in logIntake.")
     problem = ProblemField(allow_null=True)
+    recorded_as = serializers.ChoiceField(
+        [kind.value for kind in RecordedAs],
+        allow_null=True,
+        help_text=(
+            "`intake`: the plan no longer had the dose, so it is an intake of the medication. `also_reported`: "
+            "the dose was taken already, and this says something else about it. Null otherwise."
+        ),
+    )
+    reason = serializers.ChoiceField(
+        [reason.value for reason in NotPlannedReason],
+        allow_null=True,
+        help_text="Why the plan no longer has the dose.",
+    )
+    flags = serializers.ListField(
+        child=serializers.ChoiceField([flag.value for flag in Flag]),
+        help_text="Why the event would have been refused as a request of its own.",
+    )
+    notices = NoticeOutput(many=True, help_text="What the person should be asked or told.")
+    ignored = serializers.ListField(
+        child=serializers.CharField(), help_text="Fields of the event that its action does not have."
+    )
 
 
 class EventAnswersOutput(serializers.Serializer[Any]):
@@ -262,15 +401,32 @@ class MoveOutput(serializers.Serializer[Any]):
     due_at = serializers.DateTimeField()
 
 
-class ChangedProfileOutput(UserOutput):
-    """The user, and the planned doses that a change of the time zone moved."""
+class ScheduleWarningOutput(serializers.Serializer[Any]):
+    schedule_id = serializers.UUIDField()
+    medication_id = serializers.UUIDField()
+    code = serializers.CharField(
+        source="warning.code",
+        help_text="`closer_than_usual`, `longer_than_usual`, `absorbed_by_travel` or `date_lived_twice`, as in "
+        "previewSchedule. Others may be added.",
+    )
+    log_date = CalendarDateField(source="warning.log_date")
+    due_at = serializers.DateTimeField(source="warning.due_at")
+    previous_due_at = serializers.DateTimeField(
+        source="warning.previous_due_at",
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none.",
+    )
+    detail = serializers.CharField(source="warning.detail", help_text="A sentence in the caller's language.")
 
-    computed = {"moved_doses"}
+
+class ChangedProfileOutput(UserOutput):
+    """The user, the planned doses that a change of the time zone moved, and what may surprise."""
 
     moved_doses = MoveOutput(many=True)
+    warnings = ScheduleWarningOutput(many=True)
 
     class Meta(UserOutput.Meta):
-        fields = [*UserOutput.Meta.fields, "moved_doses"]
+        fields = [*UserOutput.Meta.fields, "moved_doses", "warnings"]
         read_only_fields = fields
 
 
@@ -310,11 +466,18 @@ class PreviewWarningOutput(serializers.Serializer[Any]):
         help_text=(
             "`moved_by_dst`: clocks skip the time on this date, so the dose is due at the end of the gap. "
             "`closer_than_usual`: less time has passed since the previous dose than is usual for the cycle. "
+            "`longer_than_usual`: because of a change of the time zone more time passes. "
+            "`absorbed_by_travel`: because of a change of the time zone the date has no dose; `due_at` is when it "
+            "would have been due. `date_lived_twice`: the date repeats, and has one more dose. "
             "Others may be added."
         )
     )
     log_date = CalendarDateField()
     due_at = serializers.DateTimeField()
+    previous_due_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none, and for `moved_by_dst`.",
+    )
     detail = serializers.CharField(help_text="A sentence in the caller's language.")
 
 
@@ -331,11 +494,15 @@ class FiguresOutput(serializers.Serializer[Any]):
     due = serializers.IntegerField(
         source="figures.due",
         help_text=(
-            "Planned doses that were answered or missed, or are due by now. Not future doses, doses that are "
-            "no longer awaited because their medication was paused or ended, or as-needed intakes."
+            "Planned doses that were answered or missed, or are due by now. Not future doses, doses that the "
+            "plan no longer has, or as-needed intakes."
         ),
     )
-    taken = serializers.IntegerField(source="figures.taken")
+    taken = serializers.IntegerField(source="figures.taken", help_text="Of those that are due.")
+    taken_extra = serializers.IntegerField(
+        source="figures.taken_extra",
+        help_text="Taken although the plan no longer has them, as in a pause. They are in no other number.",
+    )
     skipped = serializers.IntegerField(source="figures.skipped")
     missed = serializers.IntegerField(source="figures.missed")
     on_time = serializers.IntegerField(

@@ -13,7 +13,10 @@ NEW_MEDICATION = {
 MEDICATION = NEW_MEDICATION | {
     "is_active": True,
     "paused_at": None,
+    "paused_until": None,
     "expires_on": None,
+    "version": 1,
     "created_at": "2026-11-20T09:01:00.123456Z",
     "updated_at": "2026-11-20T09:01:00.123456Z",
 }
+PAUSE = {"until": "2026-12-01T08:00:00Z"}

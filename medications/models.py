@@ -1,5 +1,6 @@
 """Medications. Schedules and doses, which refer to them, are in `dosing`."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
@@ -67,6 +68,12 @@ class Medication(models.Model):
         verbose_name_plural = _("medications")
         indexes = [
             models.Index(fields=["user"], condition=Q(deleted_at=None), name="medications_of_user"),
+            # There are few at a time, and they are looked for every minute.
+            models.Index(
+                fields=["paused_until"],
+                condition=Q(paused_until__isnull=False),
+                name="medications_pauses_with_an_end",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="medications_have_a_name"),
@@ -89,6 +96,10 @@ class Medication(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether it is paused at the instant `now`: a pause is over at its end, before a task has ended it."""
+        return self.paused_at is not None and (self.paused_until is None or self.paused_until > now)
 
 
 class MedicationEvent(models.Model):

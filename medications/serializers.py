@@ -3,8 +3,10 @@ from typing import Any
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
-from medications.models import COLOR_TAG_PATTERN, Medication
-from medtrack.http.fields import CalendarDateField, IdField
+from medications.models import COLOR_TAG_PATTERN, Medication, MedicationEvent
+from medtrack.database.clock import process_now
+from medtrack.http.fields import CalendarDateField, IdField, InstantField
+from medtrack.http.preconditions import VersionField
 
 
 class MedicationInput(serializers.Serializer[Any]):
@@ -35,6 +37,32 @@ class MedicationInput(serializers.Serializer[Any]):
     )
     memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
     expires_on = CalendarDateField(allow_null=True, required=False)
+
+
+class MedicationChanges(MedicationInput):
+    is_active = serializers.BooleanField(
+        required=False,
+        help_text="`false` archives the medication: it has no doses until it is brought back by `true`.",
+    )
+    version = VersionField()
+
+
+class WrittenMedication(MedicationInput):
+    """What users write in a medication, as events record it."""
+
+    is_active = serializers.BooleanField()
+    paused_at = serializers.DateTimeField()
+    paused_until = serializers.DateTimeField()
+
+
+class PauseInput(serializers.Serializer[Any]):
+    elsewhere = {"paused_until": "until"}
+
+    until = InstantField(
+        required=False,
+        allow_null=True,
+        help_text="When the pause ends by itself, an instant to come. By default it ends with `resume`.",
+    )
 
 
 class MedicationsQuery(serializers.Serializer[Any]):
@@ -69,8 +97,32 @@ class MedicationOutput(serializers.ModelSerializer[Medication]):
             "memo",
             "is_active",
             "paused_at",
+            "paused_until",
             "expires_on",
+            "version",
             "created_at",
             "updated_at",
         ]
+        read_only_fields = fields
+
+    def to_representation(self, instance: Medication) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        # A pause is over at its end, not when the task that ends pauses has run.
+        if not instance.is_paused(process_now()):
+            shown |= {"paused_at": None, "paused_until": None}
+        return shown
+
+
+class MedicationEventOutput(serializers.ModelSerializer[MedicationEvent]):
+    recorded_by = serializers.UUIDField(
+        source="recorded_by_id", allow_null=True, help_text="The user who made the change; null: the system."
+    )
+    changes = serializers.DictField(
+        child=serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=2, max_length=2),
+        help_text="By the name of the field: its value before and after.",
+    )
+
+    class Meta:
+        model = MedicationEvent
+        fields = ["id", "action", "schedule_id", "recorded_at", "recorded_by", "changes"]
         read_only_fields = fields

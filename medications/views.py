@@ -1,19 +1,27 @@
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from medications import actions, examples
-from medications.models import Medication
+from medications.models import Medication, MedicationEvent
 from medications.querysets import MedicationQuerySet
-from medications.serializers import MedicationInput, MedicationOutput, MedicationsQuery, NewMedicationInput
+from medications.serializers import (
+    MedicationEventOutput,
+    MedicationOutput,
+    MedicationsQuery,
+    NewMedicationInput,
+)
+from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
 from medtrack.http.openapi import documented
-from medtrack.http.pagination import Pagination
+from medtrack.http.pagination import Key, Pagination, instant
 from medtrack.http.person_limits import LimitReached
+from medtrack.http.preconditions import Versioned
 from medtrack.http.problems import IdConflict
 from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
@@ -28,7 +36,7 @@ class Medications(ListView[Medication]):
 
     def get_queryset(self) -> MedicationQuerySet:
         mine = Medication.objects.visible_to(caller(self.request))
-        return mine.with_state(**validated_query(MedicationsQuery, self.request))
+        return mine.with_state(now=process_now(), **validated_query(MedicationsQuery, self.request))
 
     @documented("listMedications", "List my medications, newest first", parameters=[MedicationsQuery])
     def get(self, request: Request) -> Response:
@@ -48,7 +56,7 @@ class Medications(ListView[Medication]):
     )
     def post(self, request: Request) -> Response:
         fields = validated_body(NewMedicationInput, request, output=MedicationOutput)
-        result = actions.create_medication(by=caller(request), **fields)
+        result = actions.create_medication(by=caller(request), now=database_now(), **fields)
         return created(MedicationOutput, result.object, result.changed)
 
 
@@ -57,26 +65,30 @@ class MedicationDetail(APIView):
         "getMedication", "Read a medication", responses=MedicationOutput, response_example=examples.MEDICATION
     )
     def get(self, request: Request, medication_id: UUID) -> Response:
-        return Response(serialized(MedicationOutput, _medication(request, medication_id)))
+        mine = Medication.objects.visible_to(caller(request))
+        return Versioned(serialized(MedicationOutput, get_object_or_404(mine, id=medication_id)))
+
+
+class EventPagination(Pagination):
+    keys = (Key("recorded_at", instant), Key("id", UUID))
+
+
+class MedicationHistory(ListView[MedicationEvent]):
+    queryset = MedicationEvent.objects.none()
+    serializer_class = MedicationEventOutput
+    pagination_class = EventPagination
+
+    def get_queryset(self) -> QuerySet[MedicationEvent]:
+        # A deleted medication keeps its history.
+        mine = Medication.objects.filter(user=caller(self.request))
+        medication = get_object_or_404(mine, id=self.kwargs["medication_id"])
+        return MedicationEvent.objects.filter(medication=medication)
 
     @documented(
-        "updateMedication",
-        "Change a medication",
-        TooManyEdits,
-        request=MedicationInput(partial=True),
-        responses=MedicationOutput,
+        "listMedicationEvents",
+        "Read who changed a medication, newest first",
+        tags=["medications"],
+        description="Changes of its schedules are included. The history stays when the medication is deleted.",
     )
-    def patch(self, request: Request, medication_id: UUID) -> Response:
-        present = _medication(request, medication_id)  # 404 for the path comes before 400 for the body
-        changes = validated_body(
-            MedicationInput, request, partial=True, output=MedicationOutput, present=present
-        )
-        result = actions.update_medication(medication_id=medication_id, by=caller(request), changes=changes)
-        return Response(serialized(MedicationOutput, result.object))
-
-
-def _medication(request: Request, medication_id: UUID) -> Medication:
-    medication: Medication = get_object_or_404(
-        Medication.objects.visible_to(caller(request)), id=medication_id
-    )
-    return medication
+    def get(self, request: Request, medication_id: UUID) -> Response:
+        return self.list(request)

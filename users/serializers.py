@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from medtrack.http.fields import IdField
+from medtrack.http.fields import IdField, InstantField
 from users.email_addresses import canonical_email
-from users.models import Session, User
+from users.models import Session, Trip, User
 from users.password_rules import refuse_weak
 from users.zones import ZONES
 
@@ -146,6 +146,8 @@ class ErasureInput(serializers.Serializer[Any]):
 
 
 class UserOutput(serializers.ModelSerializer[User]):
+    computed = {"moved_doses", "warnings"}  # The answer to a change has them.
+
     class Meta:
         model = User
         fields = [
@@ -179,6 +181,29 @@ class ProfileInput(serializers.Serializer[Any]):
     follow_up_interval_minutes = FollowUpIntervalField(required=False)
     follow_up_cap = FollowUpCapField(required=False)
     week_start = serializers.IntegerField(min_value=1, max_value=7, required=False)
+    dry_run = serializers.BooleanField(
+        required=False, help_text="True: answers what would happen, and changes nothing."
+    )
+
+
+class TripInput(serializers.Serializer[Any]):
+    id = IdField(required=False)
+    timezone = ZoneField()
+    starts_at = InstantField()
+    ends_at = InstantField(
+        required=False, allow_null=True, help_text="Null: until the time zone is changed again."
+    )
+
+
+class TripOutput(serializers.ModelSerializer[Trip]):
+    class Meta:
+        model = Trip
+        fields = ["id", "timezone", "starts_at", "ends_at", "started_at", "ended_at", "created_at"]
+        read_only_fields = fields
+
+
+class TripsOutput(serializers.Serializer[Any]):
+    results = TripOutput(many=True)
 
 
 class CredentialsOutput(serializers.Serializer[Any]):

@@ -38,7 +38,7 @@ DOSE = f"""
         'due_at', {INSTANT.format("d.due_at")}, 'quantity', trim_scale(coalesce(d.taken_quantity, d.quantity))::text,
         'status', d.status, 'taken_at', {INSTANT.format("d.taken_at")},
         'snoozed_until', {INSTANT.format("d.snoozed_until")}, 'recorded_by', d.recorded_by_id,
-        'skip_reason', d.skip_reason, 'note', d.note
+        'skip_reason', d.skip_reason, 'note', d.note, 'also_on', NULL
     )
 """
 DAY = f"""
@@ -58,7 +58,7 @@ MEDICATIONS = f"""
         SELECT json_agg(json_build_object(
             'id', id, 'name', name, 'dosage', dosage, 'form', form, 'strength', strength, 'unit', unit,
             'color_tag', color_tag, 'memo', memo, 'is_active', is_active, 'paused_at', {INSTANT.format("paused_at")},
-            'expires_on', expires_on, 'created_at', {INSTANT.format("created_at")},
+            'paused_until', {INSTANT.format("paused_until")}, 'expires_on', expires_on, 'version', version, 'created_at', {INSTANT.format("created_at")},
             'updated_at', {INSTANT.format("updated_at")}
         ) ORDER BY n) FROM page WHERE n <= $3
     ), '[]'))::text FROM caller

@@ -63,7 +63,9 @@ class Medication(Base):
     memo: Mapped[str]
     is_active: Mapped[bool]
     paused_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
     expires_on: Mapped[date | None]
+    version: Mapped[int]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
@@ -137,6 +139,7 @@ class DoseOutput(Output):
     recorded_by: UUID | None = Field(validation_alias="recorded_by_id")
     skip_reason: str
     note: str
+    also_on: date | None = None
 
 
 class DayOutput(Output):
@@ -152,7 +155,9 @@ class MedicationOutput(MedicationOfDose):
     memo: str
     is_active: bool
     paused_at: datetime | None
+    paused_until: datetime | None
     expires_on: date | None
+    version: int
     created_at: datetime
     updated_at: datetime
 

@@ -11,11 +11,14 @@ from django.shortcuts import get_object_or_404
 
 from dosing.models import Schedule
 from dosing.replanning import replan
-from medications.models import Medication
+from dosing.serializers import ScheduleInput
+from medications.actions import changes_between, record_event, record_events, written_fields
+from medications.models import Medication, MedicationEvent
 from medtrack.database.ids import uuid7
 from medtrack.database.results import ActionResult
 from medtrack.database.unique_ids import id_conflicts
 from medtrack.http.person_limits import refuse_more
+from medtrack.http.responses import serialized
 from users.actions import lock_user
 from users.idempotency import repeated
 from users.models import IdempotencyKey, User
@@ -92,6 +95,13 @@ def clone_medication(
     Schedule.objects.bulk_create(schedules)
     replan([schedule.id for schedule in schedules], now=now)
     clone.refresh_from_db()
+    changes = changes_between({}, written_fields(clone))
+    record_event(clone, MedicationEvent.Action.CREATED, by=user, now=now, changes=changes)
+    of_schedules = {
+        schedule.id: changes_between({}, serialized(ScheduleInput, schedule)) for schedule in schedules
+    }
+    action = MedicationEvent.Action.SCHEDULE_CREATED
+    record_events(clone, action, by=user, now=now, changes=of_schedules)
     return ActionResult(clone, changed=True)
 
 

@@ -1,18 +1,19 @@
 -- Takes a planned dose and inserts the event. No row if the session is not living; one row of nulls if
--- nothing was written: another user's or an as-needed dose, one that is answered, an event id that is in use,
--- an implausible time.
+-- nothing was written: another user's or an as-needed dose, one that is answered, one that was not due (it may
+-- be too early), an event id that is in use, an implausible time.
 WITH caller AS (
     SELECT s.user_id AS id, s.id AS session_id
     FROM living_sessions s
     WHERE s.id = %(session_id)s AND s.user_id = %(user_id)s
 ), taken AS (
     UPDATE dose_logs d
-    SET status = 'taken', taken_at = coalesce(%(occurred_at)s, now()), taken_quantity = %(quantity)s,
+    SET status = 'taken', taken_at = least(%(occurred_at)s, now()), taken_quantity = %(quantity)s,
         note = %(note)s, skip_reason = '', skipped_at = NULL,
         snoozed_until = NULL, reopened_until = NULL, recorded_by_id = c.id
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL
         AND d.status IN ('pending', 'missed')
+        AND d.due_at <= least(%(occurred_at)s, now())
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
         AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)

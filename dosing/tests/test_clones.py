@@ -120,7 +120,7 @@ def test_cloning_costs_the_same_queries_however_many_schedules(
 ) -> None:
     for hour in range(5):
         schedule_at(medication, time(hour), now=NOW)
-    with django_assert_num_queries(24):
+    with django_assert_num_queries(26):
         as_ana.post(f"/api/v1/medications/{medication.id}/clone")
 
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from functools import partial
 from threading import Barrier
@@ -13,19 +13,21 @@ from rest_framework.exceptions import ValidationError
 
 from dosing.actions.doses import (
     DoseResult,
-    InvalidTransition,
     amend_dose,
     skip_dose,
     snooze_dose,
     take_dose,
     undo_dose,
 )
+from dosing.actions.intakes import log_intake
 from dosing.actions.schedules import pause_medication
+from dosing.as_needed import IntakeTooSoon
 from dosing.models import DoseEvent, DoseLog
+from dosing.refusals import AlreadyRecorded, InvalidTransition
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.http.problems import IdConflict
-from medtrack.tests.support.builders import dose_due, person, utc
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
 from medtrack.tests.support.workers import closing
 from users.actions import Credentials
 
@@ -37,6 +39,11 @@ ANSWERS: dict[Change, Callable[..., DoseResult]] = {
     Change.SNOOZE: partial(snooze_dose, minutes=10),
     Change.AMEND: partial(amend_dose, note="with milk"),
 }
+
+
+# What was done already is answered like the first time.
+REPEATS = [(DoseStatus.TAKEN, Change.TAKE), (DoseStatus.SKIPPED, Change.SKIP)]
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -92,15 +99,121 @@ def test_only_the_tables_transitions_happen(
 ) -> None:
     taken_at = NOW if status == DoseStatus.TAKEN else None
     recorded_by = ana.user if status in (DoseStatus.TAKEN, DoseStatus.SKIPPED) else None
-    DoseLog.objects.filter(id=dose.id).update(status=status, taken_at=taken_at, recorded_by=recorded_by)
+    # Undoing a pending dose is undoing its snooze.
+    is_snoozed = (status, change) == (DoseStatus.PENDING, Change.UNDO)
+    DoseLog.objects.filter(id=dose.id).update(
+        status=status,
+        taken_at=taken_at,
+        recorded_by=recorded_by,
+        snoozed_until=NOW + timedelta(minutes=9) if is_snoozed else None,
+    )
     target = TRANSITIONS.get((status, change))
     act = ANSWERS[change]
-    if target:
+    if (status, change) in REPEATS:
+        assert not act(dose_id=dose.id, by=ana.user, now=NOW).changed
+    elif target:
         assert act(dose_id=dose.id, by=ana.user, now=NOW).object.status == target
         assert DoseEvent.objects.count() == 1
     else:
-        with pytest.raises(InvalidTransition):
+        with pytest.raises(InvalidTransition) as refused:
             act(dose_id=dose.id, by=ana.user, now=NOW)
+        assert refused.value.members == {"dose_status": status}
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (DoseStatus.TAKEN, "This dose was taken. Undo that first."),
+        (DoseStatus.SKIPPED, "This dose was skipped. Undo that first."),
+        (DoseStatus.MISSED, "This dose was missed. It can still be taken or skipped."),
+    ],
+)
+def test_a_refusal_names_the_state_and_the_way_out(
+    ana: Credentials, dose: DoseLog, status: DoseStatus, sentence: str
+) -> None:
+    if status == DoseStatus.MISSED:
+        settle(now=NOW + timedelta(days=1))
+    else:
+        ANSWERS[Change.TAKE if status == DoseStatus.TAKEN else Change.SKIP](
+            dose_id=dose.id, by=ana.user, now=NOW
+        )
+    with pytest.raises(InvalidTransition) as refused:
+        snooze_dose(dose_id=dose.id, by=ana.user, now=NOW + timedelta(days=1), minutes=10)
+    assert str(refused.value.detail) == sentence
+
+
+@pytest.mark.parametrize(
+    ("again", "is_repeat"),
+    [
+        ({}, True),
+        ({"quantity": Decimal(1)}, True),
+        ({"note": "with milk"}, True),
+        ({"occurred_at": NOW - timedelta(minutes=15)}, True),
+        ({"occurred_at": NOW - timedelta(minutes=16)}, False),
+        ({"quantity": Decimal(2)}, False),
+        ({"note": "with water"}, False),
+        ({"by": "ben"}, False),
+    ],
+)
+def test_another_statement_about_a_taken_dose_is_a_repeat_or_refused(
+    ana: Credentials, ben: Credentials, dose: DoseLog, again: dict[str, Any], is_repeat: bool
+) -> None:
+    take_dose(dose_id=dose.id, by=ana.user, now=NOW, note="with milk")
+    if again.get("by") == "ben":
+        again = {}
+        DoseLog.objects.update(recorded_by=ben.user)
+    before = list(DoseLog.objects.values())
+    command: Any = {"dose_id": dose.id, "by": ana.user, "now": NOW + timedelta(hours=2), **again}
+    if is_repeat:
+        assert not take_dose(**command).changed
+    else:
+        with pytest.raises(AlreadyRecorded) as refused:
+            take_dose(**command)
+        recorded = refused.value.members["recorded"]
+        assert (recorded["status"], recorded["occurred_at"], recorded["quantity"]) == ("taken", NOW, "1")
+        assert recorded["recorded_by"] == str(before[0]["recorded_by_id"])
+    assert list(DoseLog.objects.values()) == before
+    assert DoseEvent.objects.count() == 1
+
+
+def test_ones_own_skip_is_taken_and_that_of_another_person_only_with_an_override(
+    ana: Credentials, ben: Credentials, dose: DoseLog
+) -> None:
+    skip_dose(dose_id=dose.id, by=ana.user, now=NOW, reason="felt sick")
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=NOW).object
+    assert (taken.status, taken.skip_reason, taken.skipped_at) == ("taken", "", None)
+    undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    skip_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    DoseLog.objects.update(recorded_by=ben.user)
+    with pytest.raises(AlreadyRecorded):
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, override=True).object.status == "taken"
+
+
+def test_what_happens_up_to_five_minutes_ahead_happened_now(ana: Credentials, dose: DoseLog) -> None:
+    ahead = NOW + timedelta(minutes=5)
+    assert take_dose(dose_id=dose.id, by=ana.user, now=NOW, occurred_at=ahead).object.taken_at == NOW
+    amended = amend_dose(dose_id=dose.id, by=ana.user, now=NOW, taken_at=ahead, note="x").object
+    assert amended.taken_at == NOW
+    with pytest.raises(ValidationError):
+        amend_dose(dose_id=dose.id, by=ana.user, now=NOW, taken_at=ahead + timedelta(seconds=1))
+
+
+def test_amending_an_intake_keeps_the_limits_of_taking_it(ana: Credentials) -> None:
+    medication = medication_of(ana.user, "Ibuprofen")
+    limits = {"min_gap_minutes": 240}
+    schedule_at(medication, time(0), now=NOW, cycle_type="as_needed", cycle_value=limits)
+    first, second = (
+        log_intake(medication_id=medication.id, by=ana.user, now=NOW, taken_at=NOW - hours * HOUR).object
+        for hours in (8, 1)
+    )
+    command: Any = {"dose_id": second.id, "by": ana.user, "now": NOW, "taken_at": NOW - 5 * HOUR}
+    with pytest.raises(IntakeTooSoon):
+        amend_dose(**command)
+    assert amend_dose(**command, override=True).object.taken_at == NOW - 5 * HOUR
+    assert DoseEvent.objects.get(action="amended").payload["override"] == "IntakeTooSoon"
+    # A note changes nothing that has a limit.
+    assert amend_dose(dose_id=first.id, by=ana.user, now=NOW, note="late").changed
 
 
 def test_every_change_of_a_user_is_in_the_table_and_has_its_event() -> None:
@@ -150,13 +263,17 @@ def test_a_dose_that_is_no_longer_awaited_cannot_be_snoozed(ana: Credentials, do
 
 
 def test_a_dose_cannot_be_snoozed_until_it_is_missed(ana: Credentials, dose: DoseLog) -> None:
-    late = NOW + timedelta(hours=3, minutes=50)
+    """Its reminder needs five minutes."""
+    late = NOW + timedelta(hours=3, minutes=45)
     with pytest.raises(ValidationError) as refused:
         snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=11)
     assert refused.value.get_codes() == {"minutes": ["after_answer_window"]}
-    assert (
-        snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=10).object.snoozed_until == dose.answer_by
-    )
+    assert "at most 10:" in str(refused.value.detail)
+    snoozed = snooze_dose(dose_id=dose.id, by=ana.user, now=late, minutes=10).object
+    assert snoozed.snoozed_until == NOW + timedelta(hours=3, minutes=55)
+    with pytest.raises(ValidationError) as too_late:
+        snooze_dose(dose_id=dose.id, by=ana.user, now=late + timedelta(minutes=10), minutes=1)
+    assert "too late" in str(too_late.value.detail)
 
 
 def test_a_missed_dose_is_taken_late_at_the_time_it_was_taken(ana: Credentials, dose: DoseLog) -> None:
@@ -224,7 +341,8 @@ def test_what_was_done_already_is_answered_again_and_changes_nothing(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", range(4))
-def test_of_two_answers_at_once_one_is_the_answer(number: int) -> None:
+def test_of_two_answers_at_once_taking_is_the_answer(number: int) -> None:
+    """Taken first, it cannot be skipped; skipped first, it is taken."""
     ana = person("Ana").user
     dose = dose_due(ana, NOW)
     rounds = Barrier(2)
@@ -236,8 +354,10 @@ def test_of_two_answers_at_once_one_is_the_answer(number: int) -> None:
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(closing(answer), act) for act in (take_dose, skip_dose)]
         errors = sorted(type(job.exception()).__name__ for job in jobs)
-    assert errors == ["InvalidTransition", "NoneType"]
-    assert DoseEvent.objects.get().action == DoseLog.objects.get().status
+    assert errors in (["InvalidTransition", "NoneType"], ["NoneType", "NoneType"])
+    events = list(DoseEvent.objects.order_by("action").values_list("action", flat=True))
+    assert events == (["taken"] if "InvalidTransition" in errors else ["skipped", "taken"])
+    assert DoseLog.objects.get().status == "taken"
 
 
 @pytest.mark.django_db(transaction=True)

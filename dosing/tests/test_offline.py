@@ -139,11 +139,10 @@ def test_the_whole_batch_again_is_harmless_and_answered_alike(
     assert [status for status, _ in told(first)] == [
         *["applied"] * 3,
         "repeated",
-        *["applied"] * 3,
-        "refused",
-        "applied",
+        *["applied"] * 5,
         "refused",
     ]
+    assert [found["flags"] for found in first[-4:]] == [[], ["too_soon"], [], []]
     before = rows()
     for _ in range(2):
         again = send(as_ana, *events)
@@ -151,6 +150,10 @@ def test_the_whole_batch_again_is_harmless_and_answered_alike(
             "repeated" if found["status"] == "applied" else found["status"] for found in first
         ]
         assert rows() == before
+        said = ("recorded_as", "reason", "flags", "notices", "ignored")
+        assert [[found[name] for name in said] for found in again] == [
+            [found[name] for name in said] for found in first
+        ]
 
 
 def test_an_event_that_was_answered_as_a_repeat_stays_one_after_an_undo(
@@ -204,8 +207,8 @@ MALFORMED: list[Any] = [
             {"note": "x" * 501},
             {"quantity": "-1"},
             {"quantity": 1},
-            {"occurred_at": "2099-01-01T00:00:00Z"},
-            {"occurred_at": "1999-01-01T00:00:00Z"},
+            {"action": "skip", "occurred_at": "2099-01-01T00:00:00Z"},
+            {"action": "skip", "occurred_at": "1999-01-01T00:00:00Z"},
             {"occurred_at": 0},
             {"action": "snooze", "minutes": 10**30},
             {"action": "intake", "medication_id": str(uuid4())},
@@ -286,7 +289,7 @@ def test_a_defect_of_ours_is_one_events_problem(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("dosing.actions.doses.refuse_implausible", broken)
+    monkeypatch.setattr("dosing.actions.doses.check_time", broken)
     refused = send(as_ana, event(doses[0], "take"), event(doses[1], "fly"))
     assert told(refused) == [("refused", "InternalError"), ("refused", "ValidationError")]
     assert "secret" not in str(refused)

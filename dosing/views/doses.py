@@ -12,10 +12,12 @@ from rest_framework.views import APIView
 
 from dosing import examples
 from dosing.actions import doses, intakes
-from dosing.actions.doses import DoseResult, InvalidTransition
+from dosing.actions.doses import DoseResult
 from dosing.as_needed import DailyLimitReached, IntakeTooSoon
 from dosing.days import day_of, take_planned_dose
+from dosing.earliness import TooEarly
 from dosing.models import DoseLog
+from dosing.refusals import AlreadyRecorded, InvalidTransition
 from dosing.schedule_rules import check_order
 from dosing.serializers import (
     AmendInput,
@@ -30,7 +32,11 @@ from dosing.serializers import (
     SnoozeInput,
     TakeInput,
     UndoInput,
+    UpcomingDoseOutput,
+    UpcomingOutput,
+    UpcomingQuery,
 )
+from dosing.upcoming import find_dose, upcoming
 from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.openapi import documented
@@ -59,23 +65,25 @@ class Doses(SignatureOnly, APIView):
             "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
         ),
         description=(
-            "Without parameters, or with `date`, the doses of one local day, earliest first. With any other "
-            "parameter the history in pages, newest first: the log dates from `from` (by default the first "
-            "one) to `to` (by default today), both inclusive and without a limit, of one medication or of "
-            "one status. A later `to` includes planned doses. An as-needed intake that was undone is in "
-            "neither."
+            "Without parameters, or with `date`, the doses of one local day, earliest first, also those that "
+            "are not written yet (`planned`). A dose of another date that was taken on this day, in the "
+            "user's present time zone, is there too, with `also_on`; it counts on its own date. With any "
+            "other parameter the history in pages, newest first: the log dates from `from` (by default the "
+            "first one) to `to` (by default today), both inclusive and without a limit, of one medication or "
+            "of one status. A later `to` includes doses to come, as far as they are written. An as-needed "
+            "intake that was undone is in neither."
         ),
         response_example=examples.DAY,
     )
     def get(self, request: Request) -> Response:
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
-        claims = caller_claims(request)
+        claims, now = caller_claims(request), process_now()
         day = (
             _read(validated_query, DayQuery, request).get("date")
-            or process_now().astimezone(caller(request).zone).date()
+            or now.astimezone(caller(request).zone).date()
         )
-        return Response(day_of(claims, day))
+        return Response(day_of(claims, day, now=now))
 
     @documented(
         "logIntake",
@@ -100,16 +108,70 @@ class Doses(SignatureOnly, APIView):
         return created(DoseOutput, result.object, result.changed, over_limit=result.over_limit)
 
 
+class UpcomingDoses(APIView):
+    @documented(
+        "listUpcomingDoses",
+        "List the doses to come, for the phone's own alarms",
+        parameters=[UpcomingQuery],
+        responses=UpcomingOutput,
+        description=(
+            "The doses that are open now or due later, up to the end of the local date `days` days from today, "
+            "earliest first, at most 1,000. Doses that are not written yet (`planned`) have the id with which "
+            "they will be. The ETag changes when the list does."
+        ),
+        response_example=examples.UPCOMING,
+    )
+    def get(self, request: Request) -> Response:
+        user = caller(request)
+        found = upcoming(user, days=validated_query(UpcomingQuery, request)["days"], now=process_now())
+        results = [
+            serialized(UpcomingDoseOutput, dose) | {"tag": found.tags.get(dose.id)} for dose in found.doses
+        ]
+        return Response(
+            {
+                "to": found.to,
+                "timezone": user.timezone,
+                "truncated": found.is_truncated,
+                "results": results,
+            }
+        )
+
+
+class DoseDetail(APIView):
+    @documented(
+        "getDose",
+        "Read a dose",
+        responses=DoseOutput,
+        description="Also one that is not written yet (`planned`): its id is known before.",
+        response_example=examples.DOSE,
+    )
+    def get(self, request: Request, dose_id: UUID) -> Response:
+        dose = find_dose(caller(request), dose_id)
+        if dose is None:
+            raise NotFound
+        return Response(serialized(DoseOutput, dose))
+
+
 class TakeDose(SignatureOnly, APIView):
     @documented(
         "takeDose",
         "Record that a dose was taken",
         IdConflict,
         InvalidTransition,
+        AlreadyRecorded,
+        TooEarly,
         IntakeTooSoon,
         DailyLimitReached,
         request=TakeInput,
         responses=DoseOutput,
+        description=(
+            "Also of a dose that is not written yet, and of one that was skipped or missed. Before its due "
+            "instant a dose is too early by more than half the schedule's usual gap, and within half the gap of "
+            "the schedule's last intake, unless `override` is sent. A repeat is the same `event_id`; or the same "
+            "person, no other quantity or note, and `occurred_at` left out or at most 15 minutes from when the "
+            "dose was taken. Anything else about a dose that was taken is 409 `AlreadyRecorded`: `amendDose` "
+            "corrects it."
+        ),
         request_example=examples.TAKE,
         response_example=examples.TAKEN_DOSE,
     )
@@ -127,8 +189,11 @@ class SkipDose(APIView):
         "Record that a dose was skipped",
         IdConflict,
         InvalidTransition,
+        AlreadyRecorded,
+        TooEarly,
         request=SkipInput,
         responses=DoseOutput,
+        description="Also of a dose that is not written yet. One that was taken has to be undone first.",
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.skip_dose, SkipInput, request, dose_id)
@@ -137,11 +202,16 @@ class SkipDose(APIView):
 class UndoDose(APIView):
     @documented(
         "undoDose",
-        "Reopen an answered dose",
+        "Take back the answer to a dose, or its snooze",
         IdConflict,
         InvalidTransition,
         request=UndoInput,
         responses=DoseOutput,
+        description=(
+            "The dose is pending again, at least until 23:59 of its log date and for an hour. One that the plan no "
+            "longer has is withdrawn. `undoes` names the event that is taken back, by default that of the latest "
+            "answer; if it is not the latest, nothing changes and the answer is the dose as it is."
+        ),
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.undo_dose, UndoInput, request, dose_id)
@@ -155,6 +225,7 @@ class SnoozeDose(APIView):
         InvalidTransition,
         request=SnoozeInput,
         responses=DoseOutput,
+        description="At least five minutes of the answer window have to remain after it.",
         request_example=examples.SNOOZE,
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
@@ -167,8 +238,12 @@ class AmendDose(APIView):
         "Correct the details of an answer",
         IdConflict,
         InvalidTransition,
+        TooEarly,
+        IntakeTooSoon,
+        DailyLimitReached,
         request=AmendInput,
         responses=DoseOutput,
+        description="It keeps the limits that taking the dose keeps.",
     )
     def post(self, request: Request, dose_id: UUID) -> Response:
         return _record(doses.amend_dose, AmendInput, request, dose_id)

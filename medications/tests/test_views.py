@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from medications.actions import create_medication
@@ -197,7 +198,7 @@ def test_the_same_medication_created_twice_at_once_is_one(number: int) -> None:
 
     def create() -> ActionResult[Medication]:
         rounds.wait()
-        return create_medication(by=ana, id=id, name="Metformin")
+        return create_medication(by=ana, now=timezone.now(), id=id, name="Metformin")
 
     with ThreadPoolExecutor(2) as pool:
         made = [job.result() for job in [pool.submit(closing(create)) for _ in range(2)]]

@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.views import APIView
 
-from dosing.views import adherence, doses, offline, schedules
+from dosing.views import adherence, doses, offline, schedules, trips
 from dosing.views import medications as dosing_medications
 from medications import views as medications
 from medtrack.api import me
@@ -23,6 +23,8 @@ def by_method(**views: type[APIView]) -> type[APIView]:
 ROUTES: dict[str, type[APIView]] = {
     "doses": doses.Doses,
     "doses/events": offline.DoseEvents,
+    "doses/upcoming": doses.UpcomingDoses,
+    "doses/<id:dose_id>": doses.DoseDetail,
     "doses/<id:dose_id>/take": doses.TakeDose,
     "doses/<id:dose_id>/skip": doses.SkipDose,
     "doses/<id:dose_id>/undo": doses.UndoDose,
@@ -31,19 +33,23 @@ ROUTES: dict[str, type[APIView]] = {
     "medications": medications.Medications,
     "medications/<id:medication_id>": by_method(
         get=medications.MedicationDetail,
-        patch=medications.MedicationDetail,
-        delete=dosing_medications.DeleteMedication,
+        patch=dosing_medications.WriteMedication,
+        delete=dosing_medications.WriteMedication,
     ),
     "medications/<id:medication_id>/pause": dosing_medications.PauseMedication,
     "medications/<id:medication_id>/resume": dosing_medications.ResumeMedication,
     "medications/<id:medication_id>/clone": dosing_medications.CloneMedication,
     "medications/<id:medication_id>/next-allowed": dosing_medications.NextAllowedIntake,
+    "medications/<id:medication_id>/history": medications.MedicationHistory,
     "medications/<id:medication_id>/schedules": schedules.MedicationSchedules,
+    "schedules": schedules.Schedules,
     "schedules/<id:schedule_id>": schedules.ScheduleDetail,
     "schedules/<id:schedule_id>/preview": schedules.SchedulePreview,
     "adherence": adherence.Adherence,
     "adherence/current": adherence.CurrentAdherence,
     "me": me.Me,
+    "me/trips": trips.Trips,
+    "me/trips/<id:trip_id>": trips.TripDetail,
     "devices": notifications.Devices,
     "devices/<id:device_id>": notifications.DeviceDetail,
     "devices/<id:device_id>/test": notifications.TestDevice,

@@ -1,4 +1,7 @@
-"""ETags of the API's GET responses, which only the client may cache, and must revalidate before use."""
+"""ETags of the API's responses, which only the client may cache, and must revalidate before use.
+
+A write that answers with an object that has a version has the ETag that reading the object has.
+"""
 
 from hashlib import blake2b
 
@@ -8,6 +11,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.deprecation import MiddlewareMixin
 
 from medtrack.http.page_middleware import is_page
+from medtrack.http.preconditions import Versioned
 
 
 class ETagMiddleware(MiddlewareMixin):
@@ -15,13 +19,17 @@ class ETagMiddleware(MiddlewareMixin):
         if is_page(request):
             return response
         response.headers.setdefault("Cache-Control", "private, no-cache")
-        if request.method not in ("GET", "HEAD") or response.status_code != 200:
+        is_read = request.method in ("GET", "HEAD")
+        if response.status_code != 200 or not (is_read or isinstance(response, Versioned)):
             return response
         assert isinstance(response, HttpResponse)  # noqa: S101 - the API streams no response
-        response.headers["ETag"] = etag = f'"{blake2b(response.content, digest_size=16).hexdigest()}"'
-        if "HTTP_IF_NONE_MATCH" not in request.META:
+        version = f"{response.version}." if isinstance(response, Versioned) else ""
+        response.headers["ETag"] = etag = (
+            f'"{version}{blake2b(response.content, digest_size=16).hexdigest()}"'
+        )
+        if not is_read or "HTTP_IF_NONE_MATCH" not in request.META:
             return response
-        # Both headers are for writes, which have no ETags. Django would respond with an HTML page.
+        # Both headers are for writes, whose views read them. Django would respond with an HTML page.
         for header in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
             request.META.pop(header, None)
         return get_conditional_response(request, etag=etag, response=response) or response

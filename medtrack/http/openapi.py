@@ -82,6 +82,11 @@ _PROBLEM = {
                 },
             },
         },
+        "current": {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "Of Changed: the object as it is now, as reading it shows it.",
+        },
         "request_id": {**_STRING, "nullable": True},
     },
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Conflict(exceptions.APIException):
     """The request conflicts with stored data. Each subclass is one documented `type`."""
 
-    status_code = status.HTTP_409_CONFLICT
+    status_code: int = status.HTTP_409_CONFLICT
     default_code = "conflict"
 
     def __init__(self, **members: Any) -> None:

@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
 from dosing.actions.accounts import update_profile
-from dosing.actions.doses import refuse_future
+from dosing.actions.checks import refuse_future
 from medtrack.database.ids import uuid7
 from medtrack.database.results import ActionResult
 from medtrack.http.person_limits import REACHED_WITHIN, LimitReached

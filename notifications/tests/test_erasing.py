@@ -401,7 +401,7 @@ def test_what_was_asked_for_before_is_not_written_after() -> None:
     medication = medication_of(ana)
     phone: dict[str, Any] = {"session": session_of(ana), "token": "t", "platform": "web"}
     acts: list[Callable[[], Any]] = [
-        lambda: create_medication(by=ana, name="Aspirin"),
+        lambda: create_medication(by=ana, now=timezone.now(), name="Aspirin"),
         lambda: log_intake(medication_id=medication.id, by=ana, now=database_now()),
         lambda: register_device(by=ana, now=database_now(), **phone),
         lambda: erase_person(user=ana, now=database_now()),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from django.utils.translation import gettext as _
 
@@ -31,12 +31,12 @@ class TreatmentText:
     state: str
 
 
-def treatment_text(treatment: Treatment, *, today: date) -> TreatmentText:
+def treatment_text(treatment: Treatment, *, today: date, now: datetime) -> TreatmentText:
     medication = treatment.medication
     state = ""
     if not medication.is_active:
         state = _("ended")
-    elif medication.paused_at:
+    elif medication.is_paused(now):
         state = _("paused")
     return TreatmentText(medication, [_intake(medication, group, today) for group in treatment.groups], state)
 

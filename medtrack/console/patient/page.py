@@ -84,7 +84,7 @@ def _context(request: HttpRequest, patient: Patient, query: TimelineQuery) -> di
         "last_answer_ago": _("%(span)s ago") % {"span": timesince(answered_at, now)} if answered_at else "",
         "next_doses": [(dose, dose_quantity(dose)) for dose in facts.next_doses(patient, now=now)],
         "treatments": [
-            treatment_text(treatment, today=today)
+            treatment_text(treatment, today=today, now=now)
             for treatment in facts.treatments_of(patient, reads_notes=reads_notes)
         ],
         "devices": [

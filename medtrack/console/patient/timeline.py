@@ -1,4 +1,5 @@
-"""What happened around one patient, newest first: doses, answers, reminders with their deliveries, sign-ins.
+"""What happened around one patient, newest first: doses, answers, reminders with their deliveries, changes of
+medications and schedules, sign-ins.
 
 One statement finds the keys of a page and reads no further; then the rows of each kind are read once.
 The keys are instant, rank and id, so that entries are neither lost nor repeated while new ones are added.
@@ -14,11 +15,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.db.models import F, Func, JSONField, TextField, Value
+from django.db.models.functions import Cast
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dosing.cycles import due_instant
-from dosing.models import DoseEvent, DoseLog
+from dosing.models import DoseEvent, DoseLog, Schedule
+from medications.models import MedicationEvent
 from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.pagination import instant, local_date
 from notifications.models import NotificationLog, PushDelivery
@@ -31,6 +35,7 @@ class EntryKind(StrEnum):
     DOSES = "doses"
     ANSWERS = "answers"
     REMINDERS = "reminders"
+    CHANGES = "changes"
     SIGN_INS = "sign_ins"
 
 
@@ -38,6 +43,7 @@ KINDS: dict[EntryKind, Promise] = {
     EntryKind.DOSES: _("doses"),
     EntryKind.ANSWERS: _("answers"),
     EntryKind.REMINDERS: _("reminders"),
+    EntryKind.CHANGES: _("changes"),
     EntryKind.SIGN_INS: _("sign-ins"),
 }
 
@@ -56,7 +62,7 @@ class Position(NamedTuple):
     def parse(cls, text: str) -> "Position":
         """Raises ValueError."""
         at, rank, id = text.split("_")
-        if rank not in {"1", "2", "3", "4", "5", "6"}:
+        if rank not in {"1", "2", "3", "4", "5", "6", "7"}:
             raise ValueError(text)
         return cls(instant(at), int(rank), UUID(id))
 
@@ -99,6 +105,9 @@ class Entry:
     event: DoseEvent | None = None
     reminder: NotificationLog | None = None
     deliveries: Sequence[PushDelivery] = ()
+    # Of a medication, or of the schedule if there is one.
+    medication_event: MedicationEvent | None = None
+    schedule: Schedule | None = None
     session: Session | None = None
     # What happened to the session: begun, ended or ran_out.
     change: str = ""
@@ -156,12 +165,28 @@ _SIGN_INS = """
       AND (change.at, change.rank, s.id) < (%(at)s, %(rank)s, %(id)s)
     ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT %(limit)s
 """
+_CHANGES = """
+    SELECT e.recorded_at AS at, 7 AS rank, e.id
+    FROM medications m JOIN medication_events e ON e.medication_id = m.id
+    WHERE m.user_id = %(user)s AND e.recorded_at BETWEEN %(since)s AND %(until)s
+      AND (e.recorded_at, 7, e.id) < (%(at)s, %(rank)s, %(id)s)
+    ORDER BY e.recorded_at DESC, e.id DESC LIMIT %(limit)s
+"""
 _BRANCHES = {
     EntryKind.DOSES: _DOSES,
     EntryKind.ANSWERS: _ANSWERS,
     EntryKind.REMINDERS: _REMINDERS,
+    EntryKind.CHANGES: _CHANGES,
     EntryKind.SIGN_INS: _SIGN_INS,
 }
+# Without what the patient wrote, which is not even read then.
+_WITHOUT_MEMO = Func(
+    F("changes"),
+    Cast(Value("memo"), TextField()),
+    template="(%(expressions)s)",
+    arg_joiner=" - ",
+    output_field=JSONField(),
+)
 _SESSION_CHANGES = {4: "begun", 5: "ended", 6: "ran_out"}
 _AGES = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
 
@@ -216,35 +241,50 @@ def _positions(
 def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
     ids: dict[int, list[UUID]] = defaultdict(list)
     for position in page:
-        # The ranks from 4 on are changes of a session: one row may be in the page up to three times.
-        ids[min(position.rank, 4)].append(position.id)
+        ids[_row_rank(position)].append(position.id)
     doses = DoseLog.objects.select_related("medication", "recorded_by").filter(id__in=ids[1])
     events = DoseEvent.objects.select_related("dose__medication", "recorded_by").filter(id__in=ids[2])
     reminders = NotificationLog.objects.select_related("dose__medication").filter(id__in=ids[3])
+    changes = MedicationEvent.objects.select_related("medication", "recorded_by").filter(id__in=ids[7])
+    changes = changes.defer("description", "medication__memo")
     if not reads_notes:
         doses = doses.defer("note", "skip_reason", "medication__memo")
         events = events.defer("payload", "dose__note", "dose__skip_reason", "dose__medication__memo")
         reminders = reminders.defer("dose__note", "dose__skip_reason", "dose__medication__memo")
+        changes = changes.defer("changes").annotate(shown_changes=_WITHOUT_MEMO)
     rows: dict[int, dict[UUID, Any]] = {
         1: _by_id(doses),
         2: _by_id(events),
         3: _by_id(reminders),
         4: _by_id(Session.objects.filter(id__in=ids[4])),
+        7: _by_id(changes),
     }
+    changed = [event.schedule_id for event in rows[7].values() if event.schedule_id]
+    schedules = _by_id(Schedule.objects.filter(id__in=changed))
     deliveries = defaultdict(list)
     of_these = PushDelivery.objects.filter(notification_id__in=ids[3])
     # Without the token, which is a secret that no page shows.
     for delivery in of_these.select_related("device__session").defer("device__token").order_by("id"):
         deliveries[delivery.notification_id].append(delivery)
     return [
-        _entry(position, row, deliveries)
+        _entry(position, row, deliveries, schedules)
         for position in page
         # The row is missing if it was deleted between the two statements.
-        if (row := rows[min(position.rank, 4)].get(position.id))
+        if (row := rows[_row_rank(position)].get(position.id))
     ]
 
 
-def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDelivery]]) -> Entry:
+def _row_rank(position: Position) -> int:
+    # A session has three changes: its row may be in the page up to three times.
+    return 4 if position.rank in _SESSION_CHANGES else position.rank
+
+
+def _entry(
+    position: Position,
+    row: Any,
+    deliveries: Mapping[UUID, list[PushDelivery]],
+    schedules: Mapping[UUID, Schedule],
+) -> Entry:
     match position.rank:
         case 1:
             return Entry(position.id, position.at, EntryKind.DOSES, dose=row)
@@ -259,6 +299,9 @@ def _entry(position: Position, row: Any, deliveries: Mapping[UUID, list[PushDeli
                 reminder=row,
                 deliveries=deliveries.get(row.id, ()),
             )
+        case 7:
+            schedule = schedules.get(row.schedule_id)
+            return Entry(position.id, position.at, EntryKind.CHANGES, medication_event=row, schedule=schedule)
     return Entry(
         position.id, position.at, EntryKind.SIGN_INS, session=row, change=_SESSION_CHANGES[position.rank]
     )

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dosing.status import DoseStatus
+from medtrack.console.patient.change_words import change_lines, schedule_then
 from medtrack.console.patient.descriptions import device_name, dose_quantity
 from medtrack.console.patient.timeline import Entry, EntryKind
 from notifications.explanations import REASONS
@@ -24,6 +25,7 @@ _ONE: dict[EntryKind, Promise] = {
     EntryKind.DOSES: gettext_lazy("dose"),
     EntryKind.ANSWERS: gettext_lazy("answer"),
     EntryKind.REMINDERS: gettext_lazy("reminder"),
+    EntryKind.CHANGES: gettext_lazy("change"),
     EntryKind.SIGN_INS: gettext_lazy("sign-in"),
 }
 _SESSION_CHANGES: dict[str, Promise] = {
@@ -116,8 +118,7 @@ def _dose(entry: Entry, viewer: _Viewer) -> TimelineLine:
 def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
     event = entry.event
     assert event is not None  # noqa: S101 - by its kind
-    is_own = event.recorded_by_id == viewer.patient.id
-    who = _("by the patient") if is_own else _("by %(name)s") % {"name": event.recorded_by}
+    who = _by_whom(event.recorded_by, viewer)
     facts = []
     # An as-needed intake has no due time that could name it.
     if entry.dose and entry.dose.due_at:
@@ -181,6 +182,29 @@ def _reminder(entry: Entry, viewer: _Viewer) -> TimelineLine:
     )
 
 
+def _change(entry: Entry, viewer: _Viewer) -> TimelineLine:
+    event = entry.medication_event
+    assert event is not None  # noqa: S101 - by its kind
+    changes = event.changes if viewer.reads_notes else event.shown_changes  # type: ignore[attr-defined]
+    schedule = schedule_then(changes, entry.schedule) if event.schedule_id else ""
+    who = _by_whom(event.recorded_by, viewer) if event.recorded_by else _("by the system")
+    return TimelineLine(
+        entry.id,
+        viewer.minute(entry.at),
+        entry.kind,
+        str(_ONE[entry.kind]),
+        event.medication.name,
+        str(event.get_action_display()),
+        "",
+        [text for text in (schedule, who) if text],
+        more=change_lines(event, changes, viewer.zone),
+    )
+
+
+def _by_whom(user: User, viewer: _Viewer) -> str:
+    return _("by the patient") if user.id == viewer.patient.id else _("by %(name)s") % {"name": user}
+
+
 def _sign_in(entry: Entry, viewer: _Viewer) -> TimelineLine:
     return TimelineLine(
         entry.id,
@@ -196,5 +220,6 @@ _LINES: dict[EntryKind, Callable[[Entry, _Viewer], TimelineLine]] = {
     EntryKind.DOSES: _dose,
     EntryKind.ANSWERS: _answer,
     EntryKind.REMINDERS: _reminder,
+    EntryKind.CHANGES: _change,
     EntryKind.SIGN_INS: _sign_in,
 }

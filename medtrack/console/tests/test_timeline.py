@@ -1,7 +1,7 @@
 """The timeline of a patient's page."""
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.actions.doses import take_dose
+from dosing.actions.medications import update_medication
+from dosing.actions.schedules import (
+    delete_schedule,
+    end_pause_that_is_over,
+    pause_medication,
+    update_schedule,
+)
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus
 from medications.models import Medication
-from medtrack.console.tests.patient_pages import page_of
+from medtrack.console.tests.patient_pages import SEES, agent, page_of
 from medtrack.database.ids import uuid7
 from medtrack.tests.support.builders import (
     device_of,
@@ -31,7 +38,9 @@ from users.models import User
 
 def lines(page: str) -> list[str]:
     """What every line says, its marks left out."""
-    found = re.findall(r'<li class="person-(?:doses|answers|reminders|sign_ins)">(.*?)</li>', page, re.DOTALL)
+    found = re.findall(
+        r'<li class="person-(?:doses|answers|reminders|changes|sign_ins)">(.*?)</li>', page, re.DOTALL
+    )
     return [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", line)).strip() for line in found]
 
 
@@ -100,8 +109,8 @@ def test_pages_lose_and_repeat_nothing_while_more_happens(superuser: Client, ana
             break
         # Meanwhile the newest end grows.
         dose_due(ana.user, timezone.now() - timedelta(seconds=1), medicine=f"New {pages}")
-    assert pages == 7, "301 lines, of 50"
-    assert len(seen) == len(set(seen)) == 301
+    assert pages == 7, "303 lines, of 50"
+    assert len(seen) == len(set(seen)) == 303
     everything = {str(id) for id in NotificationLog.objects.values_list("id", flat=True)}
     assert everything <= {key.split()[1] for key in seen}
 
@@ -164,7 +173,7 @@ def test_a_long_history_takes_no_more_queries(
         medication_of(ana.user, f"Medicine {number}")
     with CaptureQueriesContext(connection) as long:
         superuser.get(page_of(ana.user))
-    assert len(long) == len(short) == 19
+    assert len(long) == len(short) == 21
 
 
 def test_answers_say_who_gave_them(superuser: Client, ana: Credentials, ben: Credentials) -> None:
@@ -180,3 +189,33 @@ def test_answers_say_who_gave_them(superuser: Client, ana: Credentials, ben: Cre
     assert ["by the patient" in line for line in said] == [False, True]
     assert "by Ben" in said[0]
     assert Medication.objects.count() == 2
+
+
+def test_changes_say_who_changed_what(superuser: Client, ana: Credentials) -> None:
+    now = timezone.now()
+    medication = medication_of(ana.user, strength="5 mg", memo="secret")
+    schedule = schedule_at(medication, time(8), now=now)
+    by: dict[str, Any] = {"by": ana.user, "now": now}
+    changes = {"strength": "10 mg", "memo": "still secret"}
+    update_medication(medication_id=medication.id, changes=changes, **by)
+    pause_medication(medication_id=medication.id, until=now + timedelta(minutes=1), **by)
+    update_schedule(schedule_id=schedule.id, changes={"scheduled_time": time(9)}, **by)
+    end_pause_that_is_over(medication_id=medication.id, now=now + timedelta(minutes=1))
+    delete_schedule(schedule_id=schedule.id, **by)
+    everything = superuser.get(page_of(ana.user) + "?kind=changes").content.decode()
+    shown = [line.partition(" change ")[2] for line in lines(everything)]
+    until = f"{now + timedelta(minutes=1):%Y-%m-%d %H:%M}"
+    assert sorted(shown) == sorted(
+        [
+            "Metformin created by the patient",
+            "Metformin schedule created 08:00 every day · by the patient",
+            "Metformin changed by the patient memo: secret → still secret strength: 5 mg → 10 mg",
+            f"Metformin paused by the patient paused at: — → {now:%Y-%m-%d %H:%M} paused until: — → {until}",
+            "Metformin schedule changed 09:00 every day · by the patient time: 08:00 → 09:00",
+            f"Metformin resumed by the system paused at: {now:%Y-%m-%d %H:%M} → — paused until: {until} → —",
+            "Metformin schedule deleted 09:00 every day · by the patient",
+        ]
+    )
+    without_notes = agent(*SEES).get(page_of(ana.user) + "?kind=changes").content.decode()
+    assert "10 mg" in without_notes
+    assert "secret" not in without_notes

@@ -84,7 +84,7 @@ def make_dose_fall_due(*, now: datetime) -> UpcomingDose:
         usable = Medication.objects.visible_to(patient).filter(
             name=VITAMIN_C.name, is_active=True, paused_at=None
         )
-        medication = usable.first() or create_medication(by=patient, **_fields(VITAMIN_C)).object
+        medication = usable.first() or create_medication(by=patient, now=now, **_fields(VITAMIN_C)).object
         # Delete the one-day schedules of earlier calls whose dose can no longer be answered in time.
         one_day = Schedule.objects.filter(medication=medication, deleted_at=None, start_date=F("end_date"))
         for schedule in one_day.filter(doses__answer_by__lte=now):
@@ -132,7 +132,8 @@ def create_schedules(medications: tuple[DemoMedication, ...], user: User, *, now
     start_date = now.astimezone(user.zone).date() - timedelta(days=DAYS)
     schedules = []
     for each in medications:
-        medication = create_medication(by=user, created_at=set_up_at, **_fields(each)).object
+        fields = _fields(each) | {"created_at": set_up_at}
+        medication = create_medication(by=user, now=set_up_at, **fields).object
         for slot in each.slots:
             rule: dict[str, Any] = {
                 "scheduled_time": slot.at,

@@ -41,6 +41,7 @@ def session_of(user: User) -> Session:
 
 
 def medication_of(user: User, name: str = "Metformin", **fields: Any) -> Medication:
+    fields.setdefault("now", timezone.now())
     return create_medication(by=user, name=name, **fields).object
 
 

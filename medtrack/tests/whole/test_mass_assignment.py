@@ -4,6 +4,7 @@ It refuses them and writes nothing. Where extra fields are ignored (inside event
 the rows are those of a request without them. Without extra fields, the columns are those of this list.
 """
 
+import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -38,31 +39,38 @@ WRITES = {
     "sendVerification": "",
     "endSession": "sessions: revoked_at",
     "deleteMe": (
-        "device_tokens: -; dose_events: -; dose_logs: -; medications: -; notification_logs: -; push_deliveries: -; "
-        "rate_counters: -; schedules: -; sessions: -; users: deleted_at email is_active language name password private_push_text "
+        "device_tokens: -; dose_events: -; dose_logs: -; medication_events: -; medications: -; notification_logs: -; push_deliveries: -; "
+        "rate_counters: -; schedules: -; sessions: -; trips: -; users: deleted_at email is_active language name password private_push_text "
         "timezone updated_at"
     ),
     "updateMe": (
-        "rate_counters: +; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
+        "rate_counters: times; users: follow_up_cap follow_up_interval_minutes language name private_push_text timezone updated_at "
         "week_start"
     ),
-    "createMedication": "idempotency_keys: +; medications: +; rate_counters: times",
+    "createTrip": "rate_counters: times; trips: +",
+    "deleteTrip": "trips: -",
+    "createMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times",
     "updateMedication": (
-        "medications: color_tag dosage expires_on form memo name strength unit updated_at; rate_counters: times"
+        "medication_events: +; medications: color_tag described_at dosage expires_on form is_active memo name strength unit "
+        "updated_at version; rate_counters: times"
     ),
     "deleteMedication": (
-        "medications: deleted_at is_active updated_at; rate_counters: times; schedules: deleted_at is_active "
-        "updated_at"
+        "medication_events: +; medications: deleted_at is_active updated_at version; rate_counters: times; "
+        "schedules: deleted_at is_active updated_at version"
     ),
-    "pauseMedication": "medications: paused_at updated_at; rate_counters: times",
+    "pauseMedication": (
+        "medication_events: +; medications: paused_at paused_until updated_at version; rate_counters: times"
+    ),
     "resumeMedication": "",
-    "cloneMedication": "idempotency_keys: +; medications: +; rate_counters: times; schedules: +",
-    "createSchedule": "idempotency_keys: +; rate_counters: times; schedules: +",
+    "cloneMedication": "idempotency_keys: +; medication_events: +; medications: +; rate_counters: times; schedules: +",
+    "createSchedule": "idempotency_keys: +; medication_events: +; rate_counters: times; schedules: +",
     "updateSchedule": (
-        "rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled rule_changed_at "
-        "scheduled_time start_date updated_at version"
+        "medication_events: +; rate_counters: times; schedules: cycle_type cycle_value end_date meal_relation quantity reminder_enabled "
+        "rule_changed_at scheduled_time start_date timezone updated_at version"
     ),
-    "deleteSchedule": "rate_counters: times; schedules: deleted_at is_active updated_at",
+    "deleteSchedule": (
+        "medication_events: +; rate_counters: times; schedules: deleted_at is_active updated_at version"
+    ),
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
     "takeDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at taken_quantity",
     "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason skipped_at status",
@@ -84,6 +92,7 @@ WRITES = {
 # These also plan anew; how many doses that moves is told by the hour of the day.
 PLANNING = {
     "updateMe",
+    "updateMedication",
     "deleteMedication",
     "pauseMedication",
     "cloneMedication",
@@ -92,6 +101,7 @@ PLANNING = {
     "deleteSchedule",
 }
 PLANNED = {"dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"}, "schedules": {"planned_until"}}
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+Z")
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
     *("is_admin", "is_superuser", "is_staff", "isStaff", "admin", "role", "roles", "groups", "permissions"),
@@ -245,6 +255,9 @@ def settled(before: Rows, after: Rows) -> list[str]:
             return value if value in known else "new"
         if isinstance(value, datetime):
             return value if value in moments or value.second == value.microsecond == 0 else "now"
+        if isinstance(value, str) and value.startswith("{"):
+            # Events of changes contain instants as text.
+            return INSTANT.sub("now", value)
         return (
             "secret"
             if isinstance(value, memoryview | bytes) or str(value).startswith(("argon2", "!"))

@@ -12,9 +12,10 @@ from django.utils import timezone, translation
 
 from dosing.actions.accounts import update_profile
 from dosing.actions.clones import clone_medication
+from dosing.actions.medications import update_medication
 from dosing.actions.schedules import delete_medication, pause_medication
 from dosing.models import Schedule
-from medications.actions import create_medication, update_medication
+from medications.actions import create_medication
 from medications.models import Medication
 from medtrack.http.limits import Limit, PersonLimits
 from medtrack.http.openapi import limits_table
@@ -37,10 +38,10 @@ def test_a_hundred_at_once_do_not_pass(limits: Callable[..., None], limit: str) 
     devices = [phone(ana) for _ in range(3)]
     zones = ["Asia/Seoul", "Asia/Tokyo"]
     jobs: dict[str, Callable[[int], object]] = {
-        "medications": lambda number: create_medication(by=ana, name=str(number)),
+        "medications": lambda number: create_medication(by=ana, now=timezone.now(), name=str(number)),
         "schedules": lambda number: schedule_at(medication, time(number % 24), now=timezone.now()),
         "edits": lambda number: update_medication(
-            medication_id=medication.id, by=ana, changes={"memo": str(number)}
+            medication_id=medication.id, by=ana, changes={"memo": str(number)}, now=timezone.now()
         ),
         "zone_changes": lambda number: update_profile(
             by=ana, changes={"timezone": zones[number % 2]}, now=timezone.now()

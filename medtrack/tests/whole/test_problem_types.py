@@ -164,6 +164,9 @@ PRODUCERS: dict[str, Producer] = {
     "TooManyEdits": with_limits(
         lambda ana, anas: call(ana, OPERATION["updateMedication"], anas), edits=Limit(1, 3600)
     ),
+    "Changed": lambda ana, anas: ana.delete(
+        f"/api/v1/medications/{anas.medication.id}", headers={"if-match": '"9"'}
+    ),
     "EventsBusy": flush_while_flushing,
     "EventsUnavailable": flush_to_a_standby,
     "DeviceRevoked": push_to_a_removed_device,
