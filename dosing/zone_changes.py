@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -83,13 +84,18 @@ def record(travelled: Iterable[Travelled], *, zones: tuple[str, str], by: User |
             recorded_by=by,
             changes={
                 "timezone": list(zones),
-                "absorbed": [day.isoformat() for day in one.change.absorbed],
-                "lived_twice": [day.isoformat() for day in one.change.lived_twice],
+                **_dates("absorbed", one.change.absorbed),
+                **_dates("lived_twice", one.change.lived_twice),
             },
         )
         for one in travelled
         if one.schedule.is_wanted and (one.change.absorbed or one.change.lived_twice)
     )
+
+
+def _dates(name: str, days: Sequence[date]) -> dict[str, list[Any]]:
+    """Before the change there were none, which is null as in all events."""
+    return {name: [None, [day.isoformat() for day in days]]} if days else {}
 
 
 def histories(schedule_ids: Collection[UUID], *, user: User, now: datetime) -> Mapping[UUID, History]:

@@ -12,6 +12,7 @@ from medtrack.http.preconditions import VersionField
 class MedicationInput(serializers.Serializer[Any]):
     elsewhere = {
         "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "paused_until": "POST /api/v1/medications/{id}/pause, /resume",
         "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
         **dict.fromkeys(
             (

@@ -81,7 +81,7 @@ def test_seoul_to_los_angeles_nobody_waits_for_41_hours(db: None) -> None:
     event = MedicationEvent.objects.get(action="travelled")
     assert (event.recorded_by_id, event.changes) == (
         user.id,
-        {"timezone": [SEOUL, "America/Los_Angeles"], "absorbed": [], "lived_twice": ["2026-11-20"]},
+        {"timezone": [SEOUL, "America/Los_Angeles"], "lived_twice": [None, ["2026-11-20"]]},
     )
 
 
@@ -96,7 +96,7 @@ def test_flying_east_the_next_dose_is_the_one_of_the_new_clock(db: None) -> None
         (21, utc(2026, 11, 20, 23), "pending"),
         (22, utc(2026, 11, 21, 23), "pending"),
     ]
-    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == ["2026-11-20"]
+    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == [None, ["2026-11-20"]]
 
 
 def test_east_over_the_date_line_the_second_dose_of_an_evening_is_absorbed(db: None) -> None:
@@ -108,7 +108,7 @@ def test_east_over_the_date_line_the_second_dose_of_an_evening_is_absorbed(db: N
         (19, utc(2026, 11, 20, 7), "pending"),
         (21, utc(2026, 11, 21, 6), "pending"),
     ]
-    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == ["2026-11-20"]
+    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == [None, ["2026-11-20"]]
 
 
 def test_a_dose_that_waits_for_its_answer_still_waits_after_a_flight(db: None) -> None:
