@@ -183,13 +183,13 @@ def _planned(schedule: Schedule, dose: _OpenDose, *, was_due: bool) -> Occurrenc
         return None
     rule, zone = rule_of(schedule), zone_of(schedule)
     occurrence = occurrence_on(rule, dose.log_date, zone=zone, ordinal=dose.ordinal)
+    travel = rule.travel
     if occurrence is None and was_due:
         # Travel counts from the last dose that was due, and says nothing about those up to it.
         occurrence = occurrence_on(replace(rule, travel=None), dose.log_date, zone=zone)
-    elif occurrence and rule.travel and not was_due and occurrence != rule.travel.kept:
-        # In the new zone the date's time is over: travel absorbed the date.
-        if occurrence.due_at < rule.travel.not_before:
-            return None
+    elif occurrence and travel and not was_due and travel.kept != occurrence:
+        # Where the date's time is over in the new zone, travel absorbed the date.
+        occurrence = None if occurrence.due_at < travel.not_before else occurrence
     paused_until = schedule.medication.paused_until
     if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
         return None
