@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from dosing.cycles import Occurrence, occurrences
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of, zone_of
-from dosing.previews import GapWarning, gap_warnings
+from dosing.previews import GapWarning, Placed, gap_warnings
 from dosing.replanning import LOCK_WAIT
 from dosing.status import DoseStatus
 from dosing.travel import Clock, History, ZoneChange, change_zone, travel_to_json
@@ -181,7 +181,7 @@ def warnings_of(travelled: Travelled, *, now: datetime) -> list[GapWarning]:
     rule, zone, last = travelled.clock.rule, travelled.clock.zone, travelled.history.last
     kept = rule.travel and rule.travel.kept
     found: list[GapWarning] = []
-    previous = last and (last, None)
+    previous: Placed | None = (last, None) if last else None
     since = max(now, last.due_at) if last else now
     for occurrence in occurrences(rule, zone=zone, since=since):
         if last is None or occurrence.due_at > last.due_at:

@@ -63,7 +63,7 @@ def test_flying_west_a_date_is_lived_again_because_nobody_waits_for_two_days(seo
         (21, utc(2026, 11, 22, 1), "pending"),
     ]
     assert [dose.ordinal for dose in DoseLog.objects.order_by("due_at")] == [0, 1, 0]
-    assert Schedule.objects.get().planned_until == utc(2026, 11, 23, 1)
+    assert Schedule.objects.get().planned_until == utc(2026, 11, 22, 1)
 
 
 def test_seoul_to_los_angeles_nobody_waits_for_41_hours(db: None) -> None:
@@ -71,11 +71,13 @@ def test_seoul_to_los_angeles_nobody_waits_for_41_hours(db: None) -> None:
     schedule_at(medication_of(user), time(14), now=utc(2026, 11, 19, 3))
     kept = DoseLog.objects.get(log_date="2026-11-20")
     # 10:00 on the 20th in Seoul is 17:00 on the 19th in Los Angeles.
-    assert fly(user, "America/Los_Angeles", utc(2026, 11, 20, 1)) == []
+    moves = fly(user, "America/Los_Angeles", utc(2026, 11, 20, 1))
+    assert moves == [(21, utc(2026, 11, 21, 5), utc(2026, 11, 21, 22))]
     assert doses() == [
         (19, utc(2026, 11, 19, 5), "pending"),
         (20, utc(2026, 11, 20, 5), "pending"),
         (20, utc(2026, 11, 20, 22), "pending"),
+        (21, utc(2026, 11, 21, 22), "pending"),
     ]
     assert DoseLog.objects.get(log_date="2026-11-20", ordinal=0).id == kept.id
     event = MedicationEvent.objects.get(action="travelled")

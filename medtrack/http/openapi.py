@@ -69,6 +69,11 @@ _PROBLEM = {
             "description": "Of LimitReached and TooManyEdits: the name of the limit, see Limits.",
         },
         "number": {"type": "integer", "description": "Of LimitReached: the value of the limit."},
+        "trip_id": {
+            **_STRING,
+            "format": "uuid",
+            "description": "Of TripsOverlap: the other trip.",
+        },
         "sessions": {
             "type": "array",
             "description": "Of LimitReached when signing in: the sessions of which one can be ended by `end_session`.",

@@ -174,6 +174,9 @@ PRODUCERS: dict[str, Producer] = {
     "EmailTaken": lambda ana, anas: post(
         ana, "auth/signup", {"email": anas.user.email, "password": "seven quiet rivers"}
     ),
+    "TripsOverlap": lambda ana, anas: post(
+        ana, "me/trips", {"timezone": "Asia/Tokyo", "starts_at": anas.trip.starts_at.isoformat()}
+    ),
     "IdConflict": lambda ana, anas: post(ana, "medications", {"id": str(anas.medication.id), "name": "x"}),
     "InvalidTransition": lambda ana, anas: post(ana, f"doses/{anas.taken.id}/snooze", {"minutes": 5}),
     "NotSentYet": acknowledge_too_early,
