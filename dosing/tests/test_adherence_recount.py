@@ -130,20 +130,25 @@ def dose_of(chance: Random, schedule: Schedule, day: date, due_at: datetime, eag
 
 
 def counts(dose: Dose, now: datetime) -> bool:
-    if dose.schedule is None:
+    if dose.schedule is None or dose.is_withdrawn:
         return False
     if dose.status == "pending":
         return dose.is_awaited and dose.due_at <= now
     return True
 
 
-def recount(doses: Iterable[Dose], now: datetime) -> dict[str, Any]:
+def is_extra(dose: Dose) -> bool:
+    return dose.schedule is not None and dose.is_withdrawn and dose.status == "taken"
+
+
+def recount(doses: Collection[Dose], now: datetime) -> dict[str, Any]:
     counted = [dose for dose in doses if counts(dose, now)]
     taken = [dose for dose in counted if dose.status == "taken"]
     on_time = [dose for dose in taken if dose.taken_at and abs(dose.taken_at - dose.due_at) <= HOUR]
     return {
         "due": len(counted),
         "taken": len(taken),
+        "taken_extra": sum(is_extra(dose) for dose in doses),
         "skipped": sum(dose.status == "skipped" for dose in counted),
         "missed": sum(dose.status == "missed" for dose in counted),
         "on_time": len(on_time),
