@@ -175,18 +175,21 @@ def streaks(days: Mapping[date, Figures]) -> Streaks:
 
 
 def not_planned_yet(
-    rule: Rule, *, zone: ZoneInfo, planned_until: datetime, period: Period, planned_on: Collection[date]
+    rule: Rule, *, zone: ZoneInfo, since: datetime, period: Period, planned: Collection[tuple[date, int]]
 ) -> int:
-    """The number of doses of the period that are not planned yet: the rule's occurrences from `planned_until`
-    (UTC) on.
+    """The number of doses of the period that are not planned yet: the rule's occurrences from `since` (UTC) on.
 
-    A date in `planned_on` has its dose already and gets no second one.
+    Those in `planned`, by log date and ordinal, have their dose already and get no second one.
     """
-    upcoming = occurrences(rule, zone=zone, since=planned_until)
-    dates = (occurrence.log_date for occurrence in upcoming)
-    # Stops at the period's end, because a rule may go on until the year 9999.
-    within = takewhile(lambda day: day <= period.end, dates)
-    return sum(1 for day in within if day >= period.start and day not in planned_on)
+    upcoming = occurrences(rule, zone=zone, since=since)
+    # Stops after the period's end, because a rule may go on until the year 9999. After travel one occurrence
+    # can have a later date than the one after it.
+    near = takewhile(lambda one: one.log_date <= period.end + _DAY, upcoming)
+    return sum(
+        1
+        for one in near
+        if period.start <= one.log_date <= period.end and (one.log_date, one.ordinal) not in planned
+    )
 
 
 def _by_day(rows: Iterable[Row]) -> dict[date, Figures]:

@@ -176,9 +176,10 @@ class Travel:
     """How a rule goes on after a change of the time zone. Instants are in UTC.
 
     What the rule would have from `last_due_at`, the last due instant before the change, up to `not_before` is
-    absorbed. `kept` is an occurrence of the zone before that stays at its instant. `ordinals` are those of
-    dates that happen twice. A taper goes on `shift` days later than its dates say: one day for each date that
-    was absorbed, less one for each that happens twice.
+    absorbed: it does not exist. `kept` is an occurrence of the zone before that stays at its instant.
+    `ordinals` are those of dates that happen twice. A taper goes on `shift` days later than its dates say: one
+    day for each date that was absorbed, less one for each that happens twice. `absorbed` are the dates that
+    have no dose because of the change.
     """
 
     last_due_at: datetime
@@ -186,6 +187,7 @@ class Travel:
     kept: Occurrence | None = None
     ordinals: Mapping[date, int] = field(default_factory=dict)
     shift: int = 0
+    absorbed: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ class Rule:
 def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occurrence]:
     """Yields the occurrences of `rule` due at or after the instant `since`, ascending.
 
-    There is at most one for each local date, except where travel makes a date happen twice. Without an `end_date` most rules yield one until the year 9999, so stop reading where you need no more.
+    There is at most one for each local date, except where travel makes a date happen twice. Without an
+    `end_date` most rules yield one until the year 9999, so stop reading where you need no more.
     """
     # A clock change can move an occurrence forward by up to a day (Samoa skipped a date in 2011), so the
     # search starts one local date early.

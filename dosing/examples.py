@@ -6,6 +6,7 @@ from users.examples import USER
 NEW_SCHEDULE = {
     "id": "01990a4f-5230-7f11-b4c9-77aa31c0de32",
     "scheduled_time": "19:30",
+    "timezone": None,
     "cycle_type": "weekly",
     "cycle_value": {"days": ["mon", "wed", "fri"], "every": 1},
     "quantity": "1.5",
@@ -36,8 +37,29 @@ DOSE = {
     "recorded_by": None,
     "skip_reason": "",
     "note": "",
+    "also_on": None,
 }
 DAY = {"date": "2026-11-20", "timezone": "Asia/Seoul", "results": [DOSE]}
+UPCOMING = {
+    "to": "2026-12-04",
+    "timezone": "Asia/Seoul",
+    "truncated": False,
+    "results": [
+        {
+            "id": DOSE["id"],
+            "schedule_id": NEW_SCHEDULE["id"],
+            "schedule_version": 1,
+            "medication": DOSE["medication"],
+            "log_date": "2026-11-20",
+            "scheduled_time": "19:30",
+            "due_at": "2026-11-20T10:30:00Z",
+            "quantity": "1.5",
+            "status": "pending",
+            "snoozed_until": None,
+            "tag": DOSE["id"],
+        }
+    ],
+}
 SNOOZE = {"minutes": 15}
 TAKE = {
     "event_id": "01990a9d-0d40-7b1e-8f33-91c04f7d1e54",

@@ -4,8 +4,9 @@ Pure: no clock, no database. Whether doses are planned by the rule (the medicati
 ended) is not considered. Due instants are UTC; dates and wall-clock times are in the given zone.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import takewhile
 from typing import ClassVar
@@ -15,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from dosing.cycles import Occurrence, Rule, due_instant, occurrences
 from dosing.durations import days, hours, minutes
+from dosing.travel import endless, own_gap
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -38,6 +40,7 @@ class MovedByDst:
     """
 
     code: ClassVar[str] = "moved_by_dst"
+    previous_due_at: ClassVar[None] = None
     log_date: date
     due_at: datetime
     scheduled_time: time
@@ -59,8 +62,12 @@ class CloserThanUsual:
     code: ClassVar[str] = "closer_than_usual"
     log_date: date
     due_at: datetime
-    elapsed: timedelta
+    previous_due_at: datetime
     usual: timedelta
+
+    @property
+    def elapsed(self) -> timedelta:
+        return self.due_at - self.previous_due_at
 
     @property
     def detail(self) -> str:
@@ -68,7 +75,48 @@ class CloserThanUsual:
         return _("%(elapsed)s after the dose before; usually it is %(usual)s.") % texts
 
 
-PreviewWarning = MovedByDst | CloserThanUsual
+@dataclass(frozen=True, slots=True)
+class LongerThanUsual(CloserThanUsual):
+    """More time passes since the previous occurrence than the cycle has there; `usual` is that time."""
+
+    code: ClassVar[str] = "longer_than_usual"
+
+
+@dataclass(frozen=True, slots=True)
+class AbsorbedByTravel:
+    """The date has no dose because the time zone changes. In the new zone it would have been due at `due_at`."""
+
+    code: ClassVar[str] = "absorbed_by_travel"
+    log_date: date
+    due_at: datetime
+    previous_due_at: datetime | None
+
+    @property
+    def detail(self) -> str:
+        return _("There is no dose on %(date)s, because the time zone changes.") % {"date": self.log_date}
+
+
+@dataclass(frozen=True, slots=True)
+class DateLivedTwice:
+    """The date has one more dose, because the time zone changes and the date is lived again."""
+
+    code: ClassVar[str] = "date_lived_twice"
+    log_date: date
+    due_at: datetime
+    previous_due_at: datetime | None
+
+    @property
+    def detail(self) -> str:
+        sentence = _(
+            "There is one more dose on %(date)s, because the time zone changes and the date repeats."
+        )
+        return sentence % {"date": self.log_date}
+
+
+GapWarning = CloserThanUsual | LongerThanUsual | AbsorbedByTravel | DateLivedTwice
+PreviewWarning = MovedByDst | GapWarning
+# An occurrence and the zone that the user is in then; None: it is a dose that was planned in any zone.
+Placed = tuple[Occurrence, ZoneInfo | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +127,103 @@ class Preview:
 
 def preview(rule: Rule, *, zone: ZoneInfo, first: date, last: date) -> Preview:
     """The occurrences of `rule` on the local dates from `first` to `last`, both inclusive, with warnings."""
-    usual = rule.cycle.usual_gap()
-    # The first occurrence is compared with the one before it, which may lie before `first`; but what is due
-    # before `since` is further away than usual.
-    since = due_instant(first, time.min, zone) - (usual or timedelta())
+    since = preview_since(rule, zone=zone, first=first)
+    placed = ((occurrence, zone) for occurrence in occurrences(rule, zone=zone, since=since))
+    return preview_of(placed, rule=rule, first=first, last=last)
+
+
+def preview_since(rule: Rule, *, zone: ZoneInfo, first: date) -> datetime:
+    """From when on the occurrences must be read: the first one is compared with the one before it.
+
+    Travel can put up to one and a half usual gaps, and a day, between them.
+    """
+    usual = rule.cycle.usual_gap() or timedelta()
+    return due_instant(first, time.min, zone) - usual * 3 / 2 - timedelta(days=1)
+
+
+def preview_of(
+    placed: Iterable[tuple[Occurrence, ZoneInfo]],
+    *,
+    rule: Rule,
+    first: date,
+    last: date,
+    last_due: Occurrence | None = None,
+) -> Preview:
+    """Previews these occurrences of `rule`. `last_due` is the schedule's last dose that was due."""
     results: list[Expected] = []
     warnings: list[PreviewWarning] = []
-    previous: Occurrence | None = None
-    for occurrence in takewhile(lambda o: o.log_date <= last, occurrences(rule, zone=zone, since=since)):
+    previous: Placed | None = None
+    for occurrence, zone in placed:
+        before = previous[0].due_at if previous else datetime.min.replace(tzinfo=UTC)
+        if last_due and before < last_due.due_at < occurrence.due_at:
+            previous = last_due, None
         # What lies before `first` was read only to be compared with.
-        if occurrence.log_date >= first:
-            local = occurrence.due_at.astimezone(zone)
-            results.append(
-                Expected(
-                    occurrence.log_date,
-                    rule.scheduled_time,
-                    occurrence.due_at,
-                    local,
-                    occurrence.quantity,
-                )
-            )
-            # Without the zone: in an hour that exists twice the time of day is right, only a gap moves it.
-            if local.replace(tzinfo=None) != datetime.combine(occurrence.log_date, rule.scheduled_time):
-                warnings.append(
-                    MovedByDst(occurrence.log_date, occurrence.due_at, rule.scheduled_time, local)
-                )
-            if previous is not None and usual is not None:
-                # Between instants, not dates: of two days one may have 23 hours.
-                elapsed = occurrence.due_at - previous.due_at
-                if elapsed < usual:
-                    warnings.append(CloserThanUsual(occurrence.log_date, occurrence.due_at, elapsed, usual))
-        previous = occurrence
+        if first <= occurrence.log_date <= last:
+            results.append(_expected(rule, occurrence, zone))
+            warnings += _moved_by_dst(rule, occurrence, zone)
+        found = gap_warnings(rule, previous, (occurrence, zone))
+        warnings += [warning for warning in found if first <= warning.log_date <= last]
+        if occurrence.log_date > last:
+            break
+        previous = occurrence, zone
     return Preview(results, warnings)
+
+
+def gap_warnings(rule: Rule, previous: Placed | None, following: Placed) -> Iterator[GapWarning]:
+    """What is unusual about an occurrence, compared with the one before it. `following` has a zone."""
+    occurrence, zone = following
+    before = previous[0] if previous else None
+    previous_due_at = before.due_at if before else None
+    absorbed = list(_absorbed(rule, previous, occurrence))
+    if zone is not None:
+        for day in absorbed:
+            yield AbsorbedByTravel(day, due_instant(day, rule.scheduled_time, zone), previous_due_at)
+    if occurrence.ordinal > 0:
+        yield DateLivedTwice(occurrence.log_date, occurrence.due_at, previous_due_at)
+    usual = rule.cycle.usual_gap()
+    if before is None or usual is None:
+        return
+    # Between instants, not dates: of two days one may have 23 hours.
+    elapsed = occurrence.due_at - before.due_at
+    if elapsed < usual:
+        yield CloserThanUsual(occurrence.log_date, occurrence.due_at, before.due_at, usual)
+    own = own_gap(rule.cycle, rule.start_date, before.log_date)
+    # On one clock only a day of 25 hours makes a gap longer, which is nothing to warn of.
+    is_one_clock = zone is not None and not absorbed and _is_on_clock(rule, before, zone)
+    if own is not None and elapsed > own and not (is_one_clock and _is_on_clock(rule, occurrence, zone)):
+        yield LongerThanUsual(occurrence.log_date, occurrence.due_at, before.due_at, own)
+
+
+def _absorbed(rule: Rule, previous: Placed | None, occurrence: Occurrence) -> Iterable[date]:
+    """The dates of the cycle between two occurrences, which travel took."""
+    if previous is None or previous[1] is None:
+        known = rule.travel.absorbed if rule.travel else ()
+        after = previous[0].log_date if previous else date.min
+        return [day for day in known if after < day < occurrence.log_date]
+    start = rule.start_date
+    following = previous[0].log_date + timedelta(days=1)
+    days = endless(rule.cycle).dates(start, max(start, following))
+    return takewhile(lambda day: day < occurrence.log_date, days)
+
+
+def _expected(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> Expected:
+    local = occurrence.due_at.astimezone(zone)
+    return Expected(occurrence.log_date, rule.scheduled_time, occurrence.due_at, local, occurrence.quantity)
+
+
+def _moved_by_dst(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> list[MovedByDst]:
+    # One of the zone before has another clock.
+    if not _is_on_clock(rule, occurrence, zone):
+        return []
+    local = occurrence.due_at.astimezone(zone)
+    # Without the zone: in an hour that exists twice the time of day is right, only a gap moves it.
+    if local.replace(tzinfo=None) == datetime.combine(occurrence.log_date, rule.scheduled_time):
+        return []
+    return [MovedByDst(occurrence.log_date, occurrence.due_at, rule.scheduled_time, local)]
+
+
+def _is_on_clock(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> bool:
+    return occurrence.due_at == due_instant(occurrence.log_date, rule.scheduled_time, zone)
 
 
 def _duration(span: timedelta) -> str:

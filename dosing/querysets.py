@@ -28,6 +28,7 @@ class DosesOfPeriod(TypedDict):
     taken: int
     planned: int
     planned_on: list[date] | None
+    planned_ordinals: list[int] | None
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -39,14 +40,15 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     ) -> "models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]":
         """All schedules of the user, ended ones included, with numbers of their doses on these local dates.
 
-        `due` counts the doses due at `now`, `planned` also those that will be, and `planned_on` has all their
-        dates.
+        `due` counts the doses due at `now`, `planned` also those that will be. `planned_on` has the dates of
+        all that are written and `planned_ordinals` their ordinals, in the same order.
         """
         # The dates are a condition of the join: as conditions of the aggregates they would read all doses of
         # the user.
         of_period = FilteredRelation(
             "doses", condition=Q(doses__user=user, doses__log_date__range=(first, last))
         )
+        is_written, order = Q(of_period__isnull=False), ("of_period__log_date", "of_period__ordinal")
         schedules = (
             self.filter(medication__user=user)
             .select_related("medication")
@@ -58,7 +60,8 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
                     filter=Q(of_period__status=DoseStatus.TAKEN, of_period__withdrawn_at=None),
                 ),
                 planned=Count("of_period", filter=_settled("of_period__") | _awaited("of_period__")),
-                planned_on=ArrayAgg("of_period__log_date", filter=Q(of_period__isnull=False)),
+                planned_on=ArrayAgg("of_period__log_date", filter=is_written, order_by=order),
+                planned_ordinals=ArrayAgg("of_period__ordinal", filter=is_written, order_by=order),
             )
         )
         return cast("models.QuerySet[WithAnnotations[Schedule, DosesOfPeriod]]", schedules)

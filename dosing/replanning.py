@@ -5,7 +5,7 @@ Editing, pausing, resuming and ending a schedule and moving to another time zone
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -94,12 +94,18 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
     return moves
 
 
-def planned_on(schedule: Schedule, log_date: date, ordinal: int) -> Occurrence | None:
+def planned_on(
+    schedule: Schedule, log_date: date, ordinal: int, *, was_due: bool = False
+) -> Occurrence | None:
     """The dose that the schedule's present rule has on a date; None also while no doses are wanted."""
     # An inactive user has no doses.
     if not schedule.is_wanted or not schedule.medication.user.is_active:
         return None
-    occurrence = occurrence_on(rule_of(schedule), log_date, zone=zone_of(schedule), ordinal=ordinal)
+    rule, zone = rule_of(schedule), zone_of(schedule)
+    occurrence = occurrence_on(rule, log_date, zone=zone, ordinal=ordinal)
+    if occurrence is None and was_due:
+        # Travel counts from the last dose that was due, and says nothing about those up to it.
+        occurrence = occurrence_on(replace(rule, travel=None), log_date, zone=zone)
     paused_until = schedule.medication.paused_until
     if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
         return None
@@ -152,7 +158,7 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
     for dose in doses:
         schedule = schedules[dose.schedule_id]
         was_due = dose.due_at <= now + LOCK_WAIT
-        planned = planned_on(schedule, dose.log_date, dose.ordinal)
+        planned = planned_on(schedule, dose.log_date, dose.ordinal, was_due=was_due)
         if planned is None:
             (withdrawn if was_due or dose.id in with_events else deleted).append(dose.id)
         elif was_due:

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from dosing import adherence
 from dosing.adherence import GroupBy, Line, PeriodLength
 from dosing.models import DoseLog, Schedule
-from dosing.planning import can_be_planned, rule_of
+from dosing.planning import rule_of, zone_of
+from dosing.upcoming import not_planned_from
 from users.models import User
 
 
@@ -56,20 +57,12 @@ def progress(user: User, length: PeriodLength, *, now: datetime) -> Progress:
         target += schedule.planned
         # Its zone is read below; without this each schedule would query its user.
         schedule.medication.user = user
-        # A schedule without `planned_until` has no more doses, and one that was set aside gets none until it is
-        # changed.
-        if (
-            schedule.planned_until is None
-            or schedule.plan_error
-            or not schedule.is_wanted
-            or not can_be_planned(schedule)
-        ):
-            continue
-        target += adherence.not_planned_yet(
-            rule_of(schedule),
-            zone=user.zone,
-            planned_until=schedule.planned_until,
-            period=dates,
-            planned_on=schedule.planned_on or [],
-        )
+        if (since := not_planned_from(schedule)) is not None:
+            target += adherence.not_planned_yet(
+                rule_of(schedule),
+                zone=zone_of(schedule),
+                since=since,
+                period=dates,
+                planned=set(zip(schedule.planned_on or [], schedule.planned_ordinals or [], strict=True)),
+            )
     return Progress(length, dates.start, dates.end, due, taken, target)

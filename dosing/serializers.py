@@ -6,7 +6,15 @@ from rest_framework import serializers
 from dosing.adherence import GroupBy, PeriodLength
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
-from dosing.status import DoseStatus, Flag, Notice, NotPlannedReason, RecordedAs
+from dosing.status import (
+    SHOWN_STATUSES,
+    UPCOMING_STATUSES,
+    DoseStatus,
+    Flag,
+    Notice,
+    NotPlannedReason,
+    RecordedAs,
+)
 from medications.models import Medication
 from medtrack.http.fields import (
     CalendarDateField,
@@ -17,13 +25,24 @@ from medtrack.http.fields import (
     WallTimeField,
 )
 from medtrack.http.preconditions import VersionField
-from users.serializers import UserOutput
+from users.serializers import UserOutput, ZoneField
 
 
 class ScheduleInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
+        **dict.fromkeys(("name", "dosage", "strength", "unit", "form"), "PATCH /api/v1/medications/{id}"),
+    }
+
     scheduled_time = WallTimeField()
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
+    timezone = ZoneField(
+        required=False,
+        allow_null=True,
+        help_text="Null: the user's own, wherever they are. Otherwise the schedule stays on the clock of this zone.",
+    )
     quantity = QuantityField(required=False)
     meal_relation = serializers.ChoiceField(Schedule.MealRelation.choices, required=False)
     start_date = CalendarDateField(required=False)
@@ -46,9 +65,17 @@ class NewScheduleInput(ScheduleInput):
 
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
+    computed = {"next_due_at", "updated_at"}
+
     scheduled_time = WallTimeField()
     quantity = QuantityField()
-    next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
+    # The view adds it: it depends on the present instant.
+    next_due_at = serializers.DateTimeField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="When the next dose that is not answered yet is due. Null if none is to come.",
+    )
 
     class Meta:
         model = Schedule
@@ -56,6 +83,7 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
             "id",
             "medication_id",
             "scheduled_time",
+            "timezone",
             "cycle_type",
             "cycle_value",
             "quantity",
@@ -83,7 +111,22 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
     medication = DoseMedicationOutput()
     scheduled_time = WallTimeField(allow_null=True)
     quantity = QuantityField(source="actual_quantity")
+    status = serializers.ChoiceField(
+        SHOWN_STATUSES,
+        read_only=True,
+        help_text="`planned`: the dose is not written yet. Its id is the one with which it will be.",
+    )
     recorded_by = serializers.UUIDField(source="recorded_by_id", allow_null=True)
+    # Only the day knows: it has doses of the dates beside it.
+    also_on = CalendarDateField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "In a day of doses, of a dose that was taken on this day but belongs to another: the date on which "
+            "it counts and is listed, too. Null otherwise."
+        ),
+    )
 
     class Meta:
         model = DoseLog
@@ -101,6 +144,7 @@ class DoseOutput(serializers.ModelSerializer[DoseLog]):
             "recorded_by",
             "skip_reason",
             "note",
+            "also_on",
         ]
         read_only_fields = fields
 
@@ -136,7 +180,61 @@ class HistoryOutput(serializers.Serializer[Any]):
     has_more = serializers.BooleanField()
 
 
+class UpcomingQuery(serializers.Serializer[Any]):
+    days = serializers.IntegerField(
+        min_value=1, max_value=60, default=14, help_text="How many local dates after today."
+    )
+
+
+class UpcomingDoseOutput(serializers.ModelSerializer[DoseLog]):
+    schedule_version = serializers.IntegerField(source="schedule.version")
+    medication = DoseMedicationOutput()
+    scheduled_time = WallTimeField()
+    due_at = serializers.DateTimeField()
+    quantity = QuantityField()
+    status = serializers.ChoiceField(UPCOMING_STATUSES)
+    tag = serializers.UUIDField(
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text=(
+            "The tag of our push about the dose, so that an alarm of the phone with this tag and the push replace "
+            "each other: the lowest id of the doses due at the same instant. Null if the schedule has no reminders."
+        ),
+    )
+
+    class Meta:
+        model = DoseLog
+        fields = [
+            "id",
+            "schedule_id",
+            "schedule_version",
+            "medication",
+            "log_date",
+            "scheduled_time",
+            "due_at",
+            "quantity",
+            "status",
+            "snoozed_until",
+            "tag",
+        ]
+        read_only_fields = fields
+
+
+class UpcomingOutput(serializers.Serializer[Any]):
+    to = CalendarDateField(help_text="The last local date.")
+    timezone = serializers.CharField()
+    truncated = serializers.BooleanField(help_text="There are more doses than these, the first 1,000.")
+    results = UpcomingDoseOutput(many=True)
+
+
 class DoseActionInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "status": "POST /api/v1/doses/{id}/take, /skip, /undo",
+        "snoozed_until": "POST /api/v1/doses/{id}/snooze",
+        "due_at": "PATCH /api/v1/schedules/{id}",
+    }
+
     event_id = IdField(required=False)
     occurred_at = InstantField(required=False, help_text="Now by default, and never later.")
 
@@ -148,6 +246,8 @@ class UndoInput(DoseActionInput):
 
 
 class TakeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"taken_at": "occurred_at"}
+
     quantity = QuantityField(required=False)
     note = serializers.CharField(max_length=500, allow_blank=True, required=False)
     override = serializers.BooleanField(
@@ -166,6 +266,8 @@ class SkipInput(DoseActionInput):
 
 
 class SnoozeInput(DoseActionInput):
+    elsewhere = DoseActionInput.elsewhere | {"snoozed_until": "minutes"}
+
     minutes = serializers.IntegerField(min_value=1, max_value=240, default=10)
 
 
@@ -180,6 +282,11 @@ class AmendInput(DoseActionInput):
 
 
 class IntakeInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "dose_id": "POST /api/v1/doses/{id}/take",
+        "occurred_at": "taken_at",
+    }
+
     id = IdField(required=False)
     medication_id = IdField()
     schedule_id = IdField(required=False, allow_null=True)
@@ -218,6 +325,8 @@ class DoseEventHead(EventHead):
 
 class EventInput(EventHead, AmendInput, SnoozeInput, TakeInput, UndoInput, IntakeInput):
     """The fields of all events: each event has those of the operation that its action names."""
+
+    takes_unknown_fields = True  # An intake that was made offline must not be lost by them.
 
     id = IdField(
         required=False, help_text="Of `intake`: the id of the new dose, by default that of the event."
@@ -292,13 +401,34 @@ class MoveOutput(serializers.Serializer[Any]):
     due_at = serializers.DateTimeField()
 
 
+class ScheduleWarningOutput(serializers.Serializer[Any]):
+    schedule_id = serializers.UUIDField()
+    medication_id = serializers.UUIDField()
+    code = serializers.CharField(
+        source="warning.code",
+        help_text="`closer_than_usual`, `longer_than_usual`, `absorbed_by_travel` or `date_lived_twice`, as in "
+        "previewSchedule. Others may be added.",
+    )
+    log_date = CalendarDateField(source="warning.log_date")
+    due_at = serializers.DateTimeField(source="warning.due_at")
+    previous_due_at = serializers.DateTimeField(
+        source="warning.previous_due_at",
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none.",
+    )
+    detail = serializers.CharField(source="warning.detail", help_text="A sentence in the caller's language.")
+
+
 class ChangedProfileOutput(UserOutput):
-    """The user, and the planned doses that a change of the time zone moved."""
+    """The user, the planned doses that a change of the time zone moved, and what may surprise."""
+
+    computed = {"moved_doses", "warnings"}
 
     moved_doses = MoveOutput(many=True)
+    warnings = ScheduleWarningOutput(many=True)
 
     class Meta(UserOutput.Meta):
-        fields = [*UserOutput.Meta.fields, "moved_doses"]
+        fields = [*UserOutput.Meta.fields, "moved_doses", "warnings"]
         read_only_fields = fields
 
 
@@ -338,11 +468,18 @@ class PreviewWarningOutput(serializers.Serializer[Any]):
         help_text=(
             "`moved_by_dst`: clocks skip the time on this date, so the dose is due at the end of the gap. "
             "`closer_than_usual`: less time has passed since the previous dose than is usual for the cycle. "
+            "`longer_than_usual`: because of a change of the time zone more time passes. "
+            "`absorbed_by_travel`: because of a change of the time zone the date has no dose; `due_at` is when it "
+            "would have been due. `date_lived_twice`: the date repeats, and has one more dose. "
             "Others may be added."
         )
     )
     log_date = CalendarDateField()
     due_at = serializers.DateTimeField()
+    previous_due_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the dose before it is or was due. Null if there is none, and for `moved_by_dst`.",
+    )
     detail = serializers.CharField(help_text="A sentence in the caller's language.")
 
 

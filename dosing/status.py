@@ -18,6 +18,12 @@ class DoseStatus(models.TextChoices):
     MISSED = "missed", _("missed")
 
 
+# What the API calls a dose that is not written yet; no row has this status.
+PLANNED = "planned"
+SHOWN_STATUSES = [*DoseStatus.values, PLANNED]
+UPCOMING_STATUSES = [DoseStatus.PENDING.value, PLANNED]
+
+
 class Change(StrEnum):
     """A change of a dose. Users make all of them but `miss`, which is the system's."""
 

@@ -1,7 +1,12 @@
+from contextlib import suppress
+
 import structlog
 from celery import shared_task
+from django.http import Http404
 
+from dosing.actions import trips
 from dosing.actions.schedules import end_pause_that_is_over
+from dosing.actions.trips import users_with_due_trips
 from dosing.planning import plan_due
 from dosing.settling import settle
 from medications.models import Medication
@@ -18,6 +23,18 @@ def plan_doses() -> None:
         log.info(
             "doses planned", schedules=planned.schedules, doses=planned.doses, set_aside=planned.set_aside
         )
+
+
+@shared_task
+def start_and_end_trips() -> None:
+    """Changes the zones of users whose trip is to start or to end, one transaction for each user."""
+    now = database_now()
+    # A user who is erased meanwhile has no trip any more.
+    while user_ids := users_with_due_trips(now=now, limit=500):
+        for user_id in user_ids:
+            with suppress(Http404):
+                trips.start_and_end_trips(user_id=user_id, now=now)
+        log.info("trips started or ended", users=len(user_ids))
 
 
 @shared_task

@@ -68,6 +68,12 @@ class Medication(models.Model):
         verbose_name_plural = _("medications")
         indexes = [
             models.Index(fields=["user"], condition=Q(deleted_at=None), name="medications_of_user"),
+            # There are few at a time, and they are looked for every minute.
+            models.Index(
+                fields=["paused_until"],
+                condition=Q(paused_until__isnull=False),
+                name="medications_pauses_with_an_end",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="medications_have_a_name"),

@@ -10,6 +10,23 @@ from medtrack.http.preconditions import VersionField
 
 
 class MedicationInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
+        **dict.fromkeys(
+            (
+                "schedules",
+                "scheduled_time",
+                "cycle_type",
+                "cycle_value",
+                "quantity",
+                "start_date",
+                "end_date",
+            ),
+            "POST /api/v1/medications/{id}/schedules",
+        ),
+    }
+
     name = serializers.CharField(max_length=200)
     dosage = serializers.CharField(max_length=100, allow_blank=True, required=False)
     form = serializers.ChoiceField(Medication.Form.choices, required=False)
@@ -63,6 +80,8 @@ class CloneInput(serializers.Serializer[Any]):
 
 
 class MedicationOutput(serializers.ModelSerializer[Medication]):
+    computed = {"updated_at"}
+
     class Meta:
         model = Medication
         fields = [

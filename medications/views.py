@@ -55,7 +55,7 @@ class Medications(ListView[Medication]):
         response_example=examples.MEDICATION,
     )
     def post(self, request: Request) -> Response:
-        fields = validated_body(NewMedicationInput, request)
+        fields = validated_body(NewMedicationInput, request, output=MedicationOutput)
         result = actions.create_medication(by=caller(request), now=database_now(), **fields)
         return created(MedicationOutput, result.object, result.changed)
 

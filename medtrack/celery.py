@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
     name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 60.0)}}
     for name, task, seconds in (
         ("plan doses", "dosing.tasks.plan_doses", 300.0),
+        ("start and end trips", "dosing.tasks.start_and_end_trips", 60.0),
         ("settle doses", "dosing.tasks.settle_doses", 60.0),
         ("end pauses", "dosing.tasks.end_pauses", 60.0),
         ("enqueue reminders", "notifications.tasks.enqueue_reminders", 10.0),

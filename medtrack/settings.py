@@ -249,9 +249,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "NotificationKind": "notifications.models.NotificationLog.Kind",
         "InboxKind": "notifications.inbox.KINDS",
-        "DoseStatus": "dosing.status.DoseStatus",
         "ActionEnum": "dosing.offline.EVENT_ACTIONS",
         "MedicationEventAction": "medications.models.MedicationEvent.Action",
+        "DoseStatus": "dosing.status.SHOWN_STATUSES",
+        "UpcomingDoseStatus": "dosing.status.UPCOMING_STATUSES",
         "PushState": "notifications.actions.PushState",
         "TraceCode": "notifications.explanations.TraceCode",
         "VerdictCode": "notifications.explanations.VerdictCode",

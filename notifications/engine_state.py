@@ -20,6 +20,7 @@ OVERDUE_AFTER = {
     "dosing.tasks.plan_doses": timedelta(minutes=15),
     "dosing.tasks.settle_doses": timedelta(minutes=5),
     "dosing.tasks.end_pauses": timedelta(minutes=5),
+    "dosing.tasks.start_and_end_trips": timedelta(minutes=5),
     "notifications.tasks.enqueue_reminders": timedelta(minutes=1),
     "notifications.tasks.enqueue_follow_ups": timedelta(minutes=2),
     "notifications.tasks.dispatch_reminders": timedelta(minutes=1),

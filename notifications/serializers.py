@@ -19,6 +19,9 @@ class DeviceInput(serializers.Serializer[Any]):
 
 
 class DeviceOutput(serializers.ModelSerializer[DeviceToken]):
+    # A token is registered anew with every start of an app, which may send all it knows of the device.
+    computed = {"id", "last_seen_at", "silent_since", "revoked_at", "revoke_reason", "created_at"}
+
     class Meta:
         model = DeviceToken
         fields = [
@@ -104,6 +107,8 @@ class QuietHoursOutput(serializers.Serializer[Any]):
 
 
 class NotificationSettingsInput(serializers.Serializer[Any]):
+    elsewhere = dict.fromkeys(("timezone", "language", "week_start"), "PATCH /api/v1/me")
+
     quiet_hours = QuietHoursInput(
         allow_null=True,
         help_text="Follow-ups are not sent in these hours; reminders of due doses are. Null for none.",

@@ -63,7 +63,7 @@ class Devices(ListView[DeviceToken]):
             by=caller(request),
             session=caller_session(request),
             now=database_now(),
-            **validated_body(DeviceInput, request),
+            **validated_body(DeviceInput, request, output=DeviceOutput),
         )
         return created(DeviceOutput, result.object, result.changed)
 

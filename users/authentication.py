@@ -74,6 +74,10 @@ class SignatureOnly:
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [BearerAuthentication(checks_session=False)]
 
+    def check_session(self, request: Request) -> None:
+        """Called before an operation refuses an unknown name. Raises SessionEnded."""
+        caller(request)
+
 
 def _read_claims(token: str) -> AccessClaims:
     """Returns the claims of our own token or of an outside issuer's. Raises InvalidToken."""

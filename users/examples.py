@@ -25,6 +25,12 @@ USER = {
     "week_start": 1,
     "created_at": "2026-11-20T09:00:00.123456Z",
 }
+TRIP = {
+    "id": "01990a50-11d0-7c55-9f0e-4be1a2d07c31",
+    "timezone": "America/Los_Angeles",
+    "starts_at": "2026-12-20T09:00:00Z",
+    "ends_at": "2027-01-03T18:00:00Z",
+}
 CREDENTIALS = {
     "user": USER,
     "access": "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZWR0cmFjayJ9.c2lnbmVk",

@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from medtrack.http.fields import IdField
+from medtrack.http.fields import IdField, InstantField
 from users.email_addresses import canonical_email
-from users.models import Session, User
+from users.models import Session, Trip, User
 from users.password_rules import refuse_weak
 from users.zones import ZONES
 
@@ -166,6 +166,12 @@ class UserOutput(serializers.ModelSerializer[User]):
 
 
 class ProfileInput(serializers.Serializer[Any]):
+    elsewhere = {
+        "email_verified_at": "POST /api/v1/auth/email/verify",
+        "password": "POST /api/v1/auth/password/change",
+        "quiet_hours": "PUT /api/v1/notifications/settings",
+    }
+
     name = serializers.CharField(max_length=100, allow_blank=True, required=False)
     timezone = ZoneField(required=False)
     language = serializers.ChoiceField(settings.LANGUAGES, required=False)
@@ -173,6 +179,29 @@ class ProfileInput(serializers.Serializer[Any]):
     follow_up_interval_minutes = FollowUpIntervalField(required=False)
     follow_up_cap = FollowUpCapField(required=False)
     week_start = serializers.IntegerField(min_value=1, max_value=7, required=False)
+    dry_run = serializers.BooleanField(
+        required=False, help_text="True: answers what would happen, and changes nothing."
+    )
+
+
+class TripInput(serializers.Serializer[Any]):
+    id = IdField(required=False)
+    timezone = ZoneField()
+    starts_at = InstantField()
+    ends_at = InstantField(
+        required=False, allow_null=True, help_text="Null: until the time zone is changed again."
+    )
+
+
+class TripOutput(serializers.ModelSerializer[Trip]):
+    class Meta:
+        model = Trip
+        fields = ["id", "timezone", "starts_at", "ends_at", "started_at", "ended_at", "created_at"]
+        read_only_fields = fields
+
+
+class TripsOutput(serializers.Serializer[Any]):
+    results = TripOutput(many=True)
 
 
 class CredentialsOutput(serializers.Serializer[Any]):

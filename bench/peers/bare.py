@@ -38,7 +38,7 @@ DOSE = f"""
         'due_at', {INSTANT.format("d.due_at")}, 'quantity', trim_scale(coalesce(d.taken_quantity, d.quantity))::text,
         'status', d.status, 'taken_at', {INSTANT.format("d.taken_at")},
         'snoozed_until', {INSTANT.format("d.snoozed_until")}, 'recorded_by', d.recorded_by_id,
-        'skip_reason', d.skip_reason, 'note', d.note
+        'skip_reason', d.skip_reason, 'note', d.note, 'also_on', NULL
     )
 """
 DAY = f"""

@@ -139,6 +139,7 @@ class DoseOutput(Output):
     recorded_by: UUID | None = Field(validation_alias="recorded_by_id")
     skip_reason: str
     note: str
+    also_on: date | None = None
 
 
 class DayOutput(Output):

@@ -12,7 +12,9 @@ from uuid import UUID
 from django.db import transaction
 
 from dosing.models import Schedule
+from dosing.previews import GapWarning
 from dosing.replanning import Move, replanning
+from dosing.zone_changes import travel_with, warnings_of
 from medtrack.database.results import ActionResult
 from users.actions import end_sessions, lock_user
 from users.models import User
@@ -20,30 +22,67 @@ from users.rates import count_zone_change
 
 
 @dataclass(frozen=True)
+class ScheduleWarning:
+    """What may surprise in the doses of a schedule after the time zone changed."""
+
+    schedule_id: UUID
+    medication_id: UUID
+    warning: GapWarning
+
+
+@dataclass(frozen=True)
 class AccountResult(ActionResult[User]):
-    """`moves` are the planned doses that are due at another instant than before."""
+    """`moves` are the planned doses that are due at another instant than before, `warnings` what may surprise."""
 
     moves: list[Move] = field(default_factory=list)
+    warnings: list[ScheduleWarning] = field(default_factory=list)
 
 
 @transaction.atomic
-def update_profile(*, by: User, changes: dict[str, Any], now: datetime) -> AccountResult:
+def update_profile(
+    *, by: User, changes: dict[str, Any], now: datetime, dry_run: bool = False
+) -> AccountResult:
     """Changes the user's own profile. Another time zone moves doses; those that were due stay.
 
-    Raises Http404 and TooManyEdits.
+    With `dry_run` the result says what would happen, and nothing is changed. Raises Http404 and TooManyEdits.
     """
     user = lock_user(by.id)
-    zone_before = user.timezone
-    for name, value in changes.items():
-        setattr(user, name, value)
-    # Other changes move no dose, so they need no locks on the schedules.
-    if user.timezone == zone_before:
-        user.save(update_fields=[*changes, "updated_at"])
-        return AccountResult(user, changed=True)
-    count_zone_change(user)
+    if changes.get("timezone", user.timezone) != user.timezone:
+        count_zone_change(user)
+    with transaction.atomic():
+        result = _change_profile(user, changes, now)
+        if dry_run:
+            transaction.set_rollback(True)
+    if dry_run:
+        user.refresh_from_db()
+        return AccountResult(user, changed=False, moves=result.moves, warnings=result.warnings)
+    return result
+
+
+def change_user_zone(user: User, *, timezone: str, by: User | None, now: datetime) -> AccountResult:
+    """Changes the zone of a user whose row is locked. `by` is None at the ends of a trip."""
     with replanning(_schedules_of(user), now=now) as moves:
-        user.save(update_fields=[*changes, "updated_at"])
-    return AccountResult(user, changed=True, moves=moves)
+        travelled = travel_with(user, timezone=timezone, by=by, now=now)
+        user.timezone = timezone
+        user.save(update_fields=["timezone", "updated_at"])
+    warnings = [
+        ScheduleWarning(one.schedule.id, one.schedule.medication_id, warning)
+        for one in travelled
+        for warning in warnings_of(one, now=now)
+    ]
+    return AccountResult(user, changed=True, moves=moves, warnings=warnings)
+
+
+def _change_profile(user: User, changes: dict[str, Any], now: datetime) -> AccountResult:
+    others = {name: value for name, value in changes.items() if name != "timezone"}
+    for name, value in others.items():
+        setattr(user, name, value)
+    user.save(update_fields=[*others, "updated_at"])
+    timezone = changes.get("timezone", user.timezone)
+    # Other changes move no dose, so they need no locks on the schedules.
+    if timezone == user.timezone:
+        return AccountResult(user, changed=True)
+    return change_user_zone(user, timezone=timezone, by=user, now=now)
 
 
 @transaction.atomic

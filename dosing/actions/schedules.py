@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import F
@@ -16,11 +17,13 @@ from django.utils.translation import gettext_lazy as _
 
 from dosing.actions.medications import living_schedules
 from dosing.models import Schedule
+from dosing.planning import can_be_planned, rule_of
 from dosing.replacements import after_last_intake
 from dosing.replanning import replan, replanning, withdraw_outside_span
 from dosing.schedule_rules import check
 from dosing.serializers import ScheduleInput, ScheduleOutput
-from dosing.travel import travel_to_json
+from dosing.travel import Clock, after_edit, travel_from_json, travel_to_json
+from dosing.zone_changes import clock_of, histories, record, travel
 from medications.actions import changes_between, record_event, record_events, save_version
 from medications.models import Medication, MedicationEvent
 from medications.serializers import MedicationOutput
@@ -51,7 +54,10 @@ PLANNED_FIELDS = {
     "start_date",
     "end_date",
     "is_active",
+    "timezone",
 }
+# Changing one of these begins the cycle anew.
+COURSE_FIELDS = {"cycle_type", "cycle_value", "start_date"}
 
 
 @transaction.atomic
@@ -68,7 +74,8 @@ def create_schedule(
     sent = {"medication_id": medication.id, **fields}
     if known := repeated(visible, scope=IdempotencyKey.Scope.SCHEDULE, id=id, by=user, body=sent):
         return ActionResult(known, changed=False)
-    schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(user.zone).date(), **sent})
+    zone = ZoneInfo(fields.get("timezone") or user.timezone)
+    schedule = Schedule(**{"id": id or uuid7(), "start_date": now.astimezone(zone).date(), **sent})
     check(schedule)
     # After the check for a repeat, which must work at the limit and is no edit.
     refuse_more("schedules", visible)
@@ -103,6 +110,7 @@ def update_schedule(
     check_version(schedule, allowed_versions, output=ScheduleOutput)
     count_edits(user)
     before = serialized(ScheduleInput, schedule)
+    clock_before = clock_of(schedule) if can_be_planned(schedule) else None
     changed = {name: value for name, value in changes.items() if getattr(schedule, name) != value}
     span_before = schedule.span
     for name, value in changed.items():
@@ -115,7 +123,8 @@ def update_schedule(
         _save_version(schedule, changed)
     else:
         with replanning([schedule.id], now=now):
-            _save_version(schedule, changed | {"rule_changed_at": now})
+            _let_travel(schedule, clock_before, changed, by=user, now=now)
+            _save_version(schedule, changed | {"rule_changed_at": now, "travel": schedule.travel})
         if schedule.span != span_before:
             withdraw_outside_span(schedule, before=span_before, now=now)
     schedule.refresh_from_db()
@@ -210,9 +219,9 @@ def end_pause_that_is_over(*, medication_id: UUID, now: datetime) -> bool:
     medication = over.filter(id=medication_id).first()
     if medication is None:
         return False
-    # Passes over a user about whom another transaction writes, so that nobody's pause waits for them.
+    # Passes over a user about whom another transaction writes, so that the others do not wait.
     living = User.objects.filter(id=medication.user_id, deleted_at=None)
-    if not living.select_for_update(no_key=True, skip_locked=True).exists():
+    if living.select_for_update(no_key=True, skip_locked=True).first() is None:
         return False
     # Read again after the lock: it may have been resumed or paused for longer meanwhile.
     medication = over.filter(id=medication_id).first()
@@ -226,6 +235,26 @@ def _visible_schedule(user: User, schedule_id: UUID) -> Schedule:
     visible = Schedule.objects.visible_to(user).select_related("medication")
     schedule: Schedule = get_object_or_404(visible, id=schedule_id)
     return schedule
+
+
+def _let_travel(
+    schedule: Schedule, before: Clock | None, changed: dict[str, Any], *, by: User, now: datetime
+) -> None:
+    """A schedule's own zone is changed like the user's; another edit keeps what is left of a travel before."""
+    is_same_course = COURSE_FIELDS.isdisjoint(changed)
+    left = after_edit(
+        travel_from_json(schedule.travel), rule_of(schedule), is_same_course=is_same_course, now=now
+    )
+    schedule.travel = travel_to_json(left)
+    # The zone of the user may be one that the tz database has dropped.
+    if before is None or not can_be_planned(schedule):
+        return
+    after = clock_of(schedule)
+    if before.zone == after.zone:
+        return
+    history = histories([schedule.id], user=by, now=now)[schedule.id]
+    travelled = travel(schedule, before, after, history=history, now=now)
+    record([travelled], zones=(before.zone.key, after.zone.key), by=by)
 
 
 def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Adherence of random histories against a recount in Python."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
@@ -118,6 +118,7 @@ def dose_of(chance: Random, schedule: Schedule, day: date, due_at: datetime, eag
     status = "taken" if chance.random() < eager else chance.choice(["taken", "skipped", "missed", "pending"])
     minutes = chance.choice([-61, -60, -1, 0, 30, 60, 61, 600])
     second = timedelta(seconds=chance.choice([0, 0, 1]))
+    is_withdrawn = chance.random() < 0.1
     return Dose(
         schedule.medication_id,
         schedule.id,
@@ -125,7 +126,8 @@ def dose_of(chance: Random, schedule: Schedule, day: date, due_at: datetime, eag
         due_at,
         status,
         due_at + timedelta(minutes=minutes) + second if status == "taken" else None,
-        chance.random() < 0.7,
+        is_awaited=not is_withdrawn and chance.random() < 0.7,
+        is_withdrawn=is_withdrawn,
     )
 
 
@@ -177,7 +179,7 @@ def expected_results(
     world: World, group_by: str, doses: list[Dose], days: list[date]
 ) -> list[dict[str, Any]]:
     if group_by == "medication":
-        used = {dose.medication for dose in doses if counts(dose, world.now)}
+        used = {dose.medication for dose in doses if counts(dose, world.now) or is_extra(dose)}
         medicines = sorted((world.medications[id] for id in used), key=lambda found: (found.name, found.id))
         return [
             {"period_start": None, "period_end": None}
@@ -199,7 +201,7 @@ def expected_results(
     return [
         {"period_start": group[0].isoformat(), "period_end": group[-1].isoformat()}
         | {"medication": None, "current_streak": None, "longest_streak": None}
-        | recount((dose for dose in doses if dose.day in group), world.now)
+        | recount([dose for dose in doses if dose.day in group], world.now)
         for group in groups
     ]
 
@@ -209,6 +211,8 @@ def expected_current(world: World, days: list[date]) -> dict[str, Any]:
     figures = recount(doses, world.now)
     target = 0
     for dose in doses:
+        if dose.is_withdrawn:
+            continue
         target += dose.schedule is not None and (dose.status != "pending" or dose.is_awaited)
     for schedule in world.schedules:
         medication = world.medications[schedule.medication_id]

@@ -44,7 +44,7 @@ def claims_of(user: User) -> AccessClaims:
 
 
 def test_the_statements_read_the_fields_of_the_serializer() -> None:
-    assert list(DOSE_COLUMNS) == DoseOutput.Meta.fields
+    assert [*DOSE_COLUMNS, "also_on"] == DoseOutput.Meta.fields
 
 
 def doses_of_day(user: User, day: date) -> list[DoseLog]:
@@ -86,7 +86,7 @@ class TestDays(TestCase):
             make(user, number, fate, NOW - timedelta(hours=6, minutes=7 * (number % 3)))
         today = NOW.astimezone(user.zone).date()
         for day in (today, today - timedelta(days=1)):
-            shown = json.loads(JSONRenderer().render(day_of(claims_of(user), day)))
+            shown = json.loads(JSONRenderer().render(day_of(claims_of(user), day, now=NOW)))
             expected = DoseOutput(doses_of_day(user, day), many=True).data
             assert shown == {
                 "date": day.isoformat(),
@@ -171,7 +171,7 @@ def test_neither_way_is_open_once_the_session_has_ended(ana: Credentials, dose: 
     claims = claims_of(ana.user)
     log_out(session_id=session_of(ana.user).id, now=timezone.now())
     with pytest.raises(SessionEnded):
-        day_of(claims, NOW.date())
+        day_of(claims, NOW.date(), now=NOW)
     with pytest.raises(SessionEnded):
         take_planned_dose(claims, dose_id=dose.id)
     assert not DoseEvent.objects.exists()
@@ -195,7 +195,7 @@ def test_an_inactive_or_deleted_user_can_neither_read_nor_take_doses(
 ) -> None:
     User.objects.update(**change)
     with pytest.raises(SessionEnded):
-        day_of(claims_of(ana.user), NOW.date())
+        day_of(claims_of(ana.user), NOW.date(), now=NOW)
     with pytest.raises(SessionEnded):
         take_planned_dose(claims_of(ana.user), dose_id=dose.id)
 
@@ -203,7 +203,7 @@ def test_an_inactive_or_deleted_user_can_neither_read_nor_take_doses(
 def test_a_session_that_ran_out_opens_nothing(ana: Credentials, dose: DoseLog) -> None:
     Session.objects.update(created_at=NOW - timedelta(days=2), expires_at=NOW - timedelta(days=1))
     with pytest.raises(SessionEnded):
-        day_of(claims_of(ana.user), NOW.date())
+        day_of(claims_of(ana.user), NOW.date(), now=NOW)
 
 
 def test_a_session_reads_only_the_doses_of_its_own_user(
@@ -212,7 +212,7 @@ def test_a_session_reads_only_the_doses_of_its_own_user(
     assert take_planned_dose(claims_of(cleo.user), dose_id=dose.id) is None
     mixed = AccessClaims(ana.user.id, session_of(cleo.user).id)
     with pytest.raises(SessionEnded):
-        day_of(mixed, NOW.date())
+        day_of(mixed, NOW.date(), now=NOW)
     assert DoseLog.objects.get().status == DoseStatus.PENDING
 
 

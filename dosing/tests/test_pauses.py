@@ -4,6 +4,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from dosing.actions.doses import snooze_dose, take_dose, undo_dose
@@ -20,8 +21,9 @@ from dosing.settling import settle
 from dosing.tasks import end_pauses
 from medications.models import Medication, MedicationEvent
 from medtrack.tests.support.api import Client
-from medtrack.tests.support.builders import medication_of, schedule_at, utc
-from users.actions import Credentials
+from medtrack.tests.support.builders import medication_of, person, schedule_at, utc
+from medtrack.tests.support.workers import in_another_worker
+from users.actions import Credentials, lock_user
 
 NOW = utc(2026, 11, 20, 7)
 DUE = utc(2026, 11, 20, 8)
@@ -184,6 +186,22 @@ def test_what_is_archived_is_not_snoozed_any_more(medication: Medication) -> Non
     update_medication(medication_id=medication.id, by=medication.user, changes={"is_active": False}, now=DUE)
     dose.refresh_from_db()
     assert (dose.withdrawn_at, dose.snoozed_until) == (DUE, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pause_of_somebody_who_is_writing_ends_in_the_next_minute() -> None:
+    ana = person("Ana").user
+    medication = medication_of(ana)
+    pause(medication, NOW, until=DUE)
+
+    def end() -> bool:
+        return end_pause_that_is_over(medication_id=medication.id, now=DUE)
+
+    with transaction.atomic():
+        lock_user(ana.id)
+        assert not in_another_worker(end)
+    assert in_another_worker(end)
+    assert not in_another_worker(end)
 
 
 # Through the API

@@ -32,7 +32,11 @@ from dosing.serializers import (
     SnoozeInput,
     TakeInput,
     UndoInput,
+    UpcomingDoseOutput,
+    UpcomingOutput,
+    UpcomingQuery,
 )
+from dosing.upcoming import find_dose, upcoming
 from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.openapi import documented
@@ -61,23 +65,25 @@ class Doses(SignatureOnly, APIView):
             "DayOrHistory", [DayOutput, HistoryOutput], resource_type_field_name=None
         ),
         description=(
-            "Without parameters, or with `date`, the doses of one local day, earliest first. With any other "
-            "parameter the history in pages, newest first: the log dates from `from` (by default the first "
-            "one) to `to` (by default today), both inclusive and without a limit, of one medication or of "
-            "one status. A later `to` includes planned doses. An as-needed intake that was undone is in "
-            "neither."
+            "Without parameters, or with `date`, the doses of one local day, earliest first, also those that "
+            "are not written yet (`planned`). A dose of another date that was taken on this day, in the "
+            "user's present time zone, is there too, with `also_on`; it counts on its own date. With any "
+            "other parameter the history in pages, newest first: the log dates from `from` (by default the "
+            "first one) to `to` (by default today), both inclusive and without a limit, of one medication or "
+            "of one status. A later `to` includes doses to come, as far as they are written. An as-needed "
+            "intake that was undone is in neither."
         ),
         response_example=examples.DAY,
     )
     def get(self, request: Request) -> Response:
         if HISTORY_PARAMETERS & request.query_params.keys():
             return _history(request)
-        claims = caller_claims(request)
+        claims, now = caller_claims(request), process_now()
         day = (
             _read(validated_query, DayQuery, request).get("date")
-            or process_now().astimezone(caller(request).zone).date()
+            or now.astimezone(caller(request).zone).date()
         )
-        return Response(day_of(claims, day))
+        return Response(day_of(claims, day, now=now))
 
     @documented(
         "logIntake",
@@ -100,6 +106,50 @@ class Doses(SignatureOnly, APIView):
             **validated_body(IntakeInput, request),
         )
         return created(DoseOutput, result.object, result.changed, over_limit=result.over_limit)
+
+
+class UpcomingDoses(APIView):
+    @documented(
+        "listUpcomingDoses",
+        "List the doses to come, for the phone's own alarms",
+        parameters=[UpcomingQuery],
+        responses=UpcomingOutput,
+        description=(
+            "The doses that are open now or due later, up to the end of the local date `days` days from today, "
+            "earliest first, at most 1,000. Doses that are not written yet (`planned`) have the id with which "
+            "they will be. The ETag changes when the list does."
+        ),
+        response_example=examples.UPCOMING,
+    )
+    def get(self, request: Request) -> Response:
+        user = caller(request)
+        found = upcoming(user, days=validated_query(UpcomingQuery, request)["days"], now=process_now())
+        results = [
+            serialized(UpcomingDoseOutput, dose) | {"tag": found.tags.get(dose.id)} for dose in found.doses
+        ]
+        return Response(
+            {
+                "to": found.to,
+                "timezone": user.timezone,
+                "truncated": found.is_truncated,
+                "results": results,
+            }
+        )
+
+
+class DoseDetail(APIView):
+    @documented(
+        "getDose",
+        "Read a dose",
+        responses=DoseOutput,
+        description="Also one that is not written yet (`planned`): its id is known before.",
+        response_example=examples.DOSE,
+    )
+    def get(self, request: Request, dose_id: UUID) -> Response:
+        dose = find_dose(caller(request), dose_id)
+        if dose is None:
+            raise NotFound
+        return Response(serialized(DoseOutput, dose))
 
 
 class TakeDose(SignatureOnly, APIView):

@@ -38,8 +38,11 @@ class WriteMedication(APIView):
         parameters=[IF_MATCH],
     )
     def patch(self, request: Request, medication_id: UUID) -> Response:
-        visible_medication(request, medication_id)  # 404 for the path comes before 400 for the body
-        changes = validated_body(MedicationChanges, request, partial=True)
+        # 404 for the path comes before 400 for the body.
+        present = visible_medication(request, medication_id)
+        changes = validated_body(
+            MedicationChanges, request, partial=True, output=MedicationOutput, present=present
+        )
         allowed = allowed_versions(request, version=changes.pop("version", None))
         result = update_medication(
             medication_id=medication_id,

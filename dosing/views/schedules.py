@@ -1,4 +1,6 @@
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -11,8 +13,7 @@ from rest_framework.views import APIView
 from dosing import examples
 from dosing.actions import schedules
 from dosing.models import Schedule
-from dosing.planning import rule_of
-from dosing.previews import preview
+from dosing.previews import preview_of, preview_since
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import check
 from dosing.serializers import (
@@ -23,8 +24,10 @@ from dosing.serializers import (
     SchedulesQuery,
     SpanQuery,
 )
+from dosing.upcoming import next_due
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
+from dosing.zone_changes import clock_of, histories, occurrences_ahead, zone_changes_ahead
 from medtrack.database.clock import database_now, process_now
 from medtrack.database.unique_ids import CREATED_ONCE
 from medtrack.http.lists import ListView
@@ -36,6 +39,7 @@ from medtrack.http.problems import IdConflict
 from medtrack.http.requests import validated_body, validated_query
 from medtrack.http.responses import created, serialized
 from users.authentication import caller
+from users.models import User
 from users.rates import TooManyEdits
 
 
@@ -47,7 +51,7 @@ class Schedules(ListView[Schedule]):
     def get_queryset(self) -> ScheduleQuerySet:
         asked = validated_query(SchedulesQuery, self.request)
         filters = {"medication_id": asked.get("medication"), "is_active": asked.get("is_active")}
-        mine = Schedule.objects.visible_to(caller(self.request))
+        mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
         return mine.filter(**{name: value for name, value in filters.items() if value is not None})
 
     @documented(
@@ -57,7 +61,8 @@ class Schedules(ListView[Schedule]):
         parameters=[SchedulesQuery],
     )
     def get(self, request: Request) -> Response:
-        return self.list(request)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
 
 
 class MedicationSchedules(ListView[Schedule]):
@@ -66,13 +71,13 @@ class MedicationSchedules(ListView[Schedule]):
     pagination_class = Pagination
 
     def get_queryset(self) -> ScheduleQuerySet:
-        return Schedule.objects.visible_to(caller(self.request)).filter(
-            medication=visible_medication(self.request, self.kwargs["medication_id"])
-        )
+        mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
+        return mine.filter(medication=visible_medication(self.request, self.kwargs["medication_id"]))
 
     @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
     def get(self, request: Request, medication_id: UUID) -> Response:
-        return self.list(request)
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
 
     @documented(
         "createSchedule",
@@ -91,9 +96,10 @@ class MedicationSchedules(ListView[Schedule]):
         now = database_now()
         # 404 for the path comes before 400 for the body.
         visible_medication(request, medication_id)
-        fields = validated_body(NewScheduleInput, request)
+        fields = validated_body(NewScheduleInput, request, output=ScheduleOutput)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
-        return created(ScheduleOutput, result.object, result.changed)
+        due = next_due(caller(request), [result.object], now=now)
+        return created(ScheduleOutput, result.object, result.changed, next_due_at=due[result.object.id])
 
 
 class ScheduleDetail(APIView):
@@ -101,7 +107,8 @@ class ScheduleDetail(APIView):
         "getSchedule", "Read a schedule", responses=ScheduleOutput, response_example=examples.SCHEDULE
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        return Versioned(serialized(ScheduleOutput, _schedule(request, schedule_id)))
+        schedule = _schedule(request, schedule_id)
+        return Versioned(_outputs(caller(request), [schedule], now=process_now())[0])
 
     @documented(
         "updateSchedule",
@@ -114,17 +121,16 @@ class ScheduleDetail(APIView):
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         # 404 for the path comes before 400 for the body.
-        _schedule(request, schedule_id)
-        changes = validated_body(ScheduleChanges, request, partial=True)
-        allowed = allowed_versions(request, version=changes.pop("version", None))
-        result = schedules.update_schedule(
-            schedule_id=schedule_id,
-            by=caller(request),
-            changes=changes,
-            now=database_now(),
-            allowed_versions=allowed,
+        present = _schedule(request, schedule_id)
+        changes = validated_body(
+            ScheduleChanges, request, partial=True, output=ScheduleOutput, present=present
         )
-        return Versioned(serialized(ScheduleOutput, result.object))
+        allowed = allowed_versions(request, version=changes.pop("version", None))
+        now = database_now()
+        result = schedules.update_schedule(
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=now, allowed_versions=allowed
+        )
+        return Versioned(_outputs(caller(request), [result.object], now=now)[0])
 
     @documented(
         "deleteSchedule",
@@ -155,22 +161,32 @@ class SchedulePreview(APIView):
         description=(
             "The doses of the schedule on the local dates from `from` (by default today) to `to` (by default "
             "30 days later), both inclusive and at most 400 days, whether or not the schedule is active. An "
-            "as-needed schedule has none."
+            "as-needed schedule has none. Trips are part of it: `due_at_local` is in the zone that the user is in "
+            "then."
         ),
     )
     def get(self, request: Request, schedule_id: UUID) -> Response:
         user = caller(request)
-        mine = Schedule.objects.visible_to(user).select_related("medication")
+        mine = Schedule.objects.visible_to(user).select_related("medication__user")
         schedule: Schedule = get_object_or_404(mine, id=schedule_id)
         query = validated_query(SpanQuery, request)
-        first: date = query.get("from") or process_now().astimezone(user.zone).date()
+        now = process_now()
+        check(schedule)
+        clock = clock_of(schedule)
+        first: date = query.get("from") or now.astimezone(clock.zone).date()
         last: date = query.get("to") or first + timedelta(days=30)
         check_span(first, last)
-        check(schedule)
-        found = preview(rule_of(schedule), zone=user.zone, first=first, last=last)
+        history = histories([schedule.id], user=user, now=now)[schedule.id]
+        ahead = occurrences_ahead(
+            schedule,
+            since=preview_since(clock.rule, zone=clock.zone, first=first),
+            changes=zone_changes_ahead(user, now),
+            history=history,
+        )
+        found = preview_of(ahead, rule=clock.rule, first=first, last=last, last_due=history.last)
         answer = {
             "schedule_id": schedule.id,
-            "timezone": user.timezone,
+            "timezone": clock.zone.key,
             "from": first,
             "to": last,
             "is_active": schedule.is_wanted,
@@ -178,6 +194,14 @@ class SchedulePreview(APIView):
             "warnings": found.warnings,
         }
         return Response(serialized(PreviewOutput, answer))
+
+
+def _outputs(user: User, schedules: Sequence[Schedule], *, now: datetime) -> list[dict[str, Any]]:
+    """Schedules in the shape of ScheduleOutput."""
+    due = next_due(user, schedules, now=now)
+    return [
+        serialized(ScheduleOutput, schedule) | {"next_due_at": due[schedule.id]} for schedule in schedules
+    ]
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

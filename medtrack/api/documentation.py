@@ -1,11 +1,14 @@
 """The committed schema of the API, and what it says about all operations."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
+from dosing.dose_ids import dose_id
 from medtrack.http.openapi import describe
 from medtrack.http.person_limits import LimitReached
 from users.authentication import SessionEnded
@@ -23,6 +26,26 @@ TAGS = {
     "notifications": "Reminders that were pushed, and their settings.",
 }
 
+DOSE_IDS = """## Dose ids
+
+The id of a planned dose is known before the dose is written, so that a client can record it offline. It is a UUID of
+version 8: its first 48 bits are the milliseconds since 1970 of the log date's 00:00 UTC. The other 80 are the first
+ones of SHA-256 over the schedule's id (16 bytes), the log date (`YYYY-MM-DD`, ASCII) and the ordinal (one byte), in
+which version and variant replace their bits. The ordinal counts the doses of the schedule on the date: 0, and 1 where
+travel makes a date happen twice.
+
+| schedule | log date | ordinal | dose |
+|---|---|---|---|
+"""
+_SCHEDULE = UUID("01990a4f-5230-7f11-b4c9-77aa31c0de32")
+DESCRIBED_IDS = [
+    (_SCHEDULE, date(2026, 11, 20), 0),
+    (_SCHEDULE, date(2026, 11, 20), 1),
+    (_SCHEDULE, date(2026, 11, 21), 0),
+    (UUID(int=0), date(1970, 1, 1), 0),
+    (UUID(int=2**128 - 1), date(2199, 12, 31), 255),
+]
+
 
 def schema(request: HttpRequest) -> HttpResponse:
     return HttpResponse(SCHEMA_FILE.read_bytes(), content_type="application/vnd.oai.openapi; charset=utf-8")
@@ -33,4 +56,13 @@ def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
     # The first request with a token of an outside issuer opens a session.
     of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded, IssuerUnavailable, LimitReached)
+    result["info"]["description"] += "\n\n" + _dose_ids()
     return describe(result, of_sessions=of_sessions)
+
+
+def _dose_ids() -> str:
+    rows = [
+        f"| `{schedule}` | {day} | {ordinal} | `{dose_id(schedule, day, ordinal)}` |"
+        for schedule, day, ordinal in DESCRIBED_IDS
+    ]
+    return DOSE_IDS + "\n".join(rows)

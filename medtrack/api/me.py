@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dosing.actions.accounts import update_profile
-from dosing.serializers import ChangedProfileOutput, MoveOutput
+from dosing.serializers import ChangedProfileOutput, MoveOutput, ScheduleWarningOutput
 from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
 from medtrack.http.openapi import DeletionWithBody, documented
@@ -42,12 +42,25 @@ class Me(APIView):
         tags=["me"],
         request=ProfileInput,
         responses=ChangedProfileOutput,
+        description=(
+            "Another time zone moves doses to come: to the first time of the new clock that is not past and at "
+            "least half the usual gap, and at most 24 hours, after the last dose that was due. If that is more "
+            "than one and a half usual gaps after it, the next dose stays where it is, and the new clock goes on "
+            "from it. `warnings` says what may surprise. With `dry_run` nothing is changed."
+        ),
     )
     def patch(self, request: Request) -> Response:
-        changes = validated_body(ProfileInput, request, partial=True)
-        result = update_profile(by=caller(request), changes=changes, now=database_now())
-        moved_doses = [serialized(MoveOutput, move) for move in result.moves]
-        return Response(serialized(UserOutput, result.object) | {"moved_doses": moved_doses})
+        user = caller(request)
+        changes = validated_body(
+            ProfileInput, request, partial=True, output=ChangedProfileOutput, present=user
+        )
+        dry_run = changes.pop("dry_run", False)
+        result = update_profile(by=user, changes=changes, now=database_now(), dry_run=dry_run)
+        travel = {
+            "moved_doses": [serialized(MoveOutput, move) for move in result.moves],
+            "warnings": [serialized(ScheduleWarningOutput, warning) for warning in result.warnings],
+        }
+        return Response(serialized(UserOutput, result.object) | travel)
 
     @documented(
         "deleteMe",

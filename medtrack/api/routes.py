@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import path
 from rest_framework.views import APIView
 
-from dosing.views import adherence, doses, offline, schedules
+from dosing.views import adherence, doses, offline, schedules, trips
 from dosing.views import medications as dosing_medications
 from medications import views as medications
 from medtrack.api import me
@@ -23,6 +23,8 @@ def by_method(**views: type[APIView]) -> type[APIView]:
 ROUTES: dict[str, type[APIView]] = {
     "doses": doses.Doses,
     "doses/events": offline.DoseEvents,
+    "doses/upcoming": doses.UpcomingDoses,
+    "doses/<id:dose_id>": doses.DoseDetail,
     "doses/<id:dose_id>/take": doses.TakeDose,
     "doses/<id:dose_id>/skip": doses.SkipDose,
     "doses/<id:dose_id>/undo": doses.UndoDose,
@@ -46,6 +48,8 @@ ROUTES: dict[str, type[APIView]] = {
     "adherence": adherence.Adherence,
     "adherence/current": adherence.CurrentAdherence,
     "me": me.Me,
+    "me/trips": trips.Trips,
+    "me/trips/<id:trip_id>": trips.TripDetail,
     "devices": notifications.Devices,
     "devices/<id:device_id>": notifications.DeviceDetail,
     "devices/<id:device_id>/test": notifications.TestDevice,

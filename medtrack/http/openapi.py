@@ -1,17 +1,21 @@
 """Adds to the OpenAPI schema what drf-spectacular does not generate: problems, limits, links, ETags,
-examples.
+examples. What an operation does not document, it refuses.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.utils import translation
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from medtrack.http.limits import PersonLimits
 from medtrack.http.person_limits import BEYOND
@@ -24,6 +28,7 @@ from medtrack.http.problems import (
     problem_type,
     problem_types,
 )
+from medtrack.http.undocumented import refuse_body, refuse_unknown_query
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -140,15 +145,30 @@ def documented(
     response_example: Mapping[str, Any] | None = None,
     **schema: Any,
 ) -> Callable[[F], F]:
-    """Documents a view's method. `problems` are the exceptions that it raises besides the common ones.
+    """Documents a view's method, and refuses parameters that are not documented, and a body if none is.
 
-    `schema` are further arguments of `extend_schema`: `request`, `responses`, `parameters`, `description`,
-    `tags`.
+    `problems` are the exceptions that it raises besides the common ones. `schema` are further arguments of
+    `extend_schema`: `request`, `responses`, `parameters`, `description`, `tags`.
     """
     operation = Operation(problems, request_example, response_example)
-    return extend_schema(
+    extended = extend_schema(
         operation_id=operation_id, summary=summary, extensions={_OPERATION: operation}, **schema
     )
+    parameters = schema.get("parameters", ())
+    takes_body = schema.get("request") is not None
+
+    def decorate(method: F) -> F:
+        @wraps(method)
+        def strict(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
+            refuse_unknown_query(view, request, parameters)
+            if not takes_body:
+                refuse_body(view, request)
+            response: Response = method(view, request, *args, **kwargs)
+            return response
+
+        return cast(F, extended(strict))
+
+    return decorate
 
 
 class Schema(AutoSchema):
@@ -156,6 +176,12 @@ class Schema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]
         return get_doc(getattr(self.view, self.method.lower(), None))
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        described: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        if direction == "request" and not getattr(serializer, "takes_unknown_fields", False):
+            described["additionalProperties"] = False
+        return described
 
 
 class DeletionWithBody(Schema):
@@ -186,11 +212,11 @@ def describe(
     components["responses"] = {"Unexpected": _problem_response(common)}
     result["info"]["description"] += "\n\n" + _problems_table(types) + "\n\n" + limits_table()
     for path in result["paths"].values():
-        for generated in path.values():
+        for method, generated in path.items():
             operation: Operation = generated.pop(_OPERATION)
             # `{}` is a security scheme without a name, for which generated clients still ask for a token.
             generated["security"] = [scheme for scheme in generated["security"] if scheme]
-            problems = [*_usual_problems(generated), *operation.problems]
+            problems = [*_usual_problems(generated, writes=method != "get"), *operation.problems]
             _add_problems(
                 generated,
                 dict.fromkeys([*problems, *(of_sessions if generated["security"] else ())]),
@@ -266,14 +292,13 @@ def _add_problems(
     responses["default"] = {"$ref": "#/components/responses/Unexpected"}
 
 
-def _usual_problems(generated: Mapping[str, Any]) -> Iterable[type[exceptions.APIException]]:
-    places = {parameter["in"] for parameter in generated.get("parameters", ())}
-    if "requestBody" in generated:
+def _usual_problems(generated: Mapping[str, Any], *, writes: bool) -> Iterable[type[exceptions.APIException]]:
+    if writes:
         yield from (exceptions.ParseError, exceptions.ValidationError)
         yield from (RequestTooLarge, exceptions.UnsupportedMediaType)
-    elif "query" in places:
+    else:
         yield exceptions.ValidationError
-    if "path" in places:
+    if any(parameter["in"] == "path" for parameter in generated.get("parameters", ())):
         yield exceptions.NotFound
 
 

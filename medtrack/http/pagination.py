@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.problems import field_error
 
+PAGE_PARAMETERS = frozenset({"cursor", "limit"})
 _CURSOR = "The `next_cursor` of the previous page."
 _NUMBER = re.compile("[0-9]{1,3}")
 # PostgreSQL has years that Python has not. A cursor only contains years that the API has.

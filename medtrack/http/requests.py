@@ -1,4 +1,8 @@
-"""How views read requests: JSON bodies and queries, validated by serializers."""
+"""How views read requests: JSON bodies and queries, validated by serializers.
+
+What a serializer does not have is refused by name. It may say in `elsewhere` what to use instead of a name,
+and an output serializer in `computed` which of its fields may be sent with any value and are ignored.
+"""
 
 import json
 import reprlib
@@ -20,6 +24,8 @@ from rest_framework.serializers import (
     ListField,
     Serializer,
 )
+
+from medtrack.http.unknown_fields import refused_fields
 
 # How many characters of an invalid value an error message repeats.
 EXCERPT = 50
@@ -51,14 +57,32 @@ class JSONParser(LooseJSONParser):
 
 
 def validated_body(
-    serializer: type[BaseSerializer[Any]], request: Request, *, partial: bool = False
+    serializer: type[BaseSerializer[Any]],
+    request: Request,
+    *,
+    partial: bool = False,
+    output: type[BaseSerializer[Any]] | None = None,
+    present: object = None,
 ) -> dict[str, Any]:
-    """Returns the validated fields of the body. Raises ValidationError."""
-    return validated_data(serializer, request.data, partial=partial)
+    """Returns the validated fields of the body, and refuses all others by name. Raises ValidationError.
+
+    A client may send back what it got: fields of `output` that cannot be set are accepted with the values
+    of `present`, the object that is changed.
+    """
+    language = get_language()
+    instance = _shared_instance(serializer, partial=partial, language=language)  # type: ignore[arg-type]
+    shown = None
+    if output is not None:
+        shown = _shared_instance(output, partial=False, language=language)  # type: ignore[arg-type]
+    refused = refused_fields(instance, request.data, output=shown, present=present)
+    return _validated(instance, request.data, refused)
 
 
 def validated_query(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    """Returns the validated fields of the query. Raises ValidationError."""
+    """Returns the validated fields of the query. Raises ValidationError.
+
+    Unknown parameters were refused before: an operation's are those that it documents.
+    """
     instance = _shared_instance(serializer, partial=False, language=get_language())  # type: ignore[arg-type]
     # A plain dict, because DRF would take a QueryDict for a form, in which an empty value means none.
     fields: dict[str, Any] = instance.run_validation(request.query_params.dict())
@@ -68,19 +92,33 @@ def validated_query(serializer: type[BaseSerializer[Any]], request: Request) -> 
 def validated_data(
     serializer: type[BaseSerializer[Any]], data: Any, *, partial: bool = False
 ) -> dict[str, Any]:
-    """Returns the validated fields of a JSON object. Raises ValidationError."""
+    """Returns the validated fields of a JSON object and ignores all others. Raises ValidationError."""
     instance = _shared_instance(serializer, partial=partial, language=get_language())  # type: ignore[arg-type]
+    return _validated(instance, data, {})
+
+
+def _validated(instance: BaseSerializer[Any], data: Any, refused: dict[str, Any]) -> dict[str, Any]:
     # Types and lengths first: DRF does not validate a field any further that has a wrong type or is too long.
-    errors = _type_errors(instance, data)
-    if not errors:
+    wrong = _type_errors(instance, data)
+    if not wrong and not refused:
         fields: dict[str, Any] = instance.run_validation(data)
         return fields
+    errors = _merged(wrong, refused)
     # The response lists the errors of the other fields, too.
     try:
-        instance.run_validation({name: value for name, value in data.items() if name not in errors})
+        instance.run_validation({name: value for name, value in data.items() if name not in wrong})
     except ValidationError as error:
-        raise ValidationError({**cast("dict[str, Any]", error.detail), **errors}) from error
+        raise ValidationError(_merged(cast("dict[str, Any]", error.detail), errors)) from error
     raise ValidationError(errors)
+
+
+def _merged(some: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Returns the errors of both, of nested objects too. Of two lists about one field the second is returned."""
+    both = some | more
+    for name in some.keys() & more.keys():
+        if isinstance(some[name], dict) and isinstance(more[name], dict):
+            both[name] = _merged(some[name], more[name])
+    return both
 
 
 @cache

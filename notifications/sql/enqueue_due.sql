@@ -15,8 +15,9 @@ WITH due AS MATERIALIZED (
     INSERT INTO notification_logs
         (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason, closed_at)
     SELECT id, user_id, dose_id, schedule_id, 'due', 0,
-           -- Doses of one user that are due in the same minute are one push.
-           first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
+           -- Doses of one user that are due in the same minute are one push. A phone knows its tag before: that of
+           -- `dosing.upcoming`.
+           first_value(dose_id) OVER (PARTITION BY user_id, due_at ORDER BY dose_id), due_at, expires_at,
            -- A reminder that is already expired is written as moot, so that the trace explains why none was sent.
            CASE WHEN expires_at > statement_timestamp() THEN 'queued' ELSE 'moot' END,
            CASE WHEN expires_at > statement_timestamp() THEN '' ELSE 'expired' END,

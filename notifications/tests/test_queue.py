@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from dosing.actions.doses import take_dose
 from dosing.models import DoseLog, Schedule
+from dosing.upcoming import upcoming
 from medications.models import Medication
 from medtrack.tests.support.builders import (
     PASSWORD,
@@ -55,7 +56,18 @@ def test_a_due_dose_becomes_one_reminder_however_often_it_is_enqueued(dose: Dose
     row = reminder()
     assert (row.dose_id, row.kind, row.status, row.send_at) == (dose.id, "due", "queued", dose.due_at)
     assert row.expires_at - row.send_at == timedelta(minutes=30)
-    assert row.tag == row.id
+    assert row.tag == dose.id
+
+
+def test_a_phone_knows_the_tags_before(ana: Credentials) -> None:
+    """Both replace what the other has shown."""
+    due_at = moment_ago()
+    for number in range(4):
+        dose_due(ana.user, due_at - timedelta(minutes=number // 3), medicine=f"Medicine {number}")
+    tags = upcoming(ana.user, days=1, now=due_at - timedelta(minutes=5)).tags
+    assert len(set(tags.values())) == 2
+    queue.enqueue()
+    assert dict(NotificationLog.objects.values_list("dose_id", "tag")) == tags
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ TASKS = {
     "dosing.tasks.plan_doses": gettext_lazy("planning doses"),
     "dosing.tasks.settle_doses": gettext_lazy("closing unanswered doses"),
     "dosing.tasks.end_pauses": gettext_lazy("ending pauses"),
+    "dosing.tasks.start_and_end_trips": gettext_lazy("starting and ending trips"),
     "notifications.tasks.enqueue_reminders": gettext_lazy("making reminders"),
     "notifications.tasks.enqueue_follow_ups": gettext_lazy("making follow-ups"),
     "notifications.tasks.dispatch_reminders": gettext_lazy("sending reminders"),

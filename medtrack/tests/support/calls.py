@@ -74,6 +74,7 @@ PATH_IDS: dict[str, Callable[[OwnedObjects], object]] = {
     "dose_id": lambda mine: mine.dose.id,
     "device_id": lambda mine: mine.device.id,
     "notification_id": lambda mine: mine.notification_id,
+    "trip_id": lambda mine: mine.trip.id,
     "session_id": lambda mine: session_of(mine.user).id,
 }
 # Operations on a dose that was answered.
@@ -96,6 +97,7 @@ _MEDICATION = {
 }
 _SCHEDULE = {
     "scheduled_time": "21:15",
+    "timezone": "Asia/Tokyo",
     "cycle_type": "interval",
     "cycle_value": {"every": 2},
     "quantity": "0.5",
@@ -140,7 +142,14 @@ BODIES: dict[str, Callable[[OwnedObjects], dict[str, Any]]] = {
         "timezone": "Asia/Tokyo",
         "language": "ja",
         "week_start": 7,
+        "dry_run": False,
         **_REMINDING,
+    },
+    "createTrip": lambda _: {
+        "id": str(uuid4()),
+        "timezone": "Asia/Tokyo",
+        "starts_at": (timezone.now() + timedelta(days=1)).isoformat(),
+        "ends_at": (timezone.now() + timedelta(days=2)).isoformat(),
     },
     "createMedication": lambda _: {"id": str(uuid4()), **_MEDICATION},
     "updateMedication": lambda _: {**_MEDICATION, "is_active": False, "version": 1},

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from dosing.actions.doses import take_dose
 from dosing.actions.intakes import log_intake
+from dosing.actions.trips import create_trip
 from dosing.models import DoseLog, Schedule
 from medications.models import Medication
 from medtrack.tests.support.builders import (
@@ -28,7 +29,7 @@ from notifications.models import DeviceToken, EngineCounter
 from notifications.queue import PushResult
 from notifications.transports.results import FcmResult, FcmResultKind
 from users.actions import Credentials
-from users.models import User
+from users.models import Trip, User
 
 Rows = dict[tuple[str, str], dict[str, Any]]
 CANARY = "zzcanary"
@@ -47,6 +48,7 @@ class OwnedObjects:
     intake: DoseLog
     device: DeviceToken
     notification_id: UUID
+    trip: Trip
 
     @property
     def user(self) -> User:
@@ -69,8 +71,19 @@ def owned_objects_of(credentials: Credentials, canary: str = CANARY) -> OwnedObj
     deed = {"by": user, "session": session_of(user), "now": now}
     take_dose(dose_id=taken.id, note=f"{canary}note", **deed)  # type: ignore[arg-type]
     intake = log_intake(medication_id=headache.id, by=user, now=now, note=f"{canary}intake").object
+    begin = now + timedelta(days=30)
+    trip = create_trip(by=user, timezone="Asia/Tokyo", starts_at=begin, now=now).object
     return OwnedObjects(
-        credentials, medication, schedule, as_needed, dose, taken, intake, device, _accepted_push(canary)
+        credentials,
+        medication,
+        schedule,
+        as_needed,
+        dose,
+        taken,
+        intake,
+        device,
+        _accepted_push(canary),
+        trip,
     )
 
 
