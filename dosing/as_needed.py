@@ -11,7 +11,7 @@ from typing import Any, TypedDict, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, DecimalField, IntegerField, Max, Min, Sum
+from django.db.models import Count, DecimalField, IntegerField, Max, Min, OuterRef, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -168,7 +168,7 @@ def is_over_limit(user: User, at: datetime, *, exclude: DoseLog | None = None) -
     return others.order_by()[:limit].count() >= limit
 
 
-def as_needed_schedules(medication: Medication | UUID) -> ScheduleQuerySet:
+def as_needed_schedules(medication: Medication | UUID | OuterRef) -> ScheduleQuerySet:
     """The medication's active as-needed schedules, whose limits apply."""
     active = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
     return active.filter(cycle_type=Schedule.CycleType.AS_NEEDED)
