@@ -50,9 +50,19 @@ class TodayFilter(admin.SimpleListFilter):
 @admin.register(DoseLog)
 class DoseLogAdmin(ReadOnlyAdmin[DoseLog]):
     guarded = {"note": "console.read_notes", "skip_reason": "console.read_notes"}
-    list_display = ("log_date", "user", "medication", "scheduled_time", "status", "taken_at", "due_at")
+    list_display = ("log_date", "user", "medication_then", "scheduled_time", "status", "taken_at", "due_at")
     list_filter = (TodayFilter, "status", "log_date")
     list_select_related = ("user", "medication")
     search_fields = ("user__email", "user__name", "medication__name", "id")
     ordering = ("-log_date", "-due_at")
+    readonly_fields = ("medication_then",)
     inlines = (DoseEventInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DoseLog]:
+        return cast(DoseLogQuerySet, super().get_queryset(request)).described()
+
+    @admin.display(description=_("medication as taken"), ordering="medication")
+    def medication_then(self, dose: DoseLog) -> str:
+        """As it was described when the dose was answered."""
+        medication = dose.medication_as_taken
+        return f"{medication.name} {medication.strength} {medication.unit}".strip()

@@ -5,6 +5,7 @@ handles only the simple case, a planned dose that was due and is pending or miss
 `dosing.actions.doses`.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,10 +19,12 @@ from psycopg.types.json import Jsonb
 
 from dosing.actions.checks import CLOCK_SKEW, MAX_AGE
 from dosing.actions.events import payload_of
+from dosing.as_taken import EARLIER_DESCRIPTION
 from dosing.cycles import due_instant
 from dosing.planning import HORIZON, RULE_ERRORS
 from dosing.serializers import DoseOutput
 from dosing.upcoming import planned_doses_of_day
+from medications.models import DESCRIPTION_FIELDS
 from medtrack.database.ids import uuid7
 from medtrack.database.statements import Statement
 from medtrack.http.responses import serialized
@@ -53,7 +56,7 @@ DOSE_COLUMNS = {
     "skip_reason": "d.skip_reason",
     "note": "d.note",
 }
-MEDICATION_COLUMNS = ("m.name", "m.dosage", "m.color_tag")
+MEDICATION_COLUMNS = (*(f"m.{name}" for name in DESCRIPTION_FIELDS), "m.color_tag", EARLIER_DESCRIPTION)
 
 
 def _statement(file: str) -> Statement:
@@ -157,13 +160,20 @@ def _order(dose: dict[str, Any]) -> tuple[datetime, UUID]:
 
 
 def _as_output(row: tuple[Any, ...]) -> dict[str, Any]:
-    *dose, name, dosage, color_tag = row
+    *dose, name, dosage, form, strength, unit, color_tag, earlier = row
     output = dict(zip(DOSE_COLUMNS, dose, strict=True))
     output["medication"] = {
         "id": output["medication"],
         "name": name,
         "dosage": dosage,
+        "strength": strength,
+        "form": form,
+        "unit": unit,
         "color_tag": color_tag,
+        "current_name": name,
     }
+    # Rare: the medication was described otherwise when the dose was answered.
+    if earlier is not None:
+        output["medication"] |= json.loads(earlier)
     output["also_on"] = None
     return output

@@ -26,7 +26,10 @@ SCHEDULE = NEW_SCHEDULE | {
 DOSE = {
     "id": "01990a4f-5231-7a08-a1d2-2b9f60e4ac43",
     "schedule_id": NEW_SCHEDULE["id"],
-    "medication": {name: MEDICATION[name] for name in ("id", "name", "dosage", "color_tag")},
+    "medication": {
+        name: MEDICATION[name] for name in ("id", "name", "dosage", "strength", "form", "unit", "color_tag")
+    }
+    | {"current_name": MEDICATION["name"]},
     "log_date": "2026-11-20",
     "scheduled_time": "19:30",
     "due_at": "2026-11-20T10:30:00Z",

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from dosing.as_taken import DescribedMedication, described, earlier_description
 from dosing.querysets import DoseLogQuerySet, ScheduleQuerySet
 from dosing.status import DoseStatus, EventAction
 from medications.models import Medication
@@ -251,6 +252,11 @@ class DoseLog(models.Model):
     @property
     def actual_quantity(self) -> Decimal:
         return self.quantity if self.taken_quantity is None else self.taken_quantity
+
+    @property
+    def medication_as_taken(self) -> DescribedMedication:
+        """The medication as it was described when the dose was answered."""
+        return described(self.medication, earlier_description(self))
 
 
 class DoseEvent(models.Model):

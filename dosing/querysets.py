@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
 from dosing.adherence import ON_TIME
+from dosing.as_taken import answered_at, description_at
 from dosing.status import DoseStatus
 from users.models import User
 from users.zones import zones_by_date
@@ -85,7 +86,11 @@ class DoseLogQuerySet(models.QuerySet["DoseLog"]):
         doses = self.filter(_is_visible(), log_date__lte=last, **given).exclude(
             schedule=None, status=DoseStatus.PENDING
         )
-        return doses.annotate(effective_at=Coalesce("due_at", "taken_at"))
+        return doses.described().annotate(effective_at=Coalesce("due_at", "taken_at"))
+
+    def described(self) -> "DoseLogQuerySet":
+        """Reads with each dose how its medication was described when it was answered."""
+        return self.annotate(earlier=description_at("medication", answered_at()))
 
     def counted(self, first: date, last: date, *, now: datetime) -> "DoseLogQuerySet":
         """The planned doses of these local dates, both inclusive, that count as due at `now`, and those that

@@ -100,15 +100,26 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
         read_only_fields = fields
 
 
-class DoseMedicationOutput(serializers.ModelSerializer[Medication]):
+class AdherenceMedicationOutput(serializers.ModelSerializer[Medication]):
     class Meta:
         model = Medication
         fields = ["id", "name", "dosage", "color_tag"]
         read_only_fields = fields
 
 
+class DoseMedicationOutput(serializers.ModelSerializer[Medication]):
+    """As it was described when the dose was answered; `color_tag` and `current_name` are the present ones."""
+
+    current_name = serializers.CharField(help_text="The name that the medication has now.")
+
+    class Meta:
+        model = Medication
+        fields = ["id", "name", "dosage", "strength", "form", "unit", "color_tag", "current_name"]
+        read_only_fields = fields
+
+
 class DoseOutput(serializers.ModelSerializer[DoseLog]):
-    medication = DoseMedicationOutput()
+    medication = DoseMedicationOutput(source="medication_as_taken")
     scheduled_time = WallTimeField(allow_null=True)
     quantity = QuantityField(source="actual_quantity")
     status = serializers.ChoiceField(
@@ -188,7 +199,7 @@ class UpcomingQuery(serializers.Serializer[Any]):
 
 class UpcomingDoseOutput(serializers.ModelSerializer[DoseLog]):
     schedule_version = serializers.IntegerField(source="schedule.version")
-    medication = DoseMedicationOutput()
+    medication = DoseMedicationOutput(source="medication_as_taken")
     scheduled_time = WallTimeField()
     due_at = serializers.DateTimeField()
     quantity = QuantityField()
@@ -546,7 +557,7 @@ class AdherenceResultOutput(FiguresOutput):
         help_text="Null if grouped by medication, and so is period_end.",
     )
     period_end = CalendarDateField(source="period.end", allow_null=True)
-    medication = DoseMedicationOutput(allow_null=True, help_text="Null unless grouped by medication.")
+    medication = AdherenceMedicationOutput(allow_null=True, help_text="Null unless grouped by medication.")
     current_streak = serializers.IntegerField(
         source="streaks.current",
         allow_null=True,

@@ -256,6 +256,7 @@ SPECTACULAR_SETTINGS = {
         "PushState": "notifications.actions.PushState",
         "TraceCode": "notifications.explanations.TraceCode",
         "VerdictCode": "notifications.explanations.VerdictCode",
+        "PresenceCode": "notifications.explanations.PresenceCode",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

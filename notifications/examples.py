@@ -1,5 +1,8 @@
 """Examples for the API documentation, continued from `dosing.examples`."""
 
+from dosing.examples import NEW_SCHEDULE
+from users.examples import USER
+
 NEW_DEVICE = {
     "token": "fAcE0fMiNjIsPhOnE:APA91bFcm-registration-token",
     "platform": "android",
@@ -22,4 +25,18 @@ REMINDING = {
     "private_push_text": True,
     "follow_up_interval_minutes": 10,
     "follow_up_cap": 3,
+}
+PRESENCE = {
+    "schedule_id": NEW_SCHEDULE["id"],
+    "date": "2026-11-24",
+    "ordinal": 0,
+    "dose_id": "01a20ada-2c00-8859-a42a-602e83a81053",
+    "code": "edited",
+    "detail": (
+        "The schedule was edited by Minji at 2026-11-22 20:15: Tuesday 2026-11-24 is no longer one of its days."
+    ),
+    "due_at": "2026-11-24T10:30:00Z",
+    "changed_at": "2026-11-22T11:15:00.123456Z",
+    "changed_by": USER["id"],
+    "trace": None,
 }

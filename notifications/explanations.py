@@ -15,6 +15,14 @@ class TraceCode(StrEnum):
     ANSWERED = "answered"
     REOPENED = "reopened"
     MISSED = "missed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ARCHIVED = "archived"
+    RESTORED = "restored"
+    DELETED = "deleted"
+    EDITED = "edited"
+    TIME_ZONE_CHANGED = "time_zone_changed"
+    NO_LONGER_PLANNED = "no_longer_planned"
     ENQUEUED = "enqueued"
     GROUPED_WITH = "grouped_with"
     HELD = "held_by_quiet_hours"
@@ -55,6 +63,28 @@ class VerdictCode(StrEnum):
     DELIVERED = "delivered"
 
 
+class PresenceCode(StrEnum):
+    """Whether a schedule has a dose on a date, and why not."""
+
+    WRITTEN = "written"
+    PLANNED = "planned"
+    DELETED = "deleted"
+    ARCHIVED = "archived"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    ACCOUNT_INACTIVE = "account_inactive"
+    EDITED = "edited"
+    CREATED_LATER = "created_later"
+    ADDED_LATER = "added_later"
+    ABSORBED_BY_TRAVEL = "absorbed_by_travel"
+    TAKEN_BEFORE = "taken_before"
+    BEFORE_START = "before_start"
+    AFTER_END = "after_end"
+    AS_NEEDED = "as_needed"
+    NOT_ITS_DAY = "not_its_day"
+    UNEXPLAINED = "unexplained"
+
+
 class Reason(StrEnum):
     """Why the engine closes a reminder. Other reasons are error codes of FCM or of the transport."""
 
@@ -83,6 +113,14 @@ _CODES: dict[TraceCode, Promise] = {
     TraceCode.ANSWERED: _("The dose was answered."),
     TraceCode.REOPENED: _("The answer was taken back: the dose is open again."),
     TraceCode.MISSED: _("There was no answer in time: the dose counts as missed."),
+    TraceCode.PAUSED: _("The medication was paused %(who)s."),
+    TraceCode.RESUMED: _("The medication was resumed %(who)s."),
+    TraceCode.ARCHIVED: _("The medication was archived %(who)s."),
+    TraceCode.RESTORED: _("The medication was brought back %(who)s."),
+    TraceCode.DELETED: _("The medication or schedule was deleted %(who)s."),
+    TraceCode.EDITED: _("The medication or schedule was edited %(who)s."),
+    TraceCode.TIME_ZONE_CHANGED: _("The time zone was changed %(who)s."),
+    TraceCode.NO_LONGER_PLANNED: _("The plan no longer has this dose: it does not count."),
     TraceCode.ENQUEUED: _("A reminder was put into the queue."),
     TraceCode.GROUPED_WITH: _("It is one push together with %(count)s other doses."),
     TraceCode.HELD: _("It waits for the end of the quiet hours at %(time)s."),
@@ -120,6 +158,38 @@ _VERDICTS: dict[VerdictCode, Promise] = {
     VerdictCode.HANDED_OVER: _("FCM accepted the reminder; the device has not said that it arrived."),
     VerdictCode.DELIVERED: _("The reminder arrived: the device says so."),
 }
+
+_PRESENCES: dict[PresenceCode, Promise] = {
+    PresenceCode.WRITTEN: _("There is a dose on this date."),
+    PresenceCode.PLANNED: _("The dose is planned for %(time)s. It is written at most two days before."),
+    PresenceCode.DELETED: _("The medication or schedule was deleted %(who)s."),
+    PresenceCode.ARCHIVED: _("The medication was archived %(who)s."),
+    PresenceCode.STOPPED: _("The schedule was turned off %(who)s."),
+    PresenceCode.PAUSED: _("The medication was paused %(who)s."),
+    PresenceCode.ACCOUNT_INACTIVE: _("The person's account is not active."),
+    PresenceCode.EDITED: _("The schedule was edited %(who)s: %(day)s is no longer one of its days."),
+    PresenceCode.CREATED_LATER: _("The schedule was entered %(who)s, after the time of this dose."),
+    PresenceCode.ADDED_LATER: _(
+        "The schedule was edited %(who)s, after the time of this dose: only since then is %(day)s one of its days."
+    ),
+    PresenceCode.ABSORBED_BY_TRAVEL: _(
+        "After the time zone changed, this dose would have come too soon after the one before: it is left out."
+    ),
+    PresenceCode.TAKEN_BEFORE: _(
+        "The medication had been taken shortly before the schedule was entered: this dose is left out."
+    ),
+    PresenceCode.BEFORE_START: _("The schedule starts later, on %(date)s."),
+    PresenceCode.AFTER_END: _("The schedule ended before, on %(date)s."),
+    PresenceCode.AS_NEEDED: _("The schedule is as needed: it has no planned doses."),
+    PresenceCode.NOT_ITS_DAY: _("%(day)s is not one of the schedule's days."),
+    PresenceCode.UNEXPLAINED: _(
+        "Nothing that is recorded says why. The account may have been inactive at that time."
+    ),
+}
+
+# Who made a change and when, as a part of the sentences above.
+_BY_SOMEBODY = _("by %(name)s at %(time)s")
+_BY_NOBODY = _("at %(time)s")
 
 REASONS: dict[str, Promise] = {
     Reason.EXPIRED: _("Its time to be useful had passed."),
@@ -168,10 +238,27 @@ _SPEAKS_FOR_ITSELF = {
 }
 
 
-def explain(code: TraceCode | VerdictCode, reason: str, details: Mapping[str, str]) -> str:
-    """A sentence, and one more for the reason, in the language that is active; `details` fill the gaps."""
-    sentence = str(_CODES[code] if isinstance(code, TraceCode) else _VERDICTS[code]) % details
+def explain(code: TraceCode | VerdictCode | PresenceCode, reason: str, details: Mapping[str, str]) -> str:
+    """A sentence, and one more for the reason, in the language that is active; `details` fill the gaps.
+
+    The detail `cause` is such a sentence itself and stands for that of the reason.
+    """
+    match code:
+        case TraceCode():
+            text = _CODES[code]
+        case VerdictCode():
+            text = _VERDICTS[code]
+        case PresenceCode():
+            text = _PRESENCES[code]
+    sentence = str(text) % details
+    if cause := details.get("cause"):
+        return f"{sentence} {cause}"
     if not reason or code in _SPEAKS_FOR_ITSELF:
         return sentence
     why = str(REASONS.get(reason, _ANSWER)) % {"reason": reason}
     return f"{sentence} {why}"
+
+
+def who_and_when(name: str, time: str) -> str:
+    """By whom and when something was changed. Without a name the system did it, or nobody knows."""
+    return str(_BY_SOMEBODY if name else _BY_NOBODY) % {"name": name, "time": time}

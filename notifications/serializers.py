@@ -2,9 +2,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from medtrack.http.fields import InstantField, WallTimeField
+from medtrack.http.fields import CalendarDateField, IdField, InstantField, WallTimeField
 from notifications.actions import PushState
-from notifications.explanations import TraceCode, VerdictCode
+from notifications.explanations import PresenceCode, TraceCode, VerdictCode
 from notifications.inbox import KINDS
 from notifications.models import MAX_TOKEN_LENGTH, TOKEN_PATTERN, DeviceToken, NotificationLog
 from users.models import User
@@ -149,3 +149,40 @@ class TraceOutput(serializers.Serializer[Any]):
     dose_id = serializers.UUIDField()
     verdict = VerdictOutput(help_text="Why no reminder was sent, or how far the push of one got.")
     decisions = DecisionOutput(many=True)
+
+
+class PresenceQuery(serializers.Serializer[Any]):
+    schedule = IdField(help_text="Also one that was deleted.")
+    date = CalendarDateField(help_text="The log date of the dose.")
+    ordinal = serializers.IntegerField(
+        min_value=0,
+        max_value=255,
+        default=0,
+        help_text="Which dose of the date: 1 for a date that travel makes happen twice.",
+    )
+
+
+class PresenceOutput(serializers.Serializer[Any]):
+    schedule_id = serializers.UUIDField(source="plan.schedule.id")
+    date = CalendarDateField(source="plan.log_date")
+    ordinal = serializers.IntegerField(source="plan.ordinal")
+    dose_id = serializers.UUIDField(help_text="The id that the dose has or would have.")
+    code = serializers.ChoiceField([code.value for code in PresenceCode])
+    detail = serializers.CharField(help_text="In the caller's language.")
+    due_at = serializers.DateTimeField(
+        source="finding.due_at",
+        allow_null=True,
+        help_text="When the dose is due, or would have been due. Null if no rule has or had it.",
+    )
+    changed_at = serializers.DateTimeField(
+        source="finding.changed_at",
+        allow_null=True,
+        help_text="When the change was made that is the reason. Null if it is no change.",
+    )
+    changed_by = serializers.UUIDField(
+        source="finding.changed_by.id",
+        allow_null=True,
+        default=None,
+        help_text="Who made it. Null if it is not recorded.",
+    )
+    trace = TraceOutput(allow_null=True, help_text="Of a dose that is written.")

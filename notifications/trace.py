@@ -14,7 +14,8 @@ from uuid import UUID
 from dosing.models import DoseEvent, DoseLog
 from dosing.planning import ANSWER_WINDOW
 from dosing.status import DoseStatus, EventAction
-from notifications.explanations import Reason, TraceCode, VerdictCode, explain
+from medications.models import MedicationEvent
+from notifications.explanations import Reason, TraceCode, VerdictCode, explain, who_and_when
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
 from users.models import User
 
@@ -28,6 +29,17 @@ _EVENTS = {
     EventAction.SKIPPED: TraceCode.ANSWERED,
     EventAction.REOPENED: TraceCode.REOPENED,
     EventAction.SNOOZED: TraceCode.SNOOZED,
+}
+_CHANGES = {
+    MedicationEvent.Action.PAUSED: TraceCode.PAUSED,
+    MedicationEvent.Action.RESUMED: TraceCode.RESUMED,
+    MedicationEvent.Action.ARCHIVED: TraceCode.ARCHIVED,
+    MedicationEvent.Action.RESTORED: TraceCode.RESTORED,
+    MedicationEvent.Action.DELETED: TraceCode.DELETED,
+    MedicationEvent.Action.SCHEDULE_DELETED: TraceCode.DELETED,
+    MedicationEvent.Action.CHANGED: TraceCode.EDITED,
+    MedicationEvent.Action.SCHEDULE_CHANGED: TraceCode.EDITED,
+    MedicationEvent.Action.TRAVELLED: TraceCode.TIME_ZONE_CHANGED,
 }
 _UNWANTED = {
     Reason.MEDICATION_PAUSED,
@@ -52,7 +64,8 @@ class History:
     """The rows about one dose's reminders, as they are at `now`.
 
     `dose` has its schedule, medication and user; it is None if a changed schedule deleted it. `reminders` are
-    those of the dose and the withdrawals of its pushes, `companions` counts the other doses of the same push,
+    those of the dose and the withdrawals of its pushes, `changes` those of its medication and schedule since it
+    was planned, `companions` counts the other doses of the same push,
     and `devices` are the user's, with their sessions. `moot_reasons` says by id why a reminder is moot at
     `now`, whatever the devices, and under None why a dose without reminders gets none.
     """
@@ -61,6 +74,7 @@ class History:
     dose: DoseLog | None
     user: User
     events: Sequence[DoseEvent]
+    changes: Sequence[MedicationEvent]
     reminders: Sequence[NotificationLog]
     companions: Mapping[UUID, int]
     deliveries: Mapping[UUID, Sequence[PushDelivery]]
@@ -72,6 +86,12 @@ class History:
         """The instant in the user's time zone."""
         local = at.astimezone(self.user.zone)
         return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+    def who(self, change: MedicationEvent) -> str:
+        """Who made a change and when."""
+        return who_and_when(
+            str(change.recorded_by) if change.recorded_by else "", self.wall_clock(change.recorded_at)
+        )
 
 
 @dataclass(frozen=True)
@@ -140,6 +160,15 @@ def _of_dose(history: History) -> Iterator[Decision]:
             reason = event.action if code is TraceCode.ANSWERED else ""
             minutes = str(event.payload.get("minutes", ""))
             yield Decision(event.recorded_at, code, reason=reason, details={"minutes": minutes})
+    until = dose.answer_by or dose.withdrawn_at
+    for change in history.changes:
+        # What is changed after the dose was answered, missed or withdrawn does not concern it.
+        if (code := _CHANGES.get(MedicationEvent.Action(change.action))) and (
+            until is None or change.recorded_at <= until
+        ):
+            yield Decision(change.recorded_at, code, details={"who": history.who(change)})
+    if dose.withdrawn_at is not None:
+        yield Decision(dose.withdrawn_at, TraceCode.NO_LONGER_PLANNED)
     if dose.status == DoseStatus.MISSED and dose.answer_by is not None:
         # A dose that was planned after its window was missed when it was created.
         yield Decision(max(dose.answer_by, dose.created_at), TraceCode.MISSED)
@@ -319,6 +348,8 @@ def _without_reminder(history: History, dose: DoseLog) -> Verdict:
         return Verdict(VerdictCode.ANSWERED_BEFORE_DUE)
     if not dose.schedule.reminder_enabled:
         return Verdict(VerdictCode.REMINDERS_DISABLED)
+    if withdrawn := _withdrawn(history, dose):
+        return withdrawn
     moot_reason = history.moot_reasons.get(None)
     if dose.status == DoseStatus.PENDING and window_end > history.now and moot_reason:
         return _because(history, moot_reason)
@@ -329,6 +360,33 @@ def _without_reminder(history: History, dose: DoseLog) -> Verdict:
     if dose.status == DoseStatus.PENDING and window_end > history.now:
         return Verdict(VerdictCode.WAITING_TO_BE_ENQUEUED)
     return Verdict(VerdictCode.NEVER_ENQUEUED)
+
+
+def _withdrawn(history: History, dose: DoseLog) -> Verdict | None:
+    """By the last change before the plan no longer had the dose, if it was recorded."""
+    for change in reversed(history.changes):
+        reason = _withdrawal_reason(change)
+        if dose.withdrawn_at is not None and change.recorded_at <= dose.withdrawn_at and reason:
+            code = _CHANGES[MedicationEvent.Action(change.action)]
+            cause = explain(code, "", {"who": history.who(change)})
+            return Verdict(VerdictCode.NO_LONGER_WANTED, reason, {"cause": cause})
+    return None
+
+
+def _withdrawal_reason(change: MedicationEvent) -> Reason | None:
+    match change.action:
+        case MedicationEvent.Action.PAUSED:
+            return Reason.MEDICATION_PAUSED
+        case MedicationEvent.Action.ARCHIVED | MedicationEvent.Action.DELETED:
+            return Reason.MEDICATION_ENDED
+        case MedicationEvent.Action.SCHEDULE_DELETED:
+            return Reason.SCHEDULE_ENDED
+        case MedicationEvent.Action.SCHEDULE_CHANGED:
+            is_stop = change.changes.get("is_active") == [True, False]
+            return Reason.SCHEDULE_ENDED if is_stop else Reason.DOSE_REMOVED
+        case MedicationEvent.Action.TRAVELLED:
+            return Reason.DOSE_REMOVED
+    return None
 
 
 def _because(history: History, reason: str) -> Verdict:

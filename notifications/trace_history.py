@@ -5,9 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import Http404
 
 from dosing.models import DoseEvent, DoseLog
+from medications.models import MedicationEvent
 from medtrack.database.statements import Statement
 from notifications.explanations import Reason
 from notifications.models import DeviceToken, NotificationLog, PushDelivery
@@ -43,6 +45,7 @@ def history_of(dose_id: UUID, *, now: datetime, visible_to: User | None = None) 
         dose=dose,
         user=user,
         events=list(DoseEvent.objects.filter(dose_id=dose_id).order_by("recorded_at", "id")),
+        changes=[] if dose is None else changes_of(dose),
         reminders=mine,
         companions={reminder.id: sizes[reminder.tag, reminder.kind, reminder.step] - 1 for reminder in mine},
         deliveries=dict(deliveries),
@@ -54,3 +57,13 @@ def history_of(dose_id: UUID, *, now: datetime, visible_to: User | None = None) 
         devices=list(DeviceToken.objects.filter(user=user).select_related("session").order_by("id")),
         now=now,
     )
+
+
+def changes_of(dose: DoseLog) -> list[MedicationEvent]:
+    """The changes of the dose's medication and schedule since it was planned, oldest first."""
+    changes = MedicationEvent.objects.filter(
+        Q(schedule_id=None) | Q(schedule_id=dose.schedule_id),
+        medication_id=dose.medication_id,
+        recorded_at__gte=dose.created_at,
+    )
+    return list(changes.select_related("recorded_by").order_by("recorded_at", "id"))

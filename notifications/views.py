@@ -2,6 +2,7 @@ from uuid import UUID
 
 from django.utils.translation import get_language
 from rest_framework import status
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,12 +29,15 @@ from notifications.serializers import (
     NotificationSettingsOutput,
     NotificationsOutput,
     NotificationsQuery,
+    PresenceOutput,
+    PresenceQuery,
     ReadAllInput,
     TestPushOutput,
     TraceOutput,
 )
 from notifications.trace import trace
 from notifications.trace_history import history_of
+from notifications.trace_presence import presence_of
 from users.authentication import caller, caller_session
 
 
@@ -90,6 +94,31 @@ class TestDevice(APIView):
     def post(self, request: Request, device_id: UUID) -> Response:
         test = actions.send_test_push(device_id=device_id, by=caller(request), now=database_now())
         return Response(serialized(TestPushOutput, test), status=status.HTTP_202_ACCEPTED)
+
+
+class TraceDate(APIView):
+    @documented(
+        "traceDate",
+        "Explain why a schedule has a dose on a date or has none",
+        NotFound,
+        parameters=[PresenceQuery],
+        responses=PresenceOutput,
+        description=(
+            "For a dose that is written, its trace. For another one, whether it is planned, or what is the reason that "
+            "there is none, and who made the change that is the reason."
+        ),
+        response_example=examples.PRESENCE,
+    )
+    def get(self, request: Request) -> Response:
+        query = validated_query(PresenceQuery, request)
+        presence = presence_of(
+            query["schedule"],
+            query["date"],
+            ordinal=query["ordinal"],
+            visible_to=caller(request),
+            now=database_now(),
+        )
+        return Response(serialized(PresenceOutput, presence))
 
 
 class TraceDose(APIView):

@@ -33,7 +33,10 @@ INSTANT = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 DOSE = f"""
     json_build_object(
         'id', d.id, 'schedule_id', d.schedule_id,
-        'medication', json_build_object('id', m.id, 'name', m.name, 'dosage', m.dosage, 'color_tag', m.color_tag),
+        'medication', json_build_object(
+            'id', m.id, 'name', m.name, 'dosage', m.dosage, 'strength', m.strength, 'form', m.form, 'unit', m.unit,
+            'color_tag', m.color_tag, 'current_name', m.name
+        ),
         'log_date', d.log_date, 'scheduled_time', to_char(d.scheduled_time, 'HH24:MI'),
         'due_at', {INSTANT.format("d.due_at")}, 'quantity', trim_scale(coalesce(d.taken_quantity, d.quantity))::text,
         'status', d.status, 'taken_at', {INSTANT.format("d.taken_at")},

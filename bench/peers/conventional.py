@@ -122,7 +122,11 @@ class MedicationOfDose(Output):
     id: UUID
     name: str
     dosage: str
+    strength: str
+    form: str
+    unit: str
     color_tag: str
+    current_name: str = Field(validation_alias="name")
 
 
 class DoseOutput(Output):
@@ -148,10 +152,14 @@ class DayOutput(Output):
     results: list[DoseOutput]
 
 
-class MedicationOutput(MedicationOfDose):
+class MedicationOutput(Output):
+    id: UUID
+    name: str
+    dosage: str
     form: str
     strength: str
     unit: str
+    color_tag: str
     memo: str
     is_active: bool
     paused_at: datetime | None

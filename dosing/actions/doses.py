@@ -33,6 +33,7 @@ from dosing.actions.finding import lock_dose
 from dosing.actions.reopening import follow_plan, latest_answer, reopened
 from dosing.as_needed import has_limits
 from dosing.models import DoseEvent, DoseLog
+from dosing.past_rules import planned_quantity_at
 from dosing.refusals import AlreadyRecorded, InvalidTransition, NotPlanned
 from dosing.status import EVENT_OF, TRANSITIONS, Change, DoseStatus, EventAction, Notice, RecordedAs
 from dosing.unwritten import named_by
@@ -125,6 +126,7 @@ def take_dose(
         event.payload["notices"] = [Notice.SKIPPED_BY_OTHER]
     changes = UNANSWERED | {
         "taken_at": event.occurred_at,
+        "quantity": planned_quantity_at(dose, event.occurred_at),
         "taken_quantity": quantity,
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
@@ -173,6 +175,7 @@ def skip_dose(
     check_early(dose, event, event.occurred_at, override=override, is_offline=is_offline)
     changes = UNANSWERED | {
         "skipped_at": event.occurred_at,
+        "quantity": planned_quantity_at(dose, event.occurred_at),
         "skip_reason": reason or "",
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
@@ -202,7 +205,7 @@ def undo_dose(*, undoes: UUID | None = None, **command: Unpack[DoseCommand]) -> 
         if latest and latest.action == EventAction.REOPENED:
             return _unchanged(dose, event)
         raise InvalidTransition(dose)
-    changes = dict(UNANSWERED)
+    changes = UNANSWERED | {"quantity": planned_quantity_at(dose, event.recorded_at)}
     if dose.schedule_id:
         changes |= reopened(dose, now=event.recorded_at)
     result = _save(dose, event, Change.UNDO, changes)

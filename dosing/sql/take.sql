@@ -13,6 +13,7 @@ WITH caller AS (
     FROM caller c
     WHERE d.id = %(dose_id)s AND d.user_id = c.id AND d.schedule_id IS NOT NULL
         AND d.status IN ('pending', 'missed')
+        -- So the planned quantity is right: what was due keeps it when the schedule is edited.
         AND d.due_at <= least(%(occurred_at)s, now())
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
         AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s

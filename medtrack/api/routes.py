@@ -23,6 +23,7 @@ def by_method(**views: type[APIView]) -> type[APIView]:
 ROUTES: dict[str, type[APIView]] = {
     "doses": doses.Doses,
     "doses/events": offline.DoseEvents,
+    "doses/trace": notifications.TraceDate,
     "doses/upcoming": doses.UpcomingDoses,
     "doses/<id:dose_id>": doses.DoseDetail,
     "doses/<id:dose_id>/take": doses.TakeDose,

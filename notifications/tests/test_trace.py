@@ -349,7 +349,7 @@ WAYS: dict[str, tuple[Callable[[User], DoseLog], str, str]] = {
         "schedule_ended",
     ),
     "the medicine is paused": (paused, "no_longer_wanted", "medication_paused"),
-    "the medicine was paused meanwhile": (paused_and_resumed, "no_longer_wanted", ""),
+    "the medicine was paused meanwhile": (paused_and_resumed, "no_longer_wanted", "medication_paused"),
     "the account is not active": (signed_off, "no_longer_wanted", "user_inactive"),
     "planned long after its time": (
         lambda ana: dose_due(ana, timezone.now() - timedelta(hours=5)),

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from django.utils.translation import gettext as _
 
+from dosing.as_taken import DescribedMedication
 from dosing.models import DoseLog, Schedule
 from dosing.planning import RULE_ERRORS, rule_of
 from medications.models import Medication
@@ -58,11 +59,11 @@ def device_state(token: DeviceToken) -> str:
 
 
 def dose_quantity(dose: DoseLog) -> str:
-    return amount(dose.actual_quantity, _unit(dose.medication))
+    return amount(dose.actual_quantity, _unit(dose.medication_as_taken))
 
 
-def _unit(medication: Medication) -> str:
-    return medication.unit or str(medication.get_form_display())
+def _unit(medication: Medication | DescribedMedication) -> str:
+    return medication.unit or str(Medication.Form(medication.form).label)
 
 
 def _intake(medication: Medication, group: Sequence[Schedule], today: date) -> IntakeText:

@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from dosing.as_taken import DescribedMedication, described, description_at
 from dosing.cycles import due_instant
 from dosing.models import DoseEvent, DoseLog, Schedule
 from medications.models import MedicationEvent
@@ -102,6 +103,8 @@ class Entry:
     at: datetime
     kind: EntryKind
     dose: DoseLog | None = None
+    # As it was at `at`, or when the dose was answered. None if the dose is gone, or is none.
+    medication: DescribedMedication | None = None
     event: DoseEvent | None = None
     reminder: NotificationLog | None = None
     deliveries: Sequence[PushDelivery] = ()
@@ -242,9 +245,17 @@ def _entries(page: Sequence[Position], reads_notes: bool) -> list[Entry]:
     ids: dict[int, list[UUID]] = defaultdict(list)
     for position in page:
         ids[_row_rank(position)].append(position.id)
-    doses = DoseLog.objects.select_related("medication", "recorded_by").filter(id__in=ids[1])
-    events = DoseEvent.objects.select_related("dose__medication", "recorded_by").filter(id__in=ids[2])
-    reminders = NotificationLog.objects.select_related("dose__medication").filter(id__in=ids[3])
+    doses = DoseLog.objects.described().select_related("medication", "recorded_by").filter(id__in=ids[1])
+    events = (
+        DoseEvent.objects.annotate(earlier=description_at("dose__medication", F("occurred_at")))
+        .select_related("dose__medication", "recorded_by")
+        .filter(id__in=ids[2])
+    )
+    reminders = (
+        NotificationLog.objects.annotate(earlier=description_at("dose__medication", F("send_at")))
+        .select_related("dose__medication")
+        .filter(id__in=ids[3])
+    )
     changes = MedicationEvent.objects.select_related("medication", "recorded_by").filter(id__in=ids[7])
     changes = changes.defer("description", "medication__memo")
     if not reads_notes:
@@ -287,15 +298,20 @@ def _entry(
 ) -> Entry:
     match position.rank:
         case 1:
-            return Entry(position.id, position.at, EntryKind.DOSES, dose=row)
+            medication = row.medication_as_taken
+            return Entry(position.id, position.at, EntryKind.DOSES, dose=row, medication=medication)
         case 2:
-            return Entry(position.id, position.at, EntryKind.ANSWERS, dose=row.dose, event=row)
+            medication = described(row.dose.medication, row.earlier)
+            return Entry(
+                position.id, position.at, EntryKind.ANSWERS, dose=row.dose, medication=medication, event=row
+            )
         case 3:
             return Entry(
                 position.id,
                 position.at,
                 EntryKind.REMINDERS,
                 dose=row.dose,
+                medication=row.dose and described(row.dose.medication, row.earlier),
                 reminder=row,
                 deliveries=deliveries.get(row.id, ()),
             )

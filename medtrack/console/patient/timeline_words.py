@@ -106,13 +106,23 @@ def _dose(entry: Entry, viewer: _Viewer) -> TimelineLine:
         viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
-        dose.medication.name,
+        _name_of(entry),
         str(dose.get_status_display()),
         _DOSE_TONES.get(DoseStatus(dose.status), ""),
         facts,
         written=[text for text in (dose.skip_reason, dose.note) if text] if viewer.reads_notes else [],
         dose_id=dose.id if dose.schedule_id else None,
     )
+
+
+def _name_of(entry: Entry) -> str:
+    """The medication's name at that time, with the present one if that is another."""
+    medication = entry.medication
+    if medication is None:
+        return ""
+    if medication.name == medication.current_name:
+        return medication.name
+    return _("%(name)s (now %(current)s)") % {"name": medication.name, "current": medication.current_name}
 
 
 def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
@@ -134,7 +144,7 @@ def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
         viewer.minute(entry.at),
         entry.kind,
         str(_ONE[entry.kind]),
-        event.dose.medication.name,
+        _name_of(entry),
         str(event.get_action_display()),
         "",
         facts,
@@ -146,7 +156,7 @@ def _answer(entry: Entry, viewer: _Viewer) -> TimelineLine:
 def _reminder(entry: Entry, viewer: _Viewer) -> TimelineLine:
     reminder = entry.reminder
     assert reminder is not None  # noqa: S101 - by its kind
-    title = reminder.dose.medication.name if reminder.dose else _("to one device")
+    title = _name_of(entry) or _("to one device")
     # Reminders outlive their dose, which a re-planned schedule deletes: the id stays, without a row.
     if reminder.dose_id and not reminder.dose:
         title = _("a deleted dose")

@@ -81,6 +81,7 @@ def address(name: str, house: House) -> str:
             "device_id": house.belongings.device.pk,
             "name": "revoke-device",
         },
+        "console_patient_trace": lambda: {"patient_id": house.belongings.user.pk},
         "console_patient_act": lambda: {"patient_id": house.belongings.user.pk, "name": "replan"},
         "console_patient_act_on": lambda: {
             "patient_id": house.belongings.user.pk,

@@ -1,7 +1,7 @@
 """A patient's page: who sees which part of it, and what it says."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.actions.doses import skip_dose
+from dosing.actions.schedules import pause_medication
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medtrack.api.erasure import erase_person
@@ -116,6 +117,24 @@ def test_the_answer_is_one_click_from_the_dose_and_leads_back(ana: Credentials) 
         str(dose.id),
         "notifications_dose_trace",
     )
+
+
+def test_staff_ask_why_a_date_has_no_dose(ana: Credentials, cleo: Credentials) -> None:
+    client, now = agent(*SEES), timezone.now()
+    schedule = schedule_at(medication_of(ana.user), time(8), now=now)
+    pause_medication(medication_id=schedule.medication_id, by=ana.user, now=now)
+    page = f"/admin/console/patient/{ana.user.id}/trace/"
+    assert f'href="{page}"' in client.get(page_of(ana.user)).content.decode()
+    form = content_of(client.get(page))
+    assert f'value="{schedule.id}"' in form
+    asked = {"schedule": str(schedule.id), "date": str((now + timedelta(days=5)).date())}
+    answer = client.get(page, asked)
+    assert f"The medication was paused by Ana at {now:%Y-%m-%d %H:%M}." in content_of(answer)
+    looked = AccessLog.objects.latest("id")
+    assert (looked.patient_id, looked.page) == (ana.user.id, "console_patient_trace")
+    assert client.get(f"/admin/console/patient/{cleo.user.id}/trace/", asked).status_code == 404
+    for nonsense in ({"date": "2026"}, {"schedule": "x"}):
+        assert client.get(page, asked | nonsense).status_code == 400
 
 
 def test_a_trace_for_who_sees_reminders_alone_has_no_way_to_the_patient(ana: Credentials) -> None:

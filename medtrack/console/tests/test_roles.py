@@ -60,6 +60,7 @@ PAGES = {
     "staff_member": SUPERUSER,
     "notifications_dose_trace": CARE,
     "notifications_devicetoken_act": {"support", "operator", "superuser"},
+    "console_patient_trace": CARE,
     "console_patient_act": {"support", "superuser"},
     "console_patient_act_on": {"support", "superuser"},
     "console_patient_export": {"clinician", "superuser"},

@@ -29,6 +29,7 @@ from medtrack.tests.support.builders import (
     medication_of,
     schedule_at,
 )
+from medtrack.tests.support.edits import describe
 from notifications.models import DeviceToken, NotificationLog
 from users.actions import Credentials
 from users.models import User
@@ -228,3 +229,20 @@ def test_changes_say_who_changed_what(superuser: Client, ana: Credentials) -> No
     without_notes = agent(*SEES).get(page_of(ana.user) + "?kind=changes").content.decode()
     assert "10 mg" in without_notes
     assert "secret" not in without_notes
+
+
+def test_the_timeline_and_the_list_of_doses_show_what_was_taken(superuser: Client, ana: Credentials) -> None:
+    now = timezone.now()
+    dose = dose_due(ana.user, now - timedelta(hours=2))
+    Medication.objects.update(strength="5", unit="mg")
+    take_dose(dose_id=dose.id, by=ana.user, now=now - timedelta(hours=2))
+    describe(dose.medication, at=now - timedelta(hours=1), name="Glucophage", unit="g", strength="10")
+    (answer,), (due,) = (
+        lines(superuser.get(f"{page_of(ana.user)}?kind={kind}").content.decode())
+        for kind in ("answers", "doses")
+    )
+    assert "Metformin (now Glucophage)" in answer
+    assert "Metformin (now Glucophage)" in due
+    assert "1 mg" in due
+    for page in ("", f"{dose.id}/change/"):
+        assert "Metformin 5 mg" in superuser.get(f"/admin/dosing/doselog/{page}").content.decode()

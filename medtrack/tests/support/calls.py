@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.utils import timezone
@@ -76,6 +77,10 @@ PATH_IDS: dict[str, Callable[[OwnedObjects], object]] = {
     "notification_id": lambda mine: mine.notification_id,
     "trip_id": lambda mine: mine.trip.id,
     "session_id": lambda mine: session_of(mine.user).id,
+}
+# Operations that have parameters without a default.
+QUERIES: dict[str, Callable[[OwnedObjects], dict[str, object]]] = {
+    "traceDate": lambda mine: {"schedule": mine.schedule.id, "date": mine.dose.log_date},
 }
 # Operations on a dose that was answered.
 ON_TAKEN_DOSES = {"undoDose", "amendDose"}
@@ -192,11 +197,12 @@ BODIES: dict[str, Callable[[OwnedObjects], dict[str, Any]]] = {
 
 
 def path_of(operation: Operation, mine: OwnedObjects) -> str:
-    """The path with the ids of this person's belongings."""
+    """The path with the ids of this person's belongings, and with the parameters that must be there."""
     ids = {name: PATH_IDS[name](mine) for name in operation.path_ids}
     if operation.id in ON_TAKEN_DOSES:
         ids["dose_id"] = mine.taken.id
-    return operation.path.format(**ids)
+    path = operation.path.format(**ids)
+    return f"{path}?{urlencode(QUERIES[operation.id](mine))}" if operation.id in QUERIES else path
 
 
 def body_of(operation: Operation, mine: OwnedObjects) -> dict[str, Any] | None:
