@@ -185,9 +185,7 @@ def enqueue() -> int:
     return _count_enqueued(
         _DUE.rows(**_AHEAD)
         + _remind_again()
-        + _WITHDRAWALS.rows(
-            lifetime=WITHDRAWAL_LIFETIME, memory=WITHDRAWAL_MEMORY, window=ANSWER_WINDOW
-        )
+        + _WITHDRAWALS.rows(lifetime=WITHDRAWAL_LIFETIME, memory=WITHDRAWAL_MEMORY, window=ANSWER_WINDOW)
     )
 
 

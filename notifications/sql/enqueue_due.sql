@@ -8,6 +8,8 @@ WITH due AS MATERIALIZED (
     JOIN schedules s ON s.id = d.schedule_id AND s.reminder_enabled
     WHERE d.status = 'pending'
       AND d.withdrawn_at IS NULL
+      -- One that was due when its answer was taken back is left to enqueue_reopened.sql.
+      AND (d.reopened_until IS NULL OR d.due_at > statement_timestamp())
       AND d.due_at <= statement_timestamp() + %(lookahead)s
       AND d.due_at > statement_timestamp() - %(window)s
       AND NOT EXISTS (

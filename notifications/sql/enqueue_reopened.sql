@@ -13,25 +13,25 @@ WITH reopened AS MATERIALIZED (
       AND (d.snoozed_until IS NULL OR d.snoozed_until <= statement_timestamp())
 ), unreminded AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, (d).id AS dose_id, (d).user_id, (d).schedule_id, (d).due_at, (d).answer_by, last.tag,
-           first.step + 1 AS step, EXISTS (
+           given.steps AS step, last.tag IS NULL OR EXISTS (
                SELECT FROM notification_logs n JOIN dose_logs o ON o.id = n.dose_id
                WHERE n.tag = last.tag AND o.id <> (d).id AND o.status = 'pending' AND o.withdrawn_at IS NULL
                  AND medtrack_reminds_of(n, o)
            ) OR EXISTS (
                -- Another push with this tag and step was enqueued.
-               SELECT FROM notification_logs n WHERE n.tag = last.tag AND n.kind = 'due' AND n.step = first.step + 1
+               SELECT FROM notification_logs n WHERE n.tag = last.tag AND n.kind = 'due' AND n.step = given.steps
            ) AS is_shared
     FROM reopened
     JOIN schedules s ON s.id = (d).schedule_id AND s.reminder_enabled
-    -- The first reminder was enqueued: if not, that is still to come.
-    JOIN LATERAL (
-        SELECT max(n.step) AS step FROM notification_logs n WHERE medtrack_reminds_of(n, d) AND n.kind = 'due'
-    ) first ON first.step IS NOT NULL
     CROSS JOIN LATERAL (
+        SELECT coalesce(max(n.step) + 1, 0) AS steps FROM notification_logs n
+        WHERE medtrack_reminds_of(n, d) AND n.kind = 'due'
+    ) given
+    LEFT JOIN LATERAL (
         SELECT n.tag FROM notification_logs n
         WHERE n.dose_id = (d).id AND n.kind IN ('due', 'follow_up', 'snoozed')
         ORDER BY n.send_at DESC, n.step DESC LIMIT 1
-    ) last
+    ) last ON true
     CROSS JOIN LATERAL (
         SELECT max(e.recorded_at) FILTER (WHERE e.action IN ('taken', 'skipped')) AS answered_at,
                max(e.recorded_at) FILTER (WHERE e.action = 'reopened') AS reopened_at
@@ -42,8 +42,8 @@ WITH reopened AS MATERIALIZED (
         WHERE medtrack_reminds_of(n, d) AND n.kind IN ('due', 'follow_up', 'snoozed') AND (
             n.status = 'queued' AND (n.kind = 'due' OR n.send_at <= statement_timestamp())
             OR n.sent_at >= coalesce(event.answered_at, '-infinity')
-            -- One for this reopening, however it ended.
-            OR n.kind = 'due' AND n.step > 0 AND n.send_at >= event.reopened_at
+            -- One that was made here after this reopening, however it ended.
+            OR n.kind = 'due' AND n.send_at > n.due_at AND n.send_at >= event.reopened_at
         )
     )
 ), enqueued AS (

@@ -201,7 +201,7 @@ def follow_up_again_and_again() -> None:
 def contradict_the_last_event() -> None:
     user = User.objects.get()
     skip_dose(dose_id=DoseLog.objects.get().id, by=user, now=timezone.now())
-    DoseLog.objects.update(status="taken", taken_at=timezone.now())
+    DoseLog.objects.update(status="taken", taken_at=timezone.now(), skipped_at=None)
 
 
 def remove_the_dose_under_its_reminder() -> None:
