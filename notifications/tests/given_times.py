@@ -82,11 +82,12 @@ class House:
         self.accept(self.claim(now), now)
 
     def live(self, since: str, until: str) -> None:
-        """The engine works every ten seconds from `since` to `until`."""
+        """The engine works from `since` to `until`: every ten seconds for two minutes, then at full minutes."""
         now = clock(since)
         while now <= clock(until):
             self.tick(now)
-            now += timedelta(seconds=10)
+            is_first = now < clock(since) + timedelta(minutes=2)
+            now += timedelta(seconds=10 if is_first else 60 - now.second)
 
     def rung(self) -> list[tuple[str, str]]:
         """When and of which kind."""

@@ -34,7 +34,7 @@ STEPS = st.lists(
         st.tuples(st.sampled_from(["pause", "resume", "take", "undo", "enqueue"]), st.none()),
         st.tuples(st.just("snooze"), st.sampled_from([1, 15])),
     ),
-    max_size=14,
+    max_size=10,
 )
 
 
@@ -79,10 +79,13 @@ class Model:
                 snooze_dose(minutes=value, **command)
 
     def wait(self, seconds: int) -> None:
-        """The engine works every ten seconds, and last at the end of the wait."""
+        """The engine works every two minutes, when the dose is due, and at the end of the wait."""
         end = self.now + timedelta(seconds=seconds)
         while self.now < end:
-            self.now = min(end, self.now + timedelta(seconds=10))
+            dose = self.dose()
+            soon = [end, self.now + timedelta(minutes=2)]
+            soon += [dose.due_at] if dose and dose.due_at and dose.due_at > self.now else []
+            self.now = min(soon)
             self.check(self.tick())
 
     def tick(self) -> int:
@@ -119,7 +122,7 @@ class Model:
 
 @pytest.mark.breaks_the_engine
 class TestSequences(TestCase):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(steps=STEPS)
     @example(steps=[("wait", 240), ("move", "21:30"), ("wait", 600), ("move", "20:59"), ("wait", 3600)])
     @example(
