@@ -20,7 +20,11 @@ from users.serializers import UserOutput
 
 
 class ScheduleInput(serializers.Serializer[Any]):
-    scheduled_time = WallTimeField()
+    scheduled_time = WallTimeField(
+        required=False,
+        allow_null=True,
+        help_text="Required, except for `as_needed`, which has no time of day.",
+    )
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
     cycle_value = serializers.JSONField(allow_null=True, required=False)
     quantity = QuantityField(required=False)
@@ -36,7 +40,7 @@ class NewScheduleInput(ScheduleInput):
 
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
-    scheduled_time = WallTimeField()
+    scheduled_time = WallTimeField(allow_null=True)
     quantity = QuantityField()
     next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
 

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from dosing.models import DoseLog, Schedule
+from dosing.tests.refusals import assert_refused
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import medication_of
 from users.actions import Credentials
@@ -174,3 +175,20 @@ def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentia
 
 def test_a_zone_change_without_a_session_is_refused(as_nobody: Client) -> None:
     assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401
+
+
+def test_an_as_needed_schedule_has_no_time_of_day(as_ana: Client, schedules: str) -> None:
+    response = as_ana.post(schedules, {"cycle_type": "as_needed"}, format="json")
+    assert (response.status_code, response.json()["scheduled_time"]) == (201, None)
+    assert_refused(as_ana.post(schedules, {}, format="json"), "scheduled_time", "required")
+    path = f"/api/v1/schedules/{response.json()['id']}"
+    assert_refused(as_ana.patch(path, {"cycle_type": "daily"}, format="json"), "scheduled_time", "required")
+    daily = as_ana.patch(path, {"cycle_type": "daily", "scheduled_time": "08:00"}, format="json")
+    assert (daily.status_code, daily.json()["scheduled_time"]) == (200, "08:00")
+    assert_refused(as_ana.patch(path, {"scheduled_time": None}, format="json"), "scheduled_time", "required")
+    as_needed = as_ana.patch(path, {"cycle_type": "as_needed", "scheduled_time": None}, format="json")
+    assert (as_needed.status_code, as_needed.json()["scheduled_time"]) == (200, None)
+    medication = schedules.removesuffix("/schedules")
+    clone = as_ana.post(f"{medication}/clone", {}, format="json").json()
+    (copied,) = as_ana.get(f"/api/v1/medications/{clone['id']}/schedules").json()["results"]
+    assert (copied["cycle_type"], copied["scheduled_time"]) == ("as_needed", None)
