@@ -13,12 +13,12 @@ from medtrack.http.problems import field_error
 
 # What would have been right, by `InvalidCycle.expected`.
 _EXPECTED = {
-    "not_supported": gettext_lazy("One of these cycles: %(known)s"),
+    "not_supported": gettext_lazy("This must be one of the cycles: %(known)s"),
     "must_be_null": gettext_lazy("A daily cycle takes no value: leave it out, or send null."),
-    "must_be_object": gettext_lazy("A JSON object. Example: %(example)s"),
-    "list": gettext_lazy("A list of 1 to %(most)s entries. Example: %(example)s"),
+    "must_be_object": gettext_lazy("This must be a JSON object. Example: %(example)s"),
+    "list": gettext_lazy("This must be a list of 1 to %(most)s entries. Example: %(example)s"),
     "unknown_key": gettext_lazy("There is no “%(key)s”. There are only: %(known)s"),
-    "weekday": gettext_lazy("One of the weekdays: %(weekdays)s"),
+    "weekday": gettext_lazy("This must be one of the weekdays: %(weekdays)s"),
     "repeated": gettext_lazy("“%(entry)s” is given twice. Once is enough."),
 }
 
@@ -48,7 +48,7 @@ def _sentence(error: InvalidCycle) -> str:
         case "whole":
             return expected.whole_number(error.params["least"], error.params["most"])
         case "date":
-            return expected.calendar_date()
+            return str(expected.CALENDAR_DATE)
         case "quantity":
             return str(expected.QUANTITY)
     params = error.params | {"weekdays": ", ".join(WEEKDAYS)}
