@@ -61,6 +61,7 @@ class CloserThanUsual:
     due_at: datetime
     elapsed: timedelta
     usual: timedelta
+    previous_due_at: datetime
 
     @property
     def detail(self) -> str:
@@ -108,7 +109,11 @@ def preview(rule: Rule, *, zone: ZoneInfo, first: date, last: date) -> Preview:
                 # Between instants, not dates: of two days one may have 23 hours.
                 elapsed = occurrence.due_at - previous.due_at
                 if elapsed < usual:
-                    warnings.append(CloserThanUsual(occurrence.log_date, occurrence.due_at, elapsed, usual))
+                    warnings.append(
+                        CloserThanUsual(
+                            occurrence.log_date, occurrence.due_at, elapsed, usual, previous.due_at
+                        )
+                    )
         previous = occurrence
     return Preview(results, warnings)
 

@@ -66,6 +66,30 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
         read_only_fields = fields
 
 
+class ScheduleWarningOutput(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        help_text=(
+            "`never_due`: the rule has no dose from now on. `closer_than_usual`: less time passes from the "
+            "last due dose to the next one than is usual for the cycle. Others may be added."
+        )
+    )
+    due_at = serializers.DateTimeField(allow_null=True, help_text="Of `closer_than_usual`: the next dose.")
+    previous_due_at = serializers.DateTimeField(
+        allow_null=True, help_text="Of `closer_than_usual`: the last dose that was due."
+    )
+    detail = serializers.CharField(help_text="A sentence in the caller's language.")
+
+
+class WrittenScheduleOutput(ScheduleOutput):
+    """The schedule, and what may surprise about it. It is saved all the same."""
+
+    warnings = ScheduleWarningOutput(many=True)
+
+    class Meta(ScheduleOutput.Meta):
+        fields = [*ScheduleOutput.Meta.fields, "warnings"]
+        read_only_fields = fields
+
+
 class DoseMedicationOutput(serializers.ModelSerializer[Medication]):
     class Meta:
         model = Medication

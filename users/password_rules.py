@@ -23,7 +23,7 @@ def refuse_weak(password: str, *, of: User, field: str) -> None:
         validate_password(password, of)
     except ValidationError as error:
         reasons = [
-            ErrorDetail(str(_SENTENCES[reason.code]) % (reason.params or {}), code=reason.code)
+            ErrorDetail(str(_SENTENCES[str(reason.code)]) % (reason.params or {}), code=str(reason.code))
             for reason in error.error_list
         ]
         raise serializers.ValidationError({field: reasons}) from error

@@ -1,4 +1,5 @@
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -14,12 +15,15 @@ from dosing.planning import rule_of
 from dosing.previews import preview
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import check
+from dosing.schedule_warnings import warnings_of
 from dosing.serializers import (
     NewScheduleInput,
     PreviewOutput,
     ScheduleInput,
     ScheduleOutput,
+    ScheduleWarningOutput,
     SpanQuery,
+    WrittenScheduleOutput,
 )
 from dosing.views.medications import visible_medication
 from dosing.views.spans import check_span
@@ -58,10 +62,10 @@ class MedicationSchedules(ListView[Schedule]):
         TooManyEdits,
         tags=["schedules"],
         request=NewScheduleInput,
-        responses={201: ScheduleOutput, 200: ScheduleOutput},
+        responses={201: WrittenScheduleOutput, 200: WrittenScheduleOutput},
         description=CREATED_ONCE,
         request_example=examples.NEW_SCHEDULE,
-        response_example=examples.SCHEDULE,
+        response_example=examples.WRITTEN_SCHEDULE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
@@ -69,7 +73,7 @@ class MedicationSchedules(ListView[Schedule]):
         visible_medication(request, medication_id)
         fields = validated_body(NewScheduleInput, request)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
-        return created(ScheduleOutput, result.object, result.changed)
+        return created(ScheduleOutput, result.object, result.changed, warnings=_warned(result.object, now))
 
 
 class ScheduleDetail(APIView):
@@ -84,16 +88,18 @@ class ScheduleDetail(APIView):
         "Change a schedule and re-plan its future doses",
         TooManyEdits,
         request=ScheduleInput(partial=True),
-        responses=ScheduleOutput,
+        responses=WrittenScheduleOutput,
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
         # 404 for the path comes before 400 for the body.
         _schedule(request, schedule_id)
         changes = validated_body(ScheduleInput, request, partial=True)
+        now = database_now()
         result = schedules.update_schedule(
-            schedule_id=schedule_id, by=caller(request), changes=changes, now=database_now()
+            schedule_id=schedule_id, by=caller(request), changes=changes, now=now
         )
-        return Response(serialized(ScheduleOutput, result.object))
+        warnings = {"warnings": _warned(result.object, now)}
+        return Response(serialized(ScheduleOutput, result.object) | warnings)
 
     @documented("deleteSchedule", "Delete a schedule; its history stays", TooManyEdits, responses={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
@@ -134,6 +140,10 @@ class SchedulePreview(APIView):
             "warnings": found.warnings,
         }
         return Response(serialized(PreviewOutput, answer))
+
+
+def _warned(schedule: Schedule, now: datetime) -> list[Any]:
+    return [serialized(ScheduleWarningOutput, warning) for warning in warnings_of(schedule, now=now)]
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

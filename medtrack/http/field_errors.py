@@ -64,7 +64,7 @@ def _expected(field: Any) -> str:
         case serializers.Serializer():
             return expected.json_object(field.fields)
         case serializers.ListSerializer() | serializers.ListField():
-            return expected.list_of(field.max_length)
+            return expected.list_of(getattr(field, "max_length", None))
         case serializers.ChoiceField():
             return expected.one_of(field.choices)
         case serializers.BooleanField():

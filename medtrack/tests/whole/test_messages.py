@@ -183,7 +183,7 @@ def test_every_error_of_a_body_is_in_our_own_words_in_every_language(
     for operation in WITH_BODY:
         path, valid = path_of(operation, anas), valid_body(operation, anas) or {}
         fields = (operation.body or {}).get("properties", {})
-        wrong = {
+        wrong: dict[str, Any] = {
             "nothing": {},
             "no object": [],
             **{name: dict.fromkeys(fields, WRONG[name]) for name in WRONG},
