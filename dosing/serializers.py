@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dosing.adherence import GroupBy, PeriodLength
+from dosing.cycle_schemas import CYCLE_VALUE, DESCRIPTION
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
 from dosing.status import DoseStatus
@@ -19,6 +20,14 @@ from medtrack.http.fields import (
 from users.serializers import UserOutput
 
 
+@extend_schema_field(CYCLE_VALUE)
+class CycleValueField(serializers.JSONField):
+    """Any JSON value; `dosing.schedule_rules` checks that it fits the schedule's cycle."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, help_text=DESCRIPTION, **kwargs)
+
+
 class ScheduleInput(serializers.Serializer[Any]):
     scheduled_time = WallTimeField(
         required=False,
@@ -26,7 +35,7 @@ class ScheduleInput(serializers.Serializer[Any]):
         help_text="Required, except for `as_needed`, which has no time of day.",
     )
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
-    cycle_value = serializers.JSONField(allow_null=True, required=False)
+    cycle_value = CycleValueField(required=False)
     quantity = QuantityField(required=False)
     meal_relation = serializers.ChoiceField(Schedule.MealRelation.choices, required=False)
     start_date = CalendarDateField(required=False)
@@ -41,6 +50,7 @@ class NewScheduleInput(ScheduleInput):
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
     scheduled_time = WallTimeField(allow_null=True)
+    cycle_value = CycleValueField()
     quantity = QuantityField()
     next_due_at = serializers.DateTimeField(source="planned_until", allow_null=True)
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from django.utils import translation
+from jsonschema import Draft4Validator
 from rest_framework.exceptions import ValidationError
 
+from dosing.cycle_schemas import CYCLE_VALUE, VALUES
 from dosing.cycle_values import EXAMPLES, parse_cycle
 from dosing.models import Schedule
 from dosing.schedule_rules import check
+from medtrack.tests.support.api import SCHEMA
 
 KO_DATE = "형식은 YYYY-MM-DD이고 1900년부터 2199년까지입니다. 예: 2026-12-01"
 
@@ -88,3 +91,37 @@ def test_every_cycle_has_an_example_that_can_be_parsed() -> None:
     assert list(EXAMPLES) == Schedule.CycleType.values
     for cycle_type, example in EXAMPLES.items():
         parse_cycle(cycle_type, example)
+
+
+def test_the_description_has_a_component_for_every_cycle_and_takes_what_can_be_parsed() -> None:
+    parsers = {
+        cycle_type: Draft4Validator(
+            {"$ref": f"#/components/schemas/{name}", "components": SCHEMA["components"]}
+        )
+        for cycle_type, (name, _schema) in VALUES.items()
+    }
+    assert list(parsers) == list(EXAMPLES)
+    either = Draft4Validator(CYCLE_VALUE | {"components": SCHEMA["components"]})
+    for cycle_type, validator in parsers.items():
+        assert validator.is_valid(EXAMPLES[cycle_type])
+        assert either.is_valid(EXAMPLES[cycle_type])
+        assert not validator.is_valid({"nonsense": 1})
+        assert [name for name in parsers if parsers[name].is_valid(EXAMPLES[cycle_type])] == [cycle_type]
+
+
+@pytest.mark.parametrize(
+    ("cycle_type", "value"),
+    [
+        ("weekly", {"days": ["mon"] * 2}),
+        ("weekly", {"days": ["mon"], "every": 53}),
+        ("interval", {"every": 367}),
+        ("on_off", {"on": 1}),
+        ("monthly", {"days": [32]}),
+        ("dates", {"dates": ["1.12.2026"]}),
+        ("taper", {"steps": [{"days": 1, "quantity": 2}]}),
+        ("as_needed", {"max_per_day": 101}),
+    ],
+)
+def test_the_description_refuses_what_the_rules_refuse(cycle_type: str, value: Any) -> None:
+    assert errors(cycle_type, value)
+    assert not Draft4Validator(CYCLE_VALUE | {"components": SCHEMA["components"]}).is_valid(value)

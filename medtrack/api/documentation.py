@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
+from dosing import cycle_schemas
 from medtrack.http.openapi import describe
 from medtrack.http.person_limits import LimitReached
 from users.authentication import SessionEnded
@@ -31,6 +32,8 @@ def schema(request: HttpRequest) -> HttpResponse:
 def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+    # After the hook that makes components of enums, which would look for the weekdays in a model.
+    result["components"]["schemas"] |= cycle_schemas.COMPONENTS
     # The first request with a token of an outside issuer opens a session.
     of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded, IssuerUnavailable, LimitReached)
     return describe(result, of_sessions=of_sessions)
