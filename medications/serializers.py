@@ -1,12 +1,19 @@
 from typing import Any
 
-from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from medications.models import COLOR_TAG_PATTERN, Medication, MedicationEvent
 from medtrack.database.clock import process_now
 from medtrack.http.fields import CalendarDateField, IdField, InstantField
 from medtrack.http.preconditions import VersionField
+
+
+class ColorTagField(serializers.RegexField):
+    expected = _("This must be a colour as # and six hexadecimal digits. Example: #1D9E75")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(COLOR_TAG_PATTERN, max_length=7, **kwargs)
 
 
 class MedicationInput(serializers.Serializer[Any]):
@@ -33,9 +40,7 @@ class MedicationInput(serializers.Serializer[Any]):
     form = serializers.ChoiceField(Medication.Form.choices, required=False)
     strength = serializers.CharField(max_length=50, allow_blank=True, required=False)
     unit = serializers.CharField(max_length=30, allow_blank=True, required=False)
-    color_tag = serializers.CharField(
-        max_length=7, validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False
-    )
+    color_tag = ColorTagField(required=False)
     memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
     expires_on = CalendarDateField(allow_null=True, required=False)
 
