@@ -191,6 +191,8 @@ def test_an_as_needed_schedule_has_no_time_of_day(as_ana: Client, schedules: str
     as_needed = as_ana.patch(path, {"cycle_type": "as_needed", "scheduled_time": None}, format="json")
     assert (as_needed.status_code, as_needed.json()["scheduled_time"]) == (200, None)
     medication = schedules.removesuffix("/schedules")
+    intake = {"medication_id": medication.rsplit("/", 1)[-1], "schedule_id": as_needed.json()["id"]}
+    assert as_ana.post("/api/v1/doses", intake, format="json").status_code == 201
     clone = as_ana.post(f"{medication}/clone", {}, format="json").json()
     (copied,) = as_ana.get(f"/api/v1/medications/{clone['id']}/schedules").json()["results"]
     assert (copied["cycle_type"], copied["scheduled_time"]) == ("as_needed", None)
