@@ -148,7 +148,8 @@ def _next_allowed_at(
     if len(rows) < MOST or found is None:
         return found
     ((last,),) = _LAST_TAKEN.rows(medication_id=medication.id, exclude=excluded)
-    return max(at, last + reach)
+    after: datetime = last + reach
+    return max(at, after)
 
 
 def is_over_limit(user: User, at: datetime, *, exclude: DoseLog | None = None) -> bool:

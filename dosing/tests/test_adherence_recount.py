@@ -110,6 +110,7 @@ def add_schedule(world: World, chance: Random, medication: Medication) -> None:
     }
     for day in days:
         if chance.random() < 0.6:
+            assert schedule.scheduled_time
             due_at = first_instant_by_walk(day, schedule.scheduled_time, world.zone)
             world.doses.append(dose_of(chance, schedule, day, due_at, eager))
 
@@ -223,6 +224,7 @@ def expected_current(world: World, days: list[date]) -> dict[str, Any]:
                 continue
             if day < schedule.start_date or (schedule.end_date and day > schedule.end_date):
                 continue
+            assert schedule.scheduled_time
             due_at = first_instant_by_walk(day, schedule.scheduled_time, world.zone)
             falls = falls_on(schedule.cycle_type, schedule.cycle_value, day, schedule.start_date)
             target += falls and due_at >= schedule.planned_until

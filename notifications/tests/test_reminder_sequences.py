@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from rest_framework.exceptions import ValidationError
 
-from dosing.actions.doses import InvalidTransition, snooze_dose, take_dose
+from dosing.actions.doses import snooze_dose, take_dose
 from dosing.actions.schedules import pause_medication, resume_medication
 from dosing.models import DoseLog, Schedule
+from dosing.refusals import InvalidTransition
 from medtrack.tests.support.builders import person
 from medtrack.tests.support.given_clock import given_clock, set_clock
 from notifications.models import NotificationLog
@@ -53,7 +54,11 @@ class Model:
     def step(self, name: str, value: Any) -> None:
         set_clock(self.now)
         user, dose = self.house.user, self.dose()
-        medication = {"medication_id": self.schedule.medication_id, "by": user, "now": self.now}
+        medication: dict[str, Any] = {
+            "medication_id": self.schedule.medication_id,
+            "by": user,
+            "now": self.now,
+        }
         if name == "wait":
             self.wait(value)
         elif name == "move":
@@ -68,7 +73,7 @@ class Model:
             self.answer(name, value, dose)
 
     def answer(self, name: str, value: Any, dose: DoseLog) -> None:
-        command = {"dose_id": dose.id, "by": self.house.user, "now": self.now}
+        command: dict[str, Any] = {"dose_id": dose.id, "by": self.house.user, "now": self.now}
         if name == "take":
             take_dose(**command)
         elif name == "undo" and dose.status == "taken":

@@ -165,6 +165,7 @@ def test_the_heat_map_says_what_a_count_by_hand_says(superuser: Client) -> None:
             continue
         for dose_number in range(number % 3 + 1):
             taken = (number + dose_number) % 4 != 0
+            assert schedule.scheduled_time
             due_at = datetime.combine(day, schedule.scheduled_time, user.zone)
             doses.append(_dose(user, schedule, day, due_at, taken))
             count, due = by_hand.get(day, (0, 0))
