@@ -11,7 +11,7 @@ from typing import Any, TypedDict, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, DecimalField, IntegerField, Max, Min, Sum
+from django.db.models import Count, DecimalField, IntegerField, Max, Min, OuterRef, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -148,7 +148,8 @@ def _next_allowed_at(
     if len(rows) < MOST or found is None:
         return found
     ((last,),) = _LAST_TAKEN.rows(medication_id=medication.id, exclude=excluded)
-    return max(at, last + reach)
+    after: datetime = last + reach
+    return max(at, after)
 
 
 def is_over_limit(user: User, at: datetime, *, exclude: DoseLog | None = None) -> bool:
@@ -168,7 +169,7 @@ def is_over_limit(user: User, at: datetime, *, exclude: DoseLog | None = None) -
     return others.order_by()[:limit].count() >= limit
 
 
-def as_needed_schedules(medication: Medication | UUID) -> ScheduleQuerySet:
+def as_needed_schedules(medication: Medication | UUID | OuterRef) -> ScheduleQuerySet:
     """The medication's active as-needed schedules, whose limits apply."""
     active = Schedule.objects.filter(medication=medication, deleted_at=None, is_active=True)
     return active.filter(cycle_type=Schedule.CycleType.AS_NEEDED)

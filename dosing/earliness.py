@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext_lazy as _
 from rest_framework import status
 
-from dosing.models import DoseLog, Schedule
+from dosing.models import DoseLog
 from dosing.planning import RULE_ERRORS, rule_of
 from medtrack.http.problems import Conflict
 
@@ -49,12 +49,13 @@ def check_earliness(dose: DoseLog, at: datetime, *, is_taken: bool) -> None:
 
 
 def _last_taken_at(dose: DoseLog, *, before: datetime) -> datetime | None:
-    others = DoseLog.objects.filter(schedule_id=dose.schedule_id, taken_at__lte=before).exclude(id=dose.id)
+    others = DoseLog.objects.filter(schedule=dose.schedule, taken_at__lte=before).exclude(id=dose.id)
     return others.order_by("-taken_at").values_list("taken_at", flat=True).first()
 
 
 def _usual_gap(dose: DoseLog) -> timedelta:
-    schedule = Schedule.objects.get(id=dose.schedule_id)
+    schedule = dose.schedule
+    assert schedule is not None  # noqa: S101 - it is planned
     try:
         usual = rule_of(schedule).cycle.usual_gap()
     except RULE_ERRORS:

@@ -1,5 +1,7 @@
 """Examples for the API documentation, continued from `medications.examples`."""
 
+from typing import Any
+
 from medications.examples import MEDICATION
 from users.examples import USER
 
@@ -23,6 +25,7 @@ SCHEDULE = NEW_SCHEDULE | {
     "created_at": "2026-11-20T09:02:00.123456Z",
     "updated_at": "2026-11-20T09:02:00.123456Z",
 }
+WRITTEN_SCHEDULE: dict[str, Any] = SCHEDULE | {"warnings": []}
 DOSE = {
     "id": "01990a4f-5231-7a08-a1d2-2b9f60e4ac43",
     "schedule_id": NEW_SCHEDULE["id"],

@@ -169,15 +169,16 @@ def preview_of(
     return Preview(results, warnings)
 
 
-def gap_warnings(rule: Rule, previous: Placed | None, following: Placed) -> Iterator[GapWarning]:
-    """What is unusual about an occurrence, compared with the one before it. `following` has a zone."""
+def gap_warnings(
+    rule: Rule, previous: Placed | None, following: tuple[Occurrence, ZoneInfo]
+) -> Iterator[GapWarning]:
+    """What is unusual about an occurrence, compared with the one before it."""
     occurrence, zone = following
     before = previous[0] if previous else None
     previous_due_at = before.due_at if before else None
     absorbed = list(_absorbed(rule, previous, occurrence))
-    if zone is not None:
-        for day in absorbed:
-            yield AbsorbedByTravel(day, due_instant(day, rule.scheduled_time, zone), previous_due_at)
+    for day in absorbed:
+        yield AbsorbedByTravel(day, due_instant(day, rule.scheduled_time, zone), previous_due_at)
     if occurrence.ordinal > 0:
         yield DateLivedTwice(occurrence.log_date, occurrence.due_at, previous_due_at)
     usual = rule.cycle.usual_gap()
@@ -189,8 +190,8 @@ def gap_warnings(rule: Rule, previous: Placed | None, following: Placed) -> Iter
         yield CloserThanUsual(occurrence.log_date, occurrence.due_at, before.due_at, usual)
     own = own_gap(rule.cycle, rule.start_date, before.log_date)
     # On one clock only a day of 25 hours makes a gap longer, which is nothing to warn of.
-    is_one_clock = zone is not None and not absorbed and _is_on_clock(rule, before, zone)
-    if own is not None and elapsed > own and not (is_one_clock and _is_on_clock(rule, occurrence, zone)):
+    is_one_clock = all(_is_on_clock(rule, dose, zone) for dose in (before, occurrence)) and not absorbed
+    if own is not None and elapsed > own and not is_one_clock:
         yield LongerThanUsual(occurrence.log_date, occurrence.due_at, before.due_at, own)
 
 

@@ -95,17 +95,24 @@ def replan(schedule_ids: Collection[UUID], *, now: datetime, since: datetime | N
 
 
 def planned_on(
-    schedule: Schedule, log_date: date, ordinal: int, *, was_due: bool = False
+    schedule: Schedule, log_date: date, ordinal: int, *, was_due: bool | None = None
 ) -> Occurrence | None:
-    """The dose that the schedule's present rule has on a date; None also while no doses are wanted."""
+    """The dose that the schedule's present rule has on a date; None also while no doses are wanted.
+
+    `was_due` says whether a dose that is written was due before the rule changed, or was still to come.
+    """
     # An inactive user has no doses.
     if not schedule.is_wanted or not schedule.medication.user.is_active:
         return None
     rule, zone = rule_of(schedule), zone_of(schedule)
     occurrence = occurrence_on(rule, log_date, zone=zone, ordinal=ordinal)
+    travel = rule.travel
     if occurrence is None and was_due:
         # Travel counts from the last dose that was due, and says nothing about those up to it.
         occurrence = occurrence_on(replace(rule, travel=None), log_date, zone=zone)
+    elif occurrence and travel and was_due is False and travel.kept != occurrence:
+        # Where the date's time is over in the new zone, travel absorbed the date.
+        occurrence = None if occurrence.due_at < travel.not_before else occurrence
     paused_until = schedule.medication.paused_until
     if occurrence is not None and paused_until is not None and occurrence.due_at < paused_until:
         return None

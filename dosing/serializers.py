@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from dosing.adherence import GroupBy, PeriodLength
+from dosing.cycle_schemas import CYCLE_VALUE, DESCRIPTION
 from dosing.models import DoseLog, Schedule
 from dosing.offline import EVENT_ACTIONS, EventStatus
 from dosing.status import (
@@ -28,6 +29,14 @@ from medtrack.http.preconditions import VersionField
 from users.serializers import UserOutput, ZoneField
 
 
+@extend_schema_field(CYCLE_VALUE)
+class CycleValueField(serializers.JSONField):
+    """Any JSON value; `dosing.schedule_rules` checks that it fits the schedule's cycle."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, help_text=DESCRIPTION, **kwargs)
+
+
 class ScheduleInput(serializers.Serializer[Any]):
     elsewhere = {
         "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
@@ -35,9 +44,13 @@ class ScheduleInput(serializers.Serializer[Any]):
         **dict.fromkeys(("name", "dosage", "strength", "unit", "form"), "PATCH /api/v1/medications/{id}"),
     }
 
-    scheduled_time = WallTimeField()
+    scheduled_time = WallTimeField(
+        required=False,
+        allow_null=True,
+        help_text="Required, except for `as_needed`, which has no time of day.",
+    )
     cycle_type = serializers.ChoiceField(Schedule.CycleType.choices, required=False)
-    cycle_value = serializers.JSONField(allow_null=True, required=False)
+    cycle_value = CycleValueField(required=False)
     timezone = ZoneField(
         required=False,
         allow_null=True,
@@ -65,9 +78,10 @@ class NewScheduleInput(ScheduleInput):
 
 
 class ScheduleOutput(serializers.ModelSerializer[Schedule]):
-    computed = {"next_due_at", "updated_at"}
+    computed = {"next_due_at", "updated_at", "warnings"}
 
-    scheduled_time = WallTimeField()
+    scheduled_time = WallTimeField(allow_null=True)
+    cycle_value = CycleValueField()
     quantity = QuantityField()
     # The view adds it: it depends on the present instant.
     next_due_at = serializers.DateTimeField(
@@ -97,6 +111,30 @@ class ScheduleOutput(serializers.ModelSerializer[Schedule]):
             "created_at",
             "updated_at",
         ]
+        read_only_fields = fields
+
+
+class ScheduleWarningOutput(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        help_text=(
+            "`never_due`: the rule has no dose from now on. `closer_than_usual`: less time passes from the "
+            "last due dose to the next one than is usual for the cycle. Others may be added."
+        )
+    )
+    due_at = serializers.DateTimeField(allow_null=True, help_text="Of `closer_than_usual`: the next dose.")
+    previous_due_at = serializers.DateTimeField(
+        allow_null=True, help_text="Of `closer_than_usual`: the last dose that was due."
+    )
+    detail = serializers.CharField(help_text="A sentence in the caller's language.")
+
+
+class WrittenScheduleOutput(ScheduleOutput):
+    """The schedule, and what may surprise about it. It is saved all the same."""
+
+    warnings = ScheduleWarningOutput(many=True)
+
+    class Meta(ScheduleOutput.Meta):
+        fields = [*ScheduleOutput.Meta.fields, "warnings"]
         read_only_fields = fields
 
 
@@ -412,7 +450,7 @@ class MoveOutput(serializers.Serializer[Any]):
     due_at = serializers.DateTimeField()
 
 
-class ScheduleWarningOutput(serializers.Serializer[Any]):
+class TravelWarningOutput(serializers.Serializer[Any]):
     schedule_id = serializers.UUIDField()
     medication_id = serializers.UUIDField()
     code = serializers.CharField(
@@ -433,10 +471,8 @@ class ScheduleWarningOutput(serializers.Serializer[Any]):
 class ChangedProfileOutput(UserOutput):
     """The user, the planned doses that a change of the time zone moved, and what may surprise."""
 
-    computed = {"moved_doses", "warnings"}
-
     moved_doses = MoveOutput(many=True)
-    warnings = ScheduleWarningOutput(many=True)
+    warnings = TravelWarningOutput(many=True)
 
     class Meta(UserOutput.Meta):
         fields = [*UserOutput.Meta.fields, "moved_doses", "warnings"]

@@ -50,7 +50,7 @@ def find_unwritten(user: User, dose_id: UUID) -> tuple[Schedule, Occurrence] | N
         )
     except RULE_ERRORS:
         return None
-    return occurrence and (named.schedule, occurrence)
+    return None if occurrence is None else (named.schedule, occurrence)
 
 
 def write_planned(named: Named, *, now: datetime) -> DoseLog | None:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from dosing.cycles import Occurrence, due_instant, occurrences
-from dosing.dose_ids import dose_id as id_of
+from dosing.dose_ids import dose_id
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of, zone_of
 from dosing.status import PLANNED, DoseStatus
@@ -39,12 +39,12 @@ class Upcoming:
 
 
 def occurrences_of(user: User, *, since: datetime, until: datetime) -> Iterator[tuple[Schedule, Occurrence]]:
-    """Yields what is due in [since, until) and not written yet, ascending by instant."""
+    """Yields what is due in [since, until) and not written yet, ascending by instant and id."""
     mine = Schedule.objects.visible_to(user).filter(planned_until__lt=until)
     schedules = list(mine.select_related("medication__user"))
     written = _written(user, since=since, until=until) if schedules else set()
     streams = [_of_schedule(schedule, since, until) for schedule in schedules]
-    for schedule, occurrence in merge(*streams, key=lambda one: one[1].due_at):
+    for schedule, occurrence in merge(*streams, key=lambda one: (one[1].due_at, _id(*one))):
         if (schedule.id, occurrence.log_date, occurrence.ordinal) not in written:
             yield schedule, occurrence
 
@@ -61,7 +61,7 @@ def not_planned_from(schedule: Schedule) -> datetime | None:
 def planned_dose(schedule: Schedule, occurrence: Occurrence) -> DoseLog:
     """The dose as it will be written; it is not saved."""
     return DoseLog(
-        id=id_of(schedule.id, occurrence.log_date, occurrence.ordinal),
+        id=_id(schedule, occurrence),
         user_id=schedule.medication.user_id,
         medication=schedule.medication,
         schedule=schedule,
@@ -84,12 +84,12 @@ def planned_doses_of_day(user: User, day: date) -> list[DoseLog]:
     return [planned_dose(*one) for one in around if one[1].log_date == day]
 
 
-def find_dose(user: User, dose_id: UUID) -> DoseLog | None:
+def find_dose(user: User, id: UUID) -> DoseLog | None:
     """A dose of the user by its id, written or to be written."""
-    if dose := DoseLog.objects.visible_to(user).filter(id=dose_id).first():
+    if dose := DoseLog.objects.visible_to(user).filter(id=id).first():
         is_hidden = dose.withdrawn_at and dose.status not in (DoseStatus.TAKEN, DoseStatus.SKIPPED)
         return None if is_hidden else dose
-    found = find_unwritten(user, dose_id)
+    found = find_unwritten(user, id)
     if found is None:
         return None
     schedule, occurrence = found
@@ -137,6 +137,10 @@ def next_due(user: User, schedules: Collection[Schedule], *, now: datetime) -> d
         if dose.schedule_id in written:
             written[dose.schedule_id].append(dose)
     return {schedule.id: _next_of(user, schedule, written[schedule.id], now) for schedule in schedules}
+
+
+def _id(schedule: Schedule, occurrence: Occurrence) -> UUID:
+    return dose_id(schedule.id, occurrence.log_date, occurrence.ordinal)
 
 
 def _of_schedule(

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from dosing.cycles import Occurrence, occurrences
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of, zone_of
-from dosing.previews import GapWarning, gap_warnings
+from dosing.previews import GapWarning, Placed, gap_warnings
 from dosing.replanning import LOCK_WAIT
 from dosing.status import DoseStatus
 from dosing.travel import Clock, History, ZoneChange, change_zone, travel_to_json
@@ -83,13 +84,18 @@ def record(travelled: Iterable[Travelled], *, zones: tuple[str, str], by: User |
             recorded_by=by,
             changes={
                 "timezone": list(zones),
-                "absorbed": [day.isoformat() for day in one.change.absorbed],
-                "lived_twice": [day.isoformat() for day in one.change.lived_twice],
+                **_dates("absorbed", one.change.absorbed),
+                **_dates("lived_twice", one.change.lived_twice),
             },
         )
         for one in travelled
         if one.schedule.is_wanted and (one.change.absorbed or one.change.lived_twice)
     )
+
+
+def _dates(name: str, days: Sequence[date]) -> dict[str, list[Any]]:
+    """Before the change there were none, which is null as in all events."""
+    return {name: [None, [day.isoformat() for day in days]]} if days else {}
 
 
 def histories(schedule_ids: Collection[UUID], *, user: User, now: datetime) -> Mapping[UUID, History]:
@@ -175,7 +181,7 @@ def warnings_of(travelled: Travelled, *, now: datetime) -> list[GapWarning]:
     rule, zone, last = travelled.clock.rule, travelled.clock.zone, travelled.history.last
     kept = rule.travel and rule.travel.kept
     found: list[GapWarning] = []
-    previous = last and (last, None)
+    previous: Placed | None = (last, None) if last else None
     since = max(now, last.due_at) if last else now
     for occurrence in occurrences(rule, zone=zone, since=since):
         if last is None or occurrence.due_at > last.due_at:

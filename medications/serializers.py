@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from medications.models import COLOR_TAG_PATTERN, Medication, MedicationEvent
@@ -9,9 +9,17 @@ from medtrack.http.fields import CalendarDateField, IdField, InstantField
 from medtrack.http.preconditions import VersionField
 
 
+class ColorTagField(serializers.RegexField):
+    expected = _("This must be a colour as # and six hexadecimal digits. Example: #1D9E75")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(COLOR_TAG_PATTERN, max_length=7, **kwargs)
+
+
 class MedicationInput(serializers.Serializer[Any]):
     elsewhere = {
         "paused_at": "POST /api/v1/medications/{id}/pause, /resume",
+        "paused_until": "POST /api/v1/medications/{id}/pause, /resume",
         "is_paused": "POST /api/v1/medications/{id}/pause, /resume",
         **dict.fromkeys(
             (
@@ -32,9 +40,7 @@ class MedicationInput(serializers.Serializer[Any]):
     form = serializers.ChoiceField(Medication.Form.choices, required=False)
     strength = serializers.CharField(max_length=50, allow_blank=True, required=False)
     unit = serializers.CharField(max_length=30, allow_blank=True, required=False)
-    color_tag = serializers.CharField(
-        max_length=7, validators=[RegexValidator(COLOR_TAG_PATTERN)], required=False
-    )
+    color_tag = ColorTagField(required=False)
     memo = serializers.CharField(max_length=2000, allow_blank=True, required=False)
     expires_on = CalendarDateField(allow_null=True, required=False)
 
@@ -56,6 +62,8 @@ class WrittenMedication(MedicationInput):
 
 
 class PauseInput(serializers.Serializer[Any]):
+    elsewhere = {"paused_until": "until"}
+
     until = InstantField(
         required=False,
         allow_null=True,

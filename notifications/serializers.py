@@ -1,5 +1,7 @@
 from typing import Any
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from medtrack.http.fields import CalendarDateField, IdField, InstantField, WallTimeField
@@ -11,8 +13,18 @@ from users.models import User
 from users.serializers import FollowUpCapField, FollowUpIntervalField
 
 
+class PushTokenField(serializers.RegexField):
+    expected = format_lazy(
+        _("This must be the registration token of FCM: at most {most} ASCII characters without spaces."),
+        most=MAX_TOKEN_LENGTH,
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(TOKEN_PATTERN, max_length=MAX_TOKEN_LENGTH, **kwargs)
+
+
 class DeviceInput(serializers.Serializer[Any]):
-    token = serializers.RegexField(TOKEN_PATTERN, max_length=MAX_TOKEN_LENGTH)
+    token = PushTokenField()
     platform = serializers.ChoiceField(DeviceToken.Platform.choices)
     device_id = serializers.CharField(max_length=200, allow_blank=True, default="")
     app_version = serializers.CharField(max_length=50, allow_blank=True, default="")

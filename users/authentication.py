@@ -57,7 +57,7 @@ class BearerAuthentication(BaseAuthentication):
         try:
             claims = _read_claims(token)
         except InvalidToken as error:
-            raise AuthenticationFailed(_("The access token is not valid or has expired.")) from error
+            raise AuthenticationFailed from error
         structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
         if not self.checks_session:
             return claims, claims

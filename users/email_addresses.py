@@ -4,12 +4,16 @@ import unicodedata
 
 import idna
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import EmailValidator
 from django.utils.translation import gettext_lazy as _
+
+from medtrack.http import expected
 
 MAX_LENGTH = 254
 # Controls, formatting characters (zero-width, bidirectional), surrogates, unassigned letters and every space.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+
+_check_form = EmailValidator(message=expected.EMAIL)
 
 
 def canonical_email(address: str) -> str:
@@ -36,12 +40,17 @@ def canonical_email(address: str) -> str:
             domain = idna.encode(domain, uts46=True, std3_rules=True).decode()
         except (idna.IDNAError, UnicodeError) as error:
             raise ValidationError(
-                _("The domain of this e-mail address is not valid."), code="invalid"
+                _("After the @, an e-mail address has the name of a domain. Example: name@example.com"),
+                code="invalid",
             ) from error
     canonical = f"{local}@{domain}"
-    validate_email(canonical)
+    _check_form(canonical)
     if len(canonical) > MAX_LENGTH:
-        raise ValidationError(_("This e-mail address is too long."), code="max_length")
+        raise ValidationError(
+            _("An e-mail address has at most %(most)s characters."),
+            code="max_length",
+            params={"most": MAX_LENGTH},
+        )
     return canonical
 
 

@@ -15,7 +15,8 @@ from users.zones import ZONES
 class ZoneField(serializers.CharField):
     """An IANA time zone name."""
 
-    default_error_messages = {"unknown_zone": _("This is not a time zone of the IANA database.")}
+    expected = _("This must be the name of a time zone in the IANA database. Example: Asia/Seoul")
+    default_error_messages = {"unknown_zone": expected}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=64, **kwargs)
@@ -146,6 +147,8 @@ class ErasureInput(serializers.Serializer[Any]):
 
 
 class UserOutput(serializers.ModelSerializer[User]):
+    computed = {"moved_doses", "warnings"}  # The answer to a change has them.
+
     class Meta:
         model = User
         fields = [

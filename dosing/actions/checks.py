@@ -55,7 +55,7 @@ def check_early(dose: DoseLog, event: DoseEvent, at: datetime, *, override: bool
         check_earliness(dose, at, is_taken=event.action != EventAction.SKIPPED)
     except TooEarly:
         if override:
-            event.payload["override"] = TooEarly.__name__
+            event.payload.setdefault("override", TooEarly.__name__)
         elif is_offline:
             _flag(event, Flag.TOO_EARLY)
         else:

@@ -31,6 +31,7 @@ from dosing.actions.events import (
 )
 from dosing.actions.finding import lock_dose
 from dosing.actions.reopening import follow_plan, latest_answer, reopened
+from dosing.as_needed import has_limits
 from dosing.models import DoseEvent, DoseLog
 from dosing.past_rules import planned_quantity_at
 from dosing.refusals import AlreadyRecorded, InvalidTransition, NotPlanned
@@ -108,7 +109,7 @@ def take_dose(
     """
     event, is_offline = _new_event(Change.TAKE, command, quantity=quantity, note=note), _is_offline(command)
     try:
-        dose = lock_dose(event)
+        dose = lock_dose(event, with_limits=True)
     except NotPlanned as error:
         if not is_offline:
             raise
@@ -130,9 +131,7 @@ def take_dose(
         "note": note or "",
         "recorded_by_id": event.recorded_by_id,
     }
-    # An as-needed intake that was undone is taken again: its limits and its date are those of the new
-    # instant.
-    if dose.schedule_id is None:
+    if dose.schedule_id is None or has_limits(dose.medication_id):
         check_as_needed(
             dose,
             event,
@@ -141,6 +140,8 @@ def take_dose(
             override=override,
             is_offline=is_offline,
         )
+    # An as-needed intake that was undone is taken again: its date is that of the new instant.
+    if dose.schedule_id is None:
         changes["log_date"] = _local_date(dose, event.occurred_at)
     else:
         check_early(dose, event, event.occurred_at, override=override, is_offline=is_offline)
@@ -257,7 +258,7 @@ def amend_dose(
     """
     details = {"taken_at": taken_at, "quantity": quantity, "reason": reason, "note": note}
     event, is_offline = _new_event(Change.AMEND, command, **details), _is_offline(command)
-    dose = lock_dose(event)
+    dose = lock_dose(event, with_limits=True)
     if known := _known(dose, event):
         return known
     check_time(event)
@@ -273,11 +274,12 @@ def amend_dose(
         sent["taken_at"] = taken_at = min(taken_at, event.recorded_at)
     changes: dict[str, Any] = {columns[name]: value for name, value in sent.items()}
     at = taken_at or dose.taken_at
-    if at and dose.schedule_id is None and {"taken_at", "quantity"} & sent.keys():
-        check_as_needed(
-            dose, event, at, quantity or dose.actual_quantity, override=override, is_offline=is_offline
-        )
-        # A planned dose keeps its date, whenever it was taken.
+    is_limited = dose.schedule_id is None or has_limits(dose.medication_id)
+    if at and is_limited and {"taken_at", "quantity"} & sent.keys():
+        amount = quantity or dose.actual_quantity
+        check_as_needed(dose, event, at, amount, override=override, is_offline=is_offline)
+    # A planned dose keeps its date, whenever it was taken.
+    if at and dose.schedule_id is None:
         changes["log_date"] = _local_date(dose, at)
     elif taken_at:
         check_early(dose, event, taken_at, override=override, is_offline=is_offline)

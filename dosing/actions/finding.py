@@ -1,25 +1,33 @@
 """Finding the dose that an event is about, also if it is not written yet."""
 
+from django.db.models import Exists, OuterRef
 from django.http import Http404
 
 from dosing.actions.events import intake_id
+from dosing.as_needed import as_needed_schedules
 from dosing.models import DoseEvent, DoseLog
 from dosing.refusals import NotPlanned
 from dosing.replanning import lock_schedules
 from dosing.status import NotPlannedReason
 from dosing.unwritten import Named, named_by, write_planned
+from users.actions import lock_user
 
 
-def lock_dose(event: DoseEvent, *, with_schedule: bool = False) -> DoseLog:
+def lock_dose(event: DoseEvent, *, with_schedule: bool = False, with_limits: bool = False) -> DoseLog:
     """Returns the event's dose, locked until the end of the transaction. Raises Http404 or NotPlanned.
 
-    A dose that is not written yet is written. Schedules are locked before doses.
+    A dose that is not written yet is written. Users are locked before schedules, and these before doses:
+    `with_schedule` locks that of the dose, and `with_limits` the user if the medication has limits.
     """
     visible = DoseLog.objects.visible_to(event.recorded_by)
     ids = [event.dose_id, intake_id(event.dose_id)]
     if with_schedule:
         of_dose = visible.filter(id__in=ids, schedule__isnull=False).order_by()
         lock_schedules(list(of_dose.values_list("schedule_id", flat=True)))
+    if with_limits:
+        schedules = as_needed_schedules(OuterRef("medication_id"))
+        if visible.filter(Exists(schedules), id__in=ids).exists():
+            lock_user(event.recorded_by_id)
     locked = visible.select_for_update(of=("self",))
     # The intake that stands for it is looked for, too: both at once, because nearly all ids have a row.
     found = {dose.id: dose for dose in locked.filter(id__in=ids).order_by("id")}

@@ -22,8 +22,9 @@ def latest_answer(dose: DoseLog) -> DoseEvent | None:
 
 def reopened(dose: DoseLog, *, now: datetime) -> dict[str, Any]:
     """The columns of a planned dose that say how long its answer is awaited again."""
-    schedule = Schedule.objects.select_related("medication__user").get(id=dose.schedule_id)
+    assert dose.schedule_id is not None  # noqa: S101 - it is planned
     assert dose.due_at is not None  # noqa: S101 - it is planned
+    schedule = Schedule.objects.select_related("medication__user").get(id=dose.schedule_id)
     if dose.due_at <= now and (dose.withdrawn_at or not _is_in_plan(dose, schedule, now)):
         return {"withdrawn_at": dose.withdrawn_at or now, "answer_by": None}
     until = max(due_instant(dose.log_date, LAST_MINUTE, zone_of(schedule)), now + AT_LEAST)

@@ -1,6 +1,6 @@
 -- Takes a planned dose and inserts the event. No row if the session is not living; one row of nulls if
 -- nothing was written: another user's or an as-needed dose, one that is answered, one that was not due (it may
--- be too early), an event id that is in use, an implausible time.
+-- be too early), one of a medication with limits, an event id that is in use, an implausible time.
 WITH caller AS (
     SELECT s.user_id AS id, s.id AS session_id
     FROM living_sessions s
@@ -17,6 +17,11 @@ WITH caller AS (
         AND d.due_at <= least(%(occurred_at)s, now())
         AND coalesce(%(occurred_at)s, now()) <= now() + %(clock_skew)s
         AND coalesce(%(occurred_at)s, now()) >= now() - %(max_age)s
+        AND NOT EXISTS (
+            SELECT FROM schedules l
+            WHERE l.medication_id = d.medication_id AND l.cycle_type = 'as_needed'
+                AND l.is_active AND l.deleted_at IS NULL
+        )
         AND NOT EXISTS (SELECT FROM dose_events e WHERE e.id = %(event_id)s)
         AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = %(event_id)s AND k.scope = 'event')
     RETURNING d.*

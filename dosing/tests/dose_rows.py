@@ -23,6 +23,7 @@ class Dose:
     status: str
     taken_at: datetime | None = None
     is_awaited: bool = True
+    is_withdrawn: bool = False
 
 
 def row_of(user: User, dose: Dose) -> DoseLog:
@@ -36,6 +37,7 @@ def row_of(user: User, dose: Dose) -> DoseLog:
         scheduled_time=time(8) if planned else None,
         due_at=dose.due_at if planned else None,
         answer_by=dose.due_at + 4 * HOUR if planned and dose.is_awaited else None,
+        withdrawn_at=dose.due_at if dose.is_withdrawn else None,
         quantity=Decimal(1),
         status=dose.status,
         taken_at=dose.taken_at,

@@ -238,7 +238,9 @@ def test_the_backlog_of_an_outage_before_the_period_is_not_in_its_target(
 def test_who_has_nothing_has_zeros_and_no_rates(as_ana: Client, at: Callable[[datetime], None]) -> None:
     at(NOW)
     answer = as_ana.get("/api/v1/adherence?group_by=week&from=2026-11-16&to=2026-11-22").json()
-    nothing: dict[str, Any] = dict.fromkeys(("due", "taken", "skipped", "missed", "on_time"), 0)
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("due", "taken", "taken_extra", "skipped", "missed", "on_time"), 0
+    )
     nothing |= {"on_time_rate": None, "rate": None}
     assert answer["total"] == nothing | {"current_streak": 0, "longest_streak": 0}
     assert answer["results"] == [

@@ -1,6 +1,6 @@
 """Adherence of random histories against a recount in Python."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
@@ -110,6 +110,7 @@ def add_schedule(world: World, chance: Random, medication: Medication) -> None:
     }
     for day in days:
         if chance.random() < 0.6:
+            assert schedule.scheduled_time
             due_at = first_instant_by_walk(day, schedule.scheduled_time, world.zone)
             world.doses.append(dose_of(chance, schedule, day, due_at, eager))
 
@@ -118,6 +119,7 @@ def dose_of(chance: Random, schedule: Schedule, day: date, due_at: datetime, eag
     status = "taken" if chance.random() < eager else chance.choice(["taken", "skipped", "missed", "pending"])
     minutes = chance.choice([-61, -60, -1, 0, 30, 60, 61, 600])
     second = timedelta(seconds=chance.choice([0, 0, 1]))
+    is_withdrawn = chance.random() < 0.1
     return Dose(
         schedule.medication_id,
         schedule.id,
@@ -125,25 +127,31 @@ def dose_of(chance: Random, schedule: Schedule, day: date, due_at: datetime, eag
         due_at,
         status,
         due_at + timedelta(minutes=minutes) + second if status == "taken" else None,
-        chance.random() < 0.7,
+        is_awaited=not is_withdrawn and chance.random() < 0.7,
+        is_withdrawn=is_withdrawn,
     )
 
 
 def counts(dose: Dose, now: datetime) -> bool:
-    if dose.schedule is None:
+    if dose.schedule is None or dose.is_withdrawn:
         return False
     if dose.status == "pending":
         return dose.is_awaited and dose.due_at <= now
     return True
 
 
-def recount(doses: Iterable[Dose], now: datetime) -> dict[str, Any]:
+def is_extra(dose: Dose) -> bool:
+    return dose.schedule is not None and dose.is_withdrawn and dose.status == "taken"
+
+
+def recount(doses: Collection[Dose], now: datetime) -> dict[str, Any]:
     counted = [dose for dose in doses if counts(dose, now)]
     taken = [dose for dose in counted if dose.status == "taken"]
     on_time = [dose for dose in taken if dose.taken_at and abs(dose.taken_at - dose.due_at) <= HOUR]
     return {
         "due": len(counted),
         "taken": len(taken),
+        "taken_extra": sum(is_extra(dose) for dose in doses),
         "skipped": sum(dose.status == "skipped" for dose in counted),
         "missed": sum(dose.status == "missed" for dose in counted),
         "on_time": len(on_time),
@@ -172,7 +180,7 @@ def expected_results(
     world: World, group_by: str, doses: list[Dose], days: list[date]
 ) -> list[dict[str, Any]]:
     if group_by == "medication":
-        used = {dose.medication for dose in doses if counts(dose, world.now)}
+        used = {dose.medication for dose in doses if counts(dose, world.now) or is_extra(dose)}
         medicines = sorted((world.medications[id] for id in used), key=lambda found: (found.name, found.id))
         return [
             {"period_start": None, "period_end": None}
@@ -194,7 +202,7 @@ def expected_results(
     return [
         {"period_start": group[0].isoformat(), "period_end": group[-1].isoformat()}
         | {"medication": None, "current_streak": None, "longest_streak": None}
-        | recount((dose for dose in doses if dose.day in group), world.now)
+        | recount([dose for dose in doses if dose.day in group], world.now)
         for group in groups
     ]
 
@@ -204,6 +212,8 @@ def expected_current(world: World, days: list[date]) -> dict[str, Any]:
     figures = recount(doses, world.now)
     target = 0
     for dose in doses:
+        if dose.is_withdrawn:
+            continue
         target += dose.schedule is not None and (dose.status != "pending" or dose.is_awaited)
     for schedule in world.schedules:
         medication = world.medications[schedule.medication_id]
@@ -214,6 +224,7 @@ def expected_current(world: World, days: list[date]) -> dict[str, Any]:
                 continue
             if day < schedule.start_date or (schedule.end_date and day > schedule.end_date):
                 continue
+            assert schedule.scheduled_time
             due_at = first_instant_by_walk(day, schedule.scheduled_time, world.zone)
             falls = falls_on(schedule.cycle_type, schedule.cycle_value, day, schedule.start_date)
             target += falls and due_at >= schedule.planned_until

@@ -22,14 +22,16 @@ from dosing.actions.doses import (
 from dosing.actions.intakes import log_intake
 from dosing.actions.schedules import pause_medication
 from dosing.as_needed import IntakeTooSoon
+from dosing.days import take_planned_dose
 from dosing.models import DoseEvent, DoseLog
 from dosing.refusals import AlreadyRecorded, InvalidTransition
 from dosing.settling import settle
 from dosing.status import TRANSITIONS, Change, DoseStatus
 from medtrack.http.problems import IdConflict
-from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, utc
+from medtrack.tests.support.builders import dose_due, medication_of, person, schedule_at, session_of, utc
 from medtrack.tests.support.workers import closing
 from users.actions import Credentials
+from users.tokens import AccessClaims
 
 NOW = utc(2026, 11, 20, 12)
 ANSWERS: dict[Change, Callable[..., DoseResult]] = {
@@ -392,3 +394,21 @@ def test_a_dose_of_another_user_does_not_exist(ben: Credentials, dose: DoseLog) 
 def test_nothing_is_taken_in_the_future(ana: Credentials, dose: DoseLog) -> None:
     with pytest.raises(ValidationError):
         take_dose(dose_id=dose.id, by=ana.user, now=NOW, occurred_at=NOW + timedelta(hours=1))
+
+
+def test_a_planned_dose_keeps_the_limits_of_its_medication(ana: Credentials, dose: DoseLog) -> None:
+    limits = {"min_gap_minutes": 240}
+    schedule_at(dose.medication, time(0), now=NOW, cycle_type="as_needed", cycle_value=limits)
+    log_intake(medication_id=dose.medication_id, by=ana.user, now=NOW - HOUR)
+    session = session_of(ana.user)
+    claims = AccessClaims(ana.user.id, session.id)
+    assert take_planned_dose(claims, dose_id=dose.id) is None
+    with pytest.raises(IntakeTooSoon):
+        take_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    flushed = take_dose(dose_id=dose.id, by=ana.user, now=NOW, offline=True)
+    assert (flushed.object.status, flushed.flags) == ("taken", ("too_soon",))
+    undo_dose(dose_id=dose.id, by=ana.user, now=NOW)
+    taken = take_dose(dose_id=dose.id, by=ana.user, now=NOW, override=True).object
+    assert taken.log_date == dose.log_date
+    overridden = DoseEvent.objects.filter(payload={"override": "IntakeTooSoon"})
+    assert overridden.count() == 1

@@ -52,7 +52,7 @@ def test_a_day_costs_the_same_queries_however_many_doses(
     [
         ({"scheduled_time": "25:00"}, "scheduled_time", "invalid"),
         ({"scheduled_time": "8am"}, "scheduled_time", "invalid"),
-        ({"scheduled_time": None}, "scheduled_time", "null"),
+        ({"scheduled_time": None}, "scheduled_time", "required"),
         ({"quantity": "0.000"}, "quantity", "invalid"),
         ({"quantity": "1e30"}, "quantity", "invalid"),
         ({"quantity": "1_0"}, "quantity", "invalid"),

@@ -75,7 +75,7 @@ def test_no_time_is_too_strange(
 
 def test_what_is_too_early_or_unknown_is_recorded(as_ana: Client, ana: Credentials) -> None:
     dose = dose_due(ana.user, timezone.now() + 30 * DAY)
-    (result,) = send(as_ana, event(dose, mood="good", reason="x", **{"z" * 99: 1}))
+    (result,) = send(as_ana, event(dose, mood="good", reason="x") | {"z" * 99: 1})
     assert (result["status"], result["flags"]) == ("applied", ["too_early"])
     assert result["ignored"] == ["mood", "reason", "z" * 50]
     assert DoseEvent.objects.get().payload == {"flags": ["too_early"]}
@@ -144,7 +144,8 @@ def test_a_dose_that_is_gone_is_recorded_as_an_intake(
     assert (result["status"], result["recorded_as"], result["reason"]) == ("applied", "intake", reason)
     intake = DoseLog.objects.get(id=result["dose"]["id"])
     assert (intake.schedule_id, intake.medication_id) == (None, schedule.medication_id)
-    assert (intake.taken_at, intake.actual_quantity, intake.note) == (at, 2, "on the train")
+    assert (intake.taken_at, intake.note) == (at, "on the train")
+    assert intake.actual_quantity == 2
     assert send(as_cleo, event(gone))[0]["problem"]["type"] == "NotFound"
     # The phone goes on with the id that it knows.
     (amended,) = send(as_ana, event(gone, "amend", note="on the bus"))
@@ -197,7 +198,7 @@ def test_a_dose_that_is_not_written_yet_is_taken_from_a_flush(
 
 
 def test_a_withdrawn_dose_is_taken_extra(as_ana: Client, ana: Credentials, dose: DoseLog) -> None:
-    delete_schedule(schedule_id=dose.schedule_id, by=ana.user, now=timezone.now())
+    delete_schedule(schedule_id=Schedule.objects.get().id, by=ana.user, now=timezone.now())
     assert DoseLog.objects.get().withdrawn_at
     (result,) = send(as_ana, event(dose))
     assert (result["status"], result["recorded_as"]) == ("applied", None)

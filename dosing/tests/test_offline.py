@@ -402,9 +402,9 @@ def test_events_cost_the_same_queries_each(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     events = [event(dose, "take") for dose in doses[:number]]
-    with django_assert_num_queries(1 + 7 * number):
+    with django_assert_num_queries(1 + 8 * number):
         send(as_ana, *events)
-    with django_assert_num_queries(1 + 5 * number):
+    with django_assert_num_queries(1 + 6 * number):
         send(as_ana, *events)
 
 

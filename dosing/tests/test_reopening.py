@@ -78,7 +78,7 @@ def test_a_dose_that_the_plan_no_longer_has_is_withdrawn(
     if ending == "pause":
         pause_medication(medication_id=dose.medication_id, by=ana.user, now=NOW + HOUR)
     elif ending == "delete":
-        delete_schedule(schedule_id=dose.schedule_id, by=ana.user, now=NOW + HOUR)
+        delete_schedule(schedule_id=Schedule.objects.get().id, by=ana.user, now=NOW + HOUR)
     else:
         Schedule.objects.update(start_date=date(2026, 11, 21), end_date=None)
     reopened = undone(dose, now=NOW + 2 * HOUR)
@@ -94,7 +94,8 @@ def test_a_dose_to_come_follows_what_was_edited_while_it_was_answered(ana: Crede
     changes = {"scheduled_time": time(21), "quantity": 2}
     update_schedule(schedule_id=schedule.id, by=ana.user, changes=changes, now=NOW)
     reopened = undone(dose, now=NOW)
-    assert (reopened.status, reopened.due_at, reopened.quantity) == ("pending", utc(2026, 11, 20, 21), 2)
+    assert (reopened.status, reopened.due_at) == ("pending", utc(2026, 11, 20, 21))
+    assert reopened.quantity == 2
     assert reopened.answer_by == utc(2026, 11, 21, 1)
     assert reopened.reopened_until == utc(2026, 11, 20, 23, 59)
     take_dose(dose_id=dose.id, by=ana.user, now=NOW)

@@ -63,7 +63,7 @@ def test_flying_west_a_date_is_lived_again_because_nobody_waits_for_two_days(seo
         (21, utc(2026, 11, 22, 1), "pending"),
     ]
     assert [dose.ordinal for dose in DoseLog.objects.order_by("due_at")] == [0, 1, 0]
-    assert Schedule.objects.get().planned_until == utc(2026, 11, 23, 1)
+    assert Schedule.objects.get().planned_until == utc(2026, 11, 22, 1)
 
 
 def test_seoul_to_los_angeles_nobody_waits_for_41_hours(db: None) -> None:
@@ -71,17 +71,19 @@ def test_seoul_to_los_angeles_nobody_waits_for_41_hours(db: None) -> None:
     schedule_at(medication_of(user), time(14), now=utc(2026, 11, 19, 3))
     kept = DoseLog.objects.get(log_date="2026-11-20")
     # 10:00 on the 20th in Seoul is 17:00 on the 19th in Los Angeles.
-    assert fly(user, "America/Los_Angeles", utc(2026, 11, 20, 1)) == []
+    moves = fly(user, "America/Los_Angeles", utc(2026, 11, 20, 1))
+    assert moves == [(21, utc(2026, 11, 21, 5), utc(2026, 11, 21, 22))]
     assert doses() == [
         (19, utc(2026, 11, 19, 5), "pending"),
         (20, utc(2026, 11, 20, 5), "pending"),
         (20, utc(2026, 11, 20, 22), "pending"),
+        (21, utc(2026, 11, 21, 22), "pending"),
     ]
     assert DoseLog.objects.get(log_date="2026-11-20", ordinal=0).id == kept.id
     event = MedicationEvent.objects.get(action="travelled")
     assert (event.recorded_by_id, event.changes) == (
         user.id,
-        {"timezone": [SEOUL, "America/Los_Angeles"], "absorbed": [], "lived_twice": ["2026-11-20"]},
+        {"timezone": [SEOUL, "America/Los_Angeles"], "lived_twice": [None, ["2026-11-20"]]},
     )
 
 
@@ -96,7 +98,7 @@ def test_flying_east_the_next_dose_is_the_one_of_the_new_clock(db: None) -> None
         (21, utc(2026, 11, 20, 23), "pending"),
         (22, utc(2026, 11, 21, 23), "pending"),
     ]
-    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == ["2026-11-20"]
+    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == [None, ["2026-11-20"]]
 
 
 def test_east_over_the_date_line_the_second_dose_of_an_evening_is_absorbed(db: None) -> None:
@@ -108,7 +110,7 @@ def test_east_over_the_date_line_the_second_dose_of_an_evening_is_absorbed(db: N
         (19, utc(2026, 11, 20, 7), "pending"),
         (21, utc(2026, 11, 21, 6), "pending"),
     ]
-    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == ["2026-11-20"]
+    assert MedicationEvent.objects.get(action="travelled").changes["absorbed"] == [None, ["2026-11-20"]]
 
 
 def test_a_dose_that_waits_for_its_answer_still_waits_after_a_flight(db: None) -> None:

@@ -1,13 +1,16 @@
 """Schedules, pausing and time zones through the API."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
 
+from dosing.actions.doses import take_dose
+from dosing.dose_ids import dose_id
 from dosing.models import DoseLog, Schedule
+from dosing.tests.refusals import assert_refused
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import medication_of
 from users.actions import Credentials
@@ -174,3 +177,141 @@ def test_what_is_not_in_the_profile_cannot_be_set(as_ana: Client, ana: Credentia
 
 def test_a_zone_change_without_a_session_is_refused(as_nobody: Client) -> None:
     assert as_nobody.patch("/api/v1/me", {"timezone": "UTC"}, format="json").status_code == 401
+
+
+def test_an_as_needed_schedule_has_no_time_of_day(as_ana: Client, schedules: str) -> None:
+    response = as_ana.post(schedules, {"cycle_type": "as_needed"}, format="json")
+    assert (response.status_code, response.json()["scheduled_time"]) == (201, None)
+    assert_refused(as_ana.post(schedules, {}, format="json"), "scheduled_time", "required")
+    path = f"/api/v1/schedules/{response.json()['id']}"
+    assert_refused(as_ana.patch(path, {"cycle_type": "daily"}, format="json"), "scheduled_time", "required")
+    daily = as_ana.patch(path, {"cycle_type": "daily", "scheduled_time": "08:00"}, format="json")
+    assert (daily.status_code, daily.json()["scheduled_time"]) == (200, "08:00")
+    assert_refused(as_ana.patch(path, {"scheduled_time": None}, format="json"), "scheduled_time", "required")
+    as_needed = as_ana.patch(path, {"cycle_type": "as_needed", "scheduled_time": None}, format="json")
+    assert (as_needed.status_code, as_needed.json()["scheduled_time"]) == (200, None)
+    medication = schedules.removesuffix("/schedules")
+    intake = {"medication_id": medication.rsplit("/", 1)[-1], "schedule_id": as_needed.json()["id"]}
+    assert as_ana.post("/api/v1/doses", intake, format="json").status_code == 201
+    clone = as_ana.post(f"{medication}/clone", {}, format="json").json()
+    (copied,) = as_ana.get(f"/api/v1/medications/{clone['id']}/schedules").json()["results"]
+    assert (copied["cycle_type"], copied["scheduled_time"]) == ("as_needed", None)
+
+
+TODAY = datetime(2026, 12, 10, 3, tzinfo=UTC)  # noon in Seoul
+NEVER_DUE = [
+    {"cycle_type": "dates", "cycle_value": {"dates": ["2026-12-20"]}, "start_date": "2026-12-21"},
+    {
+        "cycle_type": "dates",
+        "cycle_value": {"dates": ["2026-12-20"]},
+        "start_date": "2026-12-10",
+        "end_date": "2026-12-19",
+    },
+    {"cycle_type": "weekly", "cycle_value": {"days": ["wed"]}, "end_date": "2026-12-15"},
+    {
+        "cycle_type": "taper",
+        "cycle_value": {"steps": [{"days": 9, "quantity": "1"}]},
+        "start_date": "2026-12-01",
+    },
+    {"end_date": "2026-12-10"},
+    {"start_date": "2026-11-01", "end_date": "2026-11-30"},
+]
+DUE = [
+    {},
+    {"end_date": "2026-12-11"},
+    {"cycle_type": "dates", "cycle_value": {"dates": ["2026-12-20"]}},
+    {"cycle_type": "weekly", "cycle_value": {"days": ["wed"]}, "end_date": "2026-12-16"},
+    {"cycle_type": "as_needed"},
+    {"is_active": False},
+]
+
+
+@pytest.fixture
+def today(monkeypatch: pytest.MonkeyPatch, ana: Credentials) -> None:
+    User.objects.filter(id=ana.user.id).update(timezone="Asia/Seoul")
+    monkeypatch.setattr("dosing.views.schedules.database_now", lambda: TODAY)
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.parametrize("rule", NEVER_DUE + DUE)
+def test_a_rule_that_will_never_be_due_is_saved_with_a_warning(
+    as_ana: Client, schedules: str, rule: dict[str, Any]
+) -> None:
+    expected = ["never_due"] if rule in NEVER_DUE else []
+    made = as_ana.post(schedules, {"scheduled_time": "08:00"} | rule, format="json")
+    assert made.status_code == 201
+    assert [warning["code"] for warning in made.json()["warnings"]] == expected
+    daily = as_ana.post(schedules, {"scheduled_time": "08:00"}, format="json").json()
+    changed = as_ana.patch(f"/api/v1/schedules/{daily['id']}", rule, format="json")
+    assert changed.status_code == 200
+    assert [warning["code"] for warning in changed.json()["warnings"]] == expected
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        (NEVER_DUE[0], "None of the dates of this schedule is on or after its start, 2026-12-21."),
+        (
+            NEVER_DUE[1],
+            "None of the dates of this schedule is from 2026-12-10 to 2026-12-19, its start and end.",
+        ),
+        (
+            NEVER_DUE[4],
+            "All doses of this schedule are in the past. A later end or later dates make it due.",
+        ),
+    ],
+)
+def test_the_warning_says_why_it_is_never_due(
+    as_ana: Client, schedules: str, rule: dict[str, Any], detail: str
+) -> None:
+    body = {"id": str(uuid4()), "scheduled_time": "08:00"} | rule
+    first, again = (as_ana.post(schedules, body, format="json").json()["warnings"] for _ in range(2))
+    assert first == [{"code": "never_due", "due_at": None, "previous_due_at": None, "detail": detail}]
+    assert again == first
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.parametrize(
+    ("change", "next_due_at", "detail"),
+    [
+        # Today's dose was due at 20:00 in Seoul, and it is 21:00.
+        (
+            {"scheduled_time": "08:00"},
+            "2026-12-10T23:00:00Z",
+            "12 hours after the dose before; usually it is 24 hours.",
+        ),
+        ({"scheduled_time": "20:30"}, None, ""),
+        ({"scheduled_time": "20:00"}, None, ""),
+        ({"quantity": "2"}, None, ""),
+        (
+            {"cycle_type": "interval", "cycle_value": {"every": 5}, "start_date": "2026-12-07"},
+            "2026-12-12T11:00:00Z",
+            "2 days after the dose before; usually it is 5 days.",
+        ),
+    ],
+)
+def test_an_edit_that_brings_the_next_dose_close_to_the_last_one_is_warned_of(
+    as_ana: Client,
+    ana: Credentials,
+    schedules: str,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    next_due_at: str | None,
+    detail: str,
+) -> None:
+    now = datetime(2026, 12, 10, 10, tzinfo=UTC)
+    monkeypatch.setattr("dosing.views.schedules.database_now", lambda: now)
+    made = as_ana.post(schedules, {"scheduled_time": "20:00"}, format="json").json()
+    assert made["warnings"] == []
+    now += timedelta(hours=2)
+    # A dose that was not taken would go with a rule that does not have it.
+    take_dose(dose_id=dose_id(UUID(made["id"]), date(2026, 12, 10)), by=ana.user, now=now)
+    changed = as_ana.patch(f"/api/v1/schedules/{made['id']}", change, format="json").json()
+    closer = {
+        "code": "closer_than_usual",
+        "due_at": next_due_at,
+        "previous_due_at": "2026-12-10T11:00:00Z",
+        "detail": detail,
+    }
+    assert changed["warnings"] == ([closer] if next_due_at else [])

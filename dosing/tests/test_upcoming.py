@@ -46,7 +46,7 @@ def schedule_of(user: User, at: time = time(8), *, medicine: str = "Metformin", 
 
 def written_ahead(schedule: Schedule, log_date: date, **fields: Any) -> DoseLog:
     """A dose that is written before its time, as one that is taken early."""
-    due_at = utc(log_date.year, log_date.month, log_date.day, schedule.scheduled_time.hour)
+    due_at = utc(log_date.year, log_date.month, log_date.day, 8)
     dose = planned_dose(schedule, Occurrence(log_date, due_at, schedule.quantity))
     dose.status, dose.answer_by = DoseStatus.PENDING, due_at + timedelta(hours=4)
     for name, value in fields.items():
@@ -278,7 +278,7 @@ def test_upcoming_is_the_same_whenever_it_is_asked_until_something_changes(
     snoozed = as_ana.get(path)
     assert snoozed["ETag"] != first["ETag"]
     assert snoozed.json()["results"][0]["snoozed_until"] == "2026-11-20T08:15:00Z"
-    plan_due(now=NOW + timedelta(hours=10))
+    plan_due(now=NOW + timedelta(hours=20))
     assert as_ana.get(path)["ETag"] != snoozed["ETag"], "one more dose is pending now"
     Schedule.objects.update(version=2)
     assert {one["schedule_version"] for one in upcoming(as_ana)["results"]} == {2}
@@ -290,11 +290,12 @@ def test_upcoming_is_the_same_whenever_it_is_asked_until_something_changes(
 def test_doses_of_one_instant_share_the_lowest_id_as_tag_if_they_have_reminders(
     as_ana: Client, ana: Credentials
 ) -> None:
-    ends = {"end_date": date(2026, 11, 23)}
+    ends: dict[str, Any] = {"end_date": date(2026, 11, 25)}
     a, b = (schedule_of(ana.user, medicine=name, **ends) for name in ("Aspirin", "Metformin"))
     alone = schedule_of(ana.user, time(9), medicine="Statin", **ends)
     silent = schedule_of(ana.user, medicine="Vitamin", reminder_enabled=False, **ends)
-    for number in (20, 23):
+    # On several dates, planned or not, so that no order is right by chance.
+    for number in range(20, 26):
         on = [one for one in upcoming(as_ana)["results"] if one["log_date"] == f"2026-11-{number}"]
         tags = {UUID(one["schedule_id"]): one["tag"] for one in on}
         ids = [dose_id(schedule.id, date(2026, 11, number)) for schedule in (a, b)]

@@ -16,13 +16,16 @@ from dosing.models import Schedule
 from dosing.previews import preview_of, preview_since
 from dosing.querysets import ScheduleQuerySet
 from dosing.schedule_rules import check
+from dosing.schedule_warnings import warnings_of
 from dosing.serializers import (
     NewScheduleInput,
     PreviewOutput,
     ScheduleChanges,
     ScheduleOutput,
     SchedulesQuery,
+    ScheduleWarningOutput,
     SpanQuery,
+    WrittenScheduleOutput,
 )
 from dosing.upcoming import next_due
 from dosing.views.medications import visible_medication
@@ -87,10 +90,10 @@ class MedicationSchedules(ListView[Schedule]):
         TooManyEdits,
         tags=["schedules"],
         request=NewScheduleInput,
-        responses={201: ScheduleOutput, 200: ScheduleOutput},
+        responses={201: WrittenScheduleOutput, 200: WrittenScheduleOutput},
         description=CREATED_ONCE,
         request_example=examples.NEW_SCHEDULE,
-        response_example=examples.SCHEDULE,
+        response_example=examples.WRITTEN_SCHEDULE,
     )
     def post(self, request: Request, medication_id: UUID) -> Response:
         now = database_now()
@@ -98,8 +101,8 @@ class MedicationSchedules(ListView[Schedule]):
         visible_medication(request, medication_id)
         fields = validated_body(NewScheduleInput, request, output=ScheduleOutput)
         result = schedules.create_schedule(medication_id=medication_id, by=caller(request), now=now, **fields)
-        due = next_due(caller(request), [result.object], now=now)
-        return created(ScheduleOutput, result.object, result.changed, next_due_at=due[result.object.id])
+        shown = _written(caller(request), result.object, now=now)
+        return created(ScheduleOutput, result.object, result.changed, **shown)
 
 
 class ScheduleDetail(APIView):
@@ -116,7 +119,7 @@ class ScheduleDetail(APIView):
         Changed,
         TooManyEdits,
         request=ScheduleChanges(partial=True),
-        responses=ScheduleOutput,
+        responses=WrittenScheduleOutput,
         parameters=[IF_MATCH],
     )
     def patch(self, request: Request, schedule_id: UUID) -> Response:
@@ -130,7 +133,8 @@ class ScheduleDetail(APIView):
         result = schedules.update_schedule(
             schedule_id=schedule_id, by=caller(request), changes=changes, now=now, allowed_versions=allowed
         )
-        return Versioned(_outputs(caller(request), [result.object], now=now)[0])
+        shown = _written(caller(request), result.object, now=now)
+        return Versioned(serialized(ScheduleOutput, result.object) | shown)
 
     @documented(
         "deleteSchedule",
@@ -202,6 +206,12 @@ def _outputs(user: User, schedules: Sequence[Schedule], *, now: datetime) -> lis
     return [
         serialized(ScheduleOutput, schedule) | {"next_due_at": due[schedule.id]} for schedule in schedules
     ]
+
+
+def _written(user: User, schedule: Schedule, *, now: datetime) -> dict[str, Any]:
+    """What WrittenScheduleOutput has besides the schedule's own fields."""
+    warnings = [serialized(ScheduleWarningOutput, warning) for warning in warnings_of(schedule, now=now)]
+    return {"next_due_at": next_due(user, [schedule], now=now)[schedule.id], "warnings": warnings}
 
 
 def _schedule(request: Request, schedule_id: UUID) -> Schedule:

@@ -49,7 +49,7 @@ class Trips(APIView):
     )
     def post(self, request: Request) -> Response:
         now = database_now()
-        fields = validated_body(TripInput, request)
+        fields = validated_body(TripInput, request, output=TripOutput)
         result = create_trip(by=caller(request), now=now, **fields)
         return created(TripOutput, result.object, result.changed)
 

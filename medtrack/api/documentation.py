@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 
+from dosing import cycle_schemas
 from dosing.dose_ids import dose_id
 from medtrack.http.openapi import describe
 from medtrack.http.person_limits import LimitReached
@@ -54,6 +55,8 @@ def schema(request: HttpRequest) -> HttpResponse:
 def describe_operations(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     result["tags"] = [{"name": name, "description": description} for name, description in TAGS.items()]
+    # After the hook that makes components of enums, which would look for the weekdays in a model.
+    result["components"]["schemas"] |= cycle_schemas.COMPONENTS
     # The first request with a token of an outside issuer opens a session.
     of_sessions = (NotAuthenticated, AuthenticationFailed, SessionEnded, IssuerUnavailable, LimitReached)
     result["info"]["description"] += "\n\n" + _dose_ids()

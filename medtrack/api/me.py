@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dosing.actions.accounts import update_profile
-from dosing.serializers import ChangedProfileOutput, MoveOutput, ScheduleWarningOutput
+from dosing.serializers import ChangedProfileOutput, MoveOutput, TravelWarningOutput
 from medtrack.api.erasure import ErasureBlocked, erase_person
 from medtrack.database.clock import database_now
 from medtrack.http.openapi import DeletionWithBody, documented
@@ -51,14 +51,12 @@ class Me(APIView):
     )
     def patch(self, request: Request) -> Response:
         user = caller(request)
-        changes = validated_body(
-            ProfileInput, request, partial=True, output=ChangedProfileOutput, present=user
-        )
+        changes = validated_body(ProfileInput, request, partial=True, output=UserOutput, present=user)
         dry_run = changes.pop("dry_run", False)
         result = update_profile(by=user, changes=changes, now=database_now(), dry_run=dry_run)
         travel = {
             "moved_doses": [serialized(MoveOutput, move) for move in result.moves],
-            "warnings": [serialized(ScheduleWarningOutput, warning) for warning in result.warnings],
+            "warnings": [serialized(TravelWarningOutput, warning) for warning in result.warnings],
         }
         return Response(serialized(UserOutput, result.object) | travel)
 

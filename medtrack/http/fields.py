@@ -7,12 +7,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from medtrack.http import formats
+from medtrack.http import expected, formats
 
 
 @extend_schema_field({"type": "string", "pattern": f"^{formats.WALL_TIME.pattern}$", "example": "08:00"})
 class WallTimeField(serializers.TimeField):
     """A wall clock time of day, `HH:MM`."""
+
+    expected = expected.WALL_TIME
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(format="%H:%M", input_formats=["%H:%M"], **kwargs)
@@ -26,6 +28,8 @@ class WallTimeField(serializers.TimeField):
 class CalendarDateField(serializers.DateField):
     """A local date, `YYYY-MM-DD`, of the years 1900 to 2199."""
 
+    expected = expected.CALENDAR_DATE
+
     def to_internal_value(self, value: Any) -> Any:
         if not _is(formats.DATE, value):
             self.fail("invalid", format="YYYY-MM-DD")
@@ -34,6 +38,8 @@ class CalendarDateField(serializers.DateField):
 
 class InstantField(serializers.DateTimeField):
     """An instant in RFC 3339. The offset is required: without it the instant would be ambiguous."""
+
+    expected = expected.INSTANT
 
     def to_internal_value(self, value: Any) -> Any:
         if not _is(formats.INSTANT, value):
@@ -57,6 +63,8 @@ class LocalInstantField(serializers.DateTimeField):
 class QuantityField(serializers.DecimalField):
     """An amount of a medication: a decimal string, more than zero, without trailing zeros in responses."""
 
+    expected = expected.QUANTITY
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=9, decimal_places=3, normalize_output=True, **kwargs)
 
@@ -68,6 +76,8 @@ class QuantityField(serializers.DecimalField):
 
 class IdField(serializers.UUIDField):
     """A UUID that the client generated, as a string."""
+
+    expected = expected.ID
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):

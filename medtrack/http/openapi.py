@@ -64,11 +64,46 @@ _PROBLEM = {
             "format": "date-time",
             "description": "Of IntakeTooSoon and DailyLimitReached: when the next intake is allowed.",
         },
+        "due_at": {
+            **_STRING,
+            "format": "date-time",
+            "description": "Of TooEarly: when the dose is due.",
+        },
+        "earliest_at": {
+            **_STRING,
+            "format": "date-time",
+            "description": "Of TooEarly: from when on it needs no `override`.",
+        },
+        "last_taken_at": {
+            **_STRING,
+            "format": "date-time",
+            "nullable": True,
+            "description": "Of TooEarly: when the schedule's last dose was taken.",
+        },
+        "dose_status": {**_STRING, "description": "Of InvalidTransition: the status of the dose."},
+        "recorded": {
+            "type": "object",
+            "required": ["status", "occurred_at", "quantity", "reason", "note", "recorded_by"],
+            "description": "Of AlreadyRecorded: what is recorded, by whom and when.",
+            "properties": {
+                "status": _STRING,
+                "occurred_at": {**_STRING, "format": "date-time", "nullable": True},
+                "quantity": {**_STRING, "nullable": True},
+                "reason": _STRING,
+                "note": _STRING,
+                "recorded_by": {**_STRING, "format": "uuid", "nullable": True},
+            },
+        },
         "limit": {
             **_STRING,
             "description": "Of LimitReached and TooManyEdits: the name of the limit, see Limits.",
         },
         "number": {"type": "integer", "description": "Of LimitReached: the value of the limit."},
+        "trip_id": {
+            **_STRING,
+            "format": "uuid",
+            "description": "Of TripsOverlap: the other trip.",
+        },
         "sessions": {
             "type": "array",
             "description": "Of LimitReached when signing in: the sessions of which one can be ended by `end_session`.",

@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from medtrack.http import expected
 from medtrack.http.formats import FIRST_YEAR, LAST_YEAR
 from medtrack.http.problems import field_error
 
@@ -113,7 +114,7 @@ class Pagination(BasePagination):
         if text is None:
             return self.page_size
         if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= self.max_page_size:
-            raise field_error("limit", _("This is not a number from 1 to 200."), code="invalid")
+            raise field_error("limit", expected.number_in_query(1, self.max_page_size), code="invalid")
         return int(text)
 
     def _position(self, cursor: str | None) -> list[Any]:
@@ -124,7 +125,10 @@ class Pagination(BasePagination):
             texts = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
             return [key.read(text) for key, text in zip(self.keys, texts, strict=True)]
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise field_error("cursor", _("This is not a valid cursor."), code="invalid") from error
+            sentence = _(
+                "This must be the `next_cursor` of the previous page, unchanged. The first page needs none."
+            )
+            raise field_error("cursor", sentence, code="invalid") from error
 
     def _beyond(self, position: list[Any]) -> Q:
         """Rows after this position. The bound on the first key alone is what an index can begin at."""

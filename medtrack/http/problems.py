@@ -43,7 +43,7 @@ class RequestTooLarge(exceptions.APIException):
     """The body is larger than 2 MiB."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = gettext_lazy("The request body is too large.")
+    default_detail = gettext_lazy("The request body is too large: it can have 2 MiB.")
     default_code = "too_large"
 
 
@@ -89,7 +89,7 @@ class ProblemType:
 BAD_REQUEST = ProblemType(
     "BadRequest",
     status.HTTP_400_BAD_REQUEST,
-    gettext_lazy("The request could not be understood."),
+    gettext_lazy("The request could not be understood: check its headers and its address."),
     "The request itself is malformed, for example by a `Host` that the server does not have.",
 )
 INTERNAL_ERROR = ProblemType(
@@ -100,50 +100,61 @@ INTERNAL_ERROR = ProblemType(
 )
 
 
-def _framework_type(name: str, kind: type[exceptions.APIException], when: str) -> ProblemType:
-    return ProblemType(name, kind.status_code, cast("StrOrPromise", kind.default_detail), when)
-
-
 # Exceptions that DRF raises. Their names here stay the same if DRF renames its classes.
 _FRAMEWORK_TYPES = {
     exceptions.APIException: INTERNAL_ERROR,
     exceptions.ParseError: ProblemType(
         "ParseError",
         status.HTTP_400_BAD_REQUEST,
-        gettext_lazy("The body is not valid JSON."),
+        gettext_lazy('The body is not valid JSON in UTF-8. Example: {"name": "Aspirin"}'),
         "The body is not JSON in UTF-8, or is nested too deeply.",
     ),
     exceptions.ValidationError: ProblemType(
         "ValidationError",
         status.HTTP_400_BAD_REQUEST,
-        gettext_lazy("Some fields are not valid."),
+        gettext_lazy("Some fields are not valid: `errors` says what each should be."),
         "Fields of the body or the query are not valid. `errors` lists them.",
     ),
-    exceptions.NotAuthenticated: _framework_type(
-        "NotAuthenticated", exceptions.NotAuthenticated, "The request has no access token."
+    exceptions.NotAuthenticated: ProblemType(
+        "NotAuthenticated",
+        status.HTTP_401_UNAUTHORIZED,
+        gettext_lazy("Sign in first: the request has no access token."),
+        "The request has no access token.",
     ),
-    exceptions.AuthenticationFailed: _framework_type(
+    exceptions.AuthenticationFailed: ProblemType(
         "AuthenticationFailed",
-        exceptions.AuthenticationFailed,
+        status.HTTP_401_UNAUTHORIZED,
+        gettext_lazy("The access token is not valid or has expired. Refresh it, or sign in again."),
         "The access token is not valid or has expired.",
     ),
-    exceptions.NotFound: _framework_type(
-        "NotFound", exceptions.NotFound, "The object does not exist, or it belongs to another user."
+    exceptions.NotFound: ProblemType(
+        "NotFound",
+        status.HTTP_404_NOT_FOUND,
+        gettext_lazy("Not found. It may have been deleted, or belong to another account."),
+        "The object does not exist, or it belongs to another user.",
     ),
-    exceptions.MethodNotAllowed: _framework_type(
-        "MethodNotAllowed", exceptions.MethodNotAllowed, "The path does not have this method."
+    exceptions.MethodNotAllowed: ProblemType(
+        "MethodNotAllowed",
+        status.HTTP_405_METHOD_NOT_ALLOWED,
+        gettext_lazy("This address does not have this method. The header Allow lists those that it has."),
+        "The path does not have this method.",
     ),
-    exceptions.NotAcceptable: _framework_type(
-        "NotAcceptable", exceptions.NotAcceptable, "`Accept` excludes JSON."
+    exceptions.NotAcceptable: ProblemType(
+        "NotAcceptable",
+        status.HTTP_406_NOT_ACCEPTABLE,
+        gettext_lazy("Responses are JSON: the header Accept must permit application/json."),
+        "`Accept` excludes JSON.",
     ),
-    exceptions.UnsupportedMediaType: _framework_type(
+    exceptions.UnsupportedMediaType: ProblemType(
         "UnsupportedMediaType",
-        exceptions.UnsupportedMediaType,
+        status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+        gettext_lazy("Send the body as JSON, with the header Content-Type: application/json"),
         "The body's `Content-Type` is not `application/json`.",
     ),
-    exceptions.Throttled: _framework_type(
+    exceptions.Throttled: ProblemType(
         "Throttled",
-        exceptions.Throttled,
+        status.HTTP_429_TOO_MANY_REQUESTS,
+        gettext_lazy("Too many requests. Wait as many seconds as the header Retry-After says."),
         "Too many requests. `Retry-After` has the seconds to wait.",
     ),
 }
@@ -236,7 +247,9 @@ def _body(exc: exceptions.APIException) -> dict[str, Any]:
     if isinstance(exc, exceptions.ValidationError):
         return problem(exc.status_code, kind.name, str(kind.sentence), errors=list(_flatten(exc.detail)))
     members = exc.members if isinstance(exc, Conflict | TooMany) else {}
-    return problem(exc.status_code, kind.name, str(exc.detail), **members)
+    # DRF's own exceptions have DRF's own sentences.
+    is_ours = not type(exc).__module__.startswith("rest_framework.")
+    return problem(exc.status_code, kind.name, str(exc.detail if is_ours else kind.sentence), **members)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
@@ -273,11 +286,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return _json(403, "PermissionDenied", _("You do not have permission to perform this action."))
+    return _json(403, "PermissionDenied", _("Your account does not have the permission that this needs."))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None, rest: str = "") -> JsonResponse:
-    return _json(404, "NotFound", _("Not found."))
+    return _json(404, "NotFound", str(_FRAMEWORK_TYPES[exceptions.NotFound].sentence))
 
 
 def server_error(request: HttpRequest) -> JsonResponse:

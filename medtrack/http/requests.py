@@ -5,12 +5,10 @@ and an output serializer in `computed` which of its fields may be sent with any 
 """
 
 import json
-import reprlib
 from functools import cache
 from typing import Any, cast
 
 from django.utils.translation import get_language
-from django.utils.translation import gettext_lazy as _
 from rest_framework import parsers
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.request import Request
@@ -25,10 +23,8 @@ from rest_framework.serializers import (
     Serializer,
 )
 
+from medtrack.http.field_errors import explain
 from medtrack.http.unknown_fields import refused_fields
-
-# How many characters of an invalid value an error message repeats.
-EXCERPT = 50
 
 
 class LooseJSONParser(parsers.JSONParser):
@@ -41,7 +37,7 @@ class LooseJSONParser(parsers.JSONParser):
         try:
             return self.read(*args, **kwargs)
         except (ParseError, RecursionError, UnicodeError) as error:
-            raise ParseError(_("The body is not valid JSON.")) from error
+            raise ParseError from error
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
         return super().parse(*args, **kwargs)
@@ -126,9 +122,10 @@ def _shared_instance(
     serializer: type[BaseSerializer[Any]], *, partial: bool, language: str | None
 ) -> BaseSerializer[Any]:
     # Building a serializer's fields takes longer than validating most bodies, and validating keeps no state.
-    # Only some error messages keep the language of their first use, so there is an instance for each
-    # language.
-    return serializer(partial=partial)
+    # Only the error messages are in one language, so there is an instance for each language.
+    instance = serializer(partial=partial)
+    explain(instance)
+    return instance
 
 
 def _type_errors(serializer: BaseSerializer[Any], data: Any) -> dict[str, Any]:
@@ -156,15 +153,14 @@ def _type_error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | N
             # Surrounding white space does not count where it is stripped.
             if len(value.strip() if trims else value) <= most:
                 return None
-            return _detail(field, "max_length", max_length=field.max_length)
+            return _detail(field, "max_length")
         # DRF would convert any value to a string, look it up and repeat all of it in the error.
         case ChoiceField() if not isinstance(value, str) or len(value) > max(
             map(len, map(str, field.choices))
         ):
-            excerpt = value[:EXCERPT] if isinstance(value, str) else reprlib.repr(value)
-            return _detail(field, "invalid_choice", input=excerpt)
+            return _detail(field, "invalid_choice")
         case ListField(max_length=int(most)) if isinstance(value, list) and len(value) > most:
-            return _detail(field, "max_length", max_length=field.max_length)
+            return _detail(field, "max_length")
         case BooleanField() if not isinstance(value, bool):
             return _detail(field, "invalid")
         case IntegerField() if isinstance(value, bool | str):
@@ -172,5 +168,5 @@ def _type_error(field: Field[Any, Any, Any, Any], value: Any) -> ErrorDetail | N
     return None
 
 
-def _detail(field: Field[Any, Any, Any, Any], code: str, **params: Any) -> ErrorDetail:
-    return ErrorDetail(str(field.error_messages[code]).format(**params), code=code)
+def _detail(field: Field[Any, Any, Any, Any], code: str) -> ErrorDetail:
+    return ErrorDetail(str(field.error_messages[code]).format(), code=code)

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ErrorDetail
-from rest_framework.fields import SkipField
 from rest_framework.serializers import (
     BaseSerializer,
     DecimalField,
@@ -97,15 +96,17 @@ def _refused_names(
     present: object,
 ) -> Errors:
     known = _shape(serializer)[0]
+    # All of the object is represented, because a serializer may show a field otherwise than it is stored.
     shown = dict(output.fields) if isinstance(output, Serializer) else {}
+    values = {} if output is None or present is None else output.to_representation(present)
     places: Mapping[str, str] = getattr(serializer, "elsewhere", {})
     computed: Collection[str] = getattr(output, "computed", ())
     errors: Errors = {
         shortened(name): [_unknown(name, known, place=places.get(name))]
-        for name in names_beyond(known | shown.keys(), data)
+        for name in names_beyond({*known, *shown, *computed}, data)
     }
     for name in data.keys() & (shown.keys() - known - set(computed)):
-        if not _is_present_value(shown[name], data[name], present):
+        if name not in values or not _is_same(data[name], values[name], shown[name]):
             errors[name] = [_read_only(present, place=places.get(name))]
     return errors
 
@@ -147,19 +148,10 @@ def _read_only(present: object, *, place: str | None) -> ErrorDetail:
     return ErrorDetail(text, code="read_only")
 
 
-def _is_present_value(field: Field[Any, Any, Any, Any], offered: Any, present: object) -> bool:
-    if present is None:
-        return False
-    try:
-        value = field.get_attribute(present)
-    except (AttributeError, KeyError, SkipField):
-        return True  # Only some answers have this field: it is computed for them.
-    shown = None if value is None else field.to_representation(value)
-    return _is_same(offered, str(shown) if isinstance(shown, UUID) else shown, field)
-
-
 def _is_same(offered: Any, shown: Any, field: Field[Any, Any, Any, Any]) -> bool:
     """Whether two JSON values mean the same. Numbers and booleans differ, though Python finds True equal to 1."""
+    if isinstance(shown, UUID):
+        shown = str(shown)
     if not isinstance(offered, str) or not isinstance(shown, str):
         return isinstance(offered, bool) == isinstance(shown, bool) and bool(offered == shown)
     if isinstance(field, DecimalField) and formats.QUANTITY.fullmatch(offered):

@@ -13,6 +13,7 @@ PAGE = """# The statuses of a dose
 
 Drawn by `manage.py draw_dose_status` from the transition table in `dosing/status.py`. A change that is not in it is
 refused with 409 `InvalidTransition`. A change that was made before returns the dose as it is and changes nothing.
+Undo of a pending dose takes back its snooze. A different statement about a dose that was taken is 409 `AlreadyRecorded`.
 
 ```mermaid
 stateDiagram-v2

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from dosing.models import Schedule
 from medications.models import Medication, MedicationEvent
@@ -20,6 +21,13 @@ _WHOLE = {
     MedicationEvent.Action.CREATED,
     MedicationEvent.Action.SCHEDULE_CREATED,
     MedicationEvent.Action.SCHEDULE_DELETED,
+}
+
+
+# What events of a change of the time zone have besides the columns.
+_LABELS = {
+    "absorbed": gettext_lazy("dates without a dose"),
+    "lived_twice": gettext_lazy("dates that happened twice"),
 }
 
 
@@ -46,7 +54,7 @@ def schedule_then(changes: Changes, schedule: Schedule | None) -> str:
 
 def label(model: type[Medication | Schedule], name: str) -> str:
     field = _field(model, name)
-    return str(field.verbose_name) if field else name
+    return str(field.verbose_name) if field else str(_LABELS.get(name, name))
 
 
 def _value(model: type[Medication | Schedule], name: str, value: Any, zone: ZoneInfo) -> str:
@@ -59,6 +67,8 @@ def _value(model: type[Medication | Schedule], name: str, value: Any, zone: Zone
         return str(dict(field.flatchoices).get(value, value))
     if isinstance(field, DateTimeField):
         return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -69,11 +69,13 @@ def _unit(medication: Medication | DescribedMedication) -> str:
 def _intake(medication: Medication, group: Sequence[Schedule], today: date) -> IntakeText:
     schedule = group[0]
     unit = _unit(medication)
+    # As-needed schedules may have no time of day.
+    times = [one.scheduled_time for one in group if one.scheduled_time is not None]
     try:
-        words = in_words(rule_of(schedule).cycle, [one.scheduled_time for one in group], unit=unit)
+        words = in_words(rule_of(schedule).cycle, times, unit=unit)
     except RULE_ERRORS:
         # A damaged rule: the planner's error stands beside these words.
-        words = f"{schedule.get_cycle_type_display()} {clock(schedule.scheduled_time)}"
+        words = " ".join([schedule.get_cycle_type_display(), *map(clock, times[:1])])
     details = []
     # The words of a taper contain its quantities.
     if schedule.cycle_type != Schedule.CycleType.TAPER:

@@ -5,7 +5,7 @@ Each part is read by a fixed number of queries that use an index.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -142,9 +142,15 @@ def treatments_of(user: User, *, reads_notes: bool) -> list[Treatment]:
         # keeps the order by time of day.
         by_rule = groupby(sorted(of_medication.get(medication.id, ()), key=_rule), key=_rule)
         groups = [list(group) for _key, group in by_rule]
-        groups.sort(key=lambda group: (not group[0].is_active, group[0].scheduled_time, group[0].id))
+        groups.sort(key=_place)
         treatments.append(Treatment(medication, groups))
     return treatments
+
+
+def _place(group: list[Schedule]) -> tuple[bool, time, UUID]:
+    """Active ones first, by time of day; as-needed ones, which have none, at the end of the day."""
+    schedule = group[0]
+    return not schedule.is_active, schedule.scheduled_time or time.max, schedule.id
 
 
 def _rule(schedule: Schedule) -> tuple[str, ...]:

@@ -486,7 +486,7 @@ def test_the_command_mails_the_link_where_there_is_a_mail_server(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense", "--superuser"], "Enter a valid email address"),
+        (["nonsense", "--superuser"], "must be an e-mail address"),
         (["root@example.com", "--superuser"], "staff already"),
         (["sofia@example.com", "--role", "chief"], "no role of this name"),
         (["sofia@example.com"], "one of the arguments --role --superuser is required"),

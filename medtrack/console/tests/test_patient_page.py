@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dosing.actions.doses import skip_dose
-from dosing.actions.schedules import pause_medication
+from dosing.actions.schedules import create_schedule, pause_medication
 from dosing.models import DoseLog, Schedule
 from dosing.status import DoseStatus
 from medtrack.api.erasure import erase_person
@@ -165,6 +165,7 @@ def test_the_heat_map_says_what_a_count_by_hand_says(superuser: Client) -> None:
             continue
         for dose_number in range(number % 3 + 1):
             taken = (number + dose_number) % 4 != 0
+            assert schedule.scheduled_time
             due_at = datetime.combine(day, schedule.scheduled_time, user.zone)
             doses.append(_dose(user, schedule, day, due_at, taken))
             count, due = by_hand.get(day, (0, 0))
@@ -239,6 +240,25 @@ def test_schedules_that_differ_by_the_time_alone_are_said_together(
     assert "1 tablet · after a meal · since" in page
     assert "every n days 09:00" in page
     assert "<code>InvalidCycle: cycle_value.every</code>" in page
+
+
+def test_as_needed_schedules_without_a_time_are_shown_after_the_others(
+    superuser: Client, ana: Credentials
+) -> None:
+    now = timezone.now()
+    medication = medication_of(ana.user)
+    rule: dict[str, Any] = {
+        "cycle_type": "as_needed",
+        "cycle_value": {"max_per_day": 4},
+        "scheduled_time": None,
+    }
+    create_schedule(medication_id=medication.id, by=ana.user, now=now, **rule)
+    damaged = create_schedule(medication_id=medication.id, by=ana.user, now=now, **rule).object
+    Schedule.objects.filter(id=damaged.id).update(cycle_value=[], plan_error="InvalidCycle: cycle_value")
+    schedule_at(medication, datetime(2026, 1, 1, 23).time(), now=now)  # noqa: DTZ001
+    page = content_of(superuser.get(page_of(ana.user)))
+    assert page.index("every day 23:00") < page.index("as needed, at most 4 times a day")
+    assert "<code>InvalidCycle: cycle_value</code>" in page
 
 
 def test_a_damaged_time_zone_does_not_hide_the_page(superuser: Client, ana: Credentials) -> None:

@@ -20,7 +20,7 @@ from dosing.actions.schedules import (
 )
 from dosing.models import DoseEvent, DoseLog, Schedule
 from dosing.status import DoseStatus
-from medications.models import Medication
+from medications.models import Medication, MedicationEvent
 from medtrack.console.tests.patient_pages import SEES, agent, page_of
 from medtrack.database.ids import uuid7
 from medtrack.tests.support.builders import (
@@ -216,6 +216,15 @@ def test_changes_say_who_changed_what(superuser: Client, ana: Credentials) -> No
             f"Metformin resumed by the system paused at: {now:%Y-%m-%d %H:%M} → — paused until: {until} → —",
             "Metformin schedule deleted 09:00 every day · by the patient",
         ]
+    )
+    travelled = {"timezone": ["Asia/Seoul", "UTC"], "absorbed": [None, ["2026-11-20", "2026-11-21"]]}
+    MedicationEvent.objects.create(
+        medication=medication, schedule_id=schedule.id, action="travelled", changes=travelled
+    )
+    newest = lines(superuser.get(page_of(ana.user) + "?kind=changes").content.decode())
+    assert any(
+        "dates without a dose: — → 2026-11-20, 2026-11-21 time zone: Asia/Seoul → UTC" in line
+        for line in newest
     )
     without_notes = agent(*SEES).get(page_of(ana.user) + "?kind=changes").content.decode()
     assert "10 mg" in without_notes

@@ -50,6 +50,8 @@ WRONG: dict[str, Any] = {
     "a path": "../../etc/passwd",
     "an SQL": "'; DROP TABLE users; --",
 }
+# Checked by the cycle's type, when the fields by themselves are valid.
+CHECKED_LATER = {"cycle_value"}
 BROKEN_PATHS = {
     "a UUID that is none": "not-a-uuid",
     "a UUID with braces": "{01900000-0000-7000-8000-000000000000}",
@@ -107,7 +109,8 @@ def test_every_field_with_a_wrong_value_is_named(anas: OwnedObjects, subtests: p
                 response = send(client, operation, path_of(operation, anas), dict.fromkeys(fields, value))
                 named = {error["field"].split(".")[0] for error in response.json().get("errors", ())}
                 assert response.status_code < 500
-                assert named >= {field for field in fields if not takes(fields[field], value)}
+                checked = fields.keys() - CHECKED_LATER
+                assert named >= {field for field in checked if not takes(fields[field], value)}
     assert all_rows() == before
 
 

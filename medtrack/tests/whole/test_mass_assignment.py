@@ -74,7 +74,7 @@ WRITES = {
     "logIntake": "dose_events: +; dose_logs: +; idempotency_keys: +",
     "takeDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at taken_quantity",
     "skipDose": "dose_events: +; dose_logs: note recorded_by_id skip_reason skipped_at status",
-    "undoDose": "dose_events: +; dose_logs: note recorded_by_id status taken_at",
+    "undoDose": "dose_events: +; dose_logs: answer_by note recorded_by_id reopened_until status taken_at",
     "snoozeDose": "dose_events: +; dose_logs: snoozed_until",
     "amendDose": "dose_events: +; dose_logs: note taken_at taken_quantity",
     "recordDoseEvents": "dose_events: +; dose_logs: note recorded_by_id status taken_at",

@@ -62,6 +62,11 @@ def acknowledge_too_early(client: Client, anas: OwnedObjects) -> Any:
     return post(client, f"notifications/{push.notification_ids[0]}/ack", {"state": "opened"})
 
 
+def take_too_early(client: Client, anas: OwnedObjects) -> Any:
+    dose = dose_due(anas.user, timezone.now() + timedelta(days=30), medicine="Aspirin")
+    return post(client, f"doses/{dose.id}/take", {})
+
+
 def fail(client: Client, anas: OwnedObjects) -> Any:
     client.raise_request_exception = False
     with override_settings(ROOT_URLCONF="medtrack.tests.whole.test_problems"):
@@ -174,8 +179,13 @@ PRODUCERS: dict[str, Producer] = {
     "EmailTaken": lambda ana, anas: post(
         ana, "auth/signup", {"email": anas.user.email, "password": "seven quiet rivers"}
     ),
+    "TripsOverlap": lambda ana, anas: post(
+        ana, "me/trips", {"timezone": "Asia/Tokyo", "starts_at": anas.trip.starts_at.isoformat()}
+    ),
     "IdConflict": lambda ana, anas: post(ana, "medications", {"id": str(anas.medication.id), "name": "x"}),
     "InvalidTransition": lambda ana, anas: post(ana, f"doses/{anas.taken.id}/snooze", {"minutes": 5}),
+    "AlreadyRecorded": lambda ana, anas: post(ana, f"doses/{anas.taken.id}/take", {"quantity": "9"}),
+    "TooEarly": take_too_early,
     "NotSentYet": acknowledge_too_early,
     "RequestTooLarge": lambda ana, _: post(ana, "medications", {"name": "x" * 3_000_000}),
     "UnsupportedMediaType": lambda ana, _: ana.generic("POST", "/api/v1/medications", "a=b", "text/plain"),

@@ -19,6 +19,11 @@ from users.actions import Credentials
 from users.models import User
 
 MEDICATIONS = "/api/v1/medications"
+NOT_FOUND = {
+    "en": "Not found. It may have been deleted, or belong to another account.",
+    "ko": "찾을 수 없습니다. 삭제되었거나 다른 계정의 것일 수 있습니다.",
+    "ja": "見つかりませんでした。削除されたか、別のアカウントのものかもしれません。",
+}
 
 
 class Broken(APIView):
@@ -109,18 +114,14 @@ def test_a_defect_of_ours_says_nothing_about_the_inside(
 def test_a_problem_speaks_the_language_of_the_profile_when_the_client_names_none(db: None) -> None:
     dora = Client(person("Dora", language="ko"))
     assert (
-        dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000").json()["detail"]
-        == "찾을 수 없습니다."
+        dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000").json()["detail"] == NOT_FOUND["ko"]
     )
     french = dora.get("/api/v1/schedules/00000000-0000-0000-0000-000000000000", HTTP_ACCEPT_LANGUAGE="fr-FR")
-    assert french.json()["detail"] == "찾을 수 없습니다."
-    assert Client().get("/api/v1/nowhere").json()["detail"] == "Not found."
+    assert french.json()["detail"] == NOT_FOUND["ko"]
+    assert Client().get("/api/v1/nowhere").json()["detail"] == NOT_FOUND["en"]
 
 
-@pytest.mark.parametrize(
-    ("language", "detail"),
-    [("en", "Not found."), ("ko", "찾을 수 없습니다."), ("ja", "見つかりませんでした。")],
-)
+@pytest.mark.parametrize(("language", "detail"), NOT_FOUND.items())
 def test_a_problem_speaks_the_callers_language(as_ana: Client, language: str, detail: str) -> None:
     problem: dict[str, Any] = as_ana.get("/api/v1/nowhere", HTTP_ACCEPT_LANGUAGE=language).json()
     assert problem["detail"] == detail
@@ -141,7 +142,7 @@ def test_what_is_wrong_is_said_in_the_language_of_each_caller(as_ana: Client) ->
         for language in ("ko", "en", "ja", "en")
     ]
     assert len(set(said)) == 3
-    assert said[1] == said[3] == "Ensure this field has no more than 200 characters."
+    assert said[1] == said[3] == "This must be a text of at most 200 characters."
 
 
 @pytest.mark.django_db(transaction=True)

@@ -322,6 +322,21 @@ def test_amounts_are_compared_as_numbers(offered: object, is_same: bool) -> None
     assert (not errors) is is_same
 
 
+def test_a_value_is_compared_as_it_is_shown() -> None:
+    class Pause(serializers.Serializer[Any]):
+        paused_at = serializers.CharField()
+
+        def to_representation(self, instance: object) -> dict[str, Any]:
+            return super().to_representation(instance) | {"paused_at": None}  # It is over.
+
+    class Nothing(serializers.Serializer[Any]):
+        pass
+
+    paused = {"paused_at": "2026-01-01T00:00:00Z"}
+    assert refused_fields(Nothing(), {"paused_at": None}, output=Pause(), present=paused) == {}
+    assert refused_fields(Nothing(), paused, output=Pause(), present=paused).keys() == {"paused_at"}
+
+
 @pytest.mark.parametrize(
     ("offered", "is_same"), [(1, True), (1.0, True), (True, False), ("1", False), (None, False)]
 )
