@@ -58,6 +58,12 @@ def test_a_pause_of_seconds_over_the_due_minute_loses_no_dose(medication: Medica
     assert (again.id, again.status, again.answer_by) == (dose.id, "pending", DUE + timedelta(hours=4))
 
 
+def test_a_pause_of_half_an_hour_is_a_short_one(medication: Medication) -> None:
+    pause(medication, DUE - timedelta(minutes=1))
+    resume(medication, DUE + timedelta(minutes=29))
+    assert DoseLog.objects.get(due_at=DUE).status == "pending"
+
+
 def test_a_dose_that_was_touched_comes_back_after_a_short_pause(medication: Medication) -> None:
     (dose, *_) = DoseLog.objects.order_by("due_at")
     take_dose(dose_id=dose.id, by=medication.user, now=DUE - timedelta(minutes=5))

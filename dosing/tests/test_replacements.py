@@ -15,7 +15,7 @@ from medtrack.tests.support.builders import medication_of, schedule_at, utc
 from users.actions import Credentials
 
 NOW = utc(2026, 11, 20, 7)
-WEEKLY = {"cycle_type": "weekly", "cycle_value": {"days": ["fri"]}}
+WEEKLY: dict[str, Any] = {"cycle_type": "weekly", "cycle_value": {"days": ["fri"]}}
 
 
 @pytest.fixture
@@ -59,15 +59,18 @@ def test_the_next_runs_of_the_planner_do_not_ask_either(medication: Medication) 
     assert [day.day for day in days] == [21]
 
 
-def test_a_dose_that_was_taken_early_counts_from_its_due_instant(medication: Medication) -> None:
-    """A weekly dose, due on Friday at 08:00 and taken on Thursday at 06:00, is not due on Saturday at 07:00."""
+@pytest.mark.parametrize(("day", "first"), [("sat", 28), ("sun", 22)])
+def test_a_dose_that_was_taken_early_counts_from_its_due_instant(
+    medication: Medication, day: str, first: int
+) -> None:
+    """A weekly dose, due on Friday at 08:00 and taken on Thursday: none until Saturday at 08:00."""
     thursday = utc(2026, 11, 19, 6)
     old = schedule_at(medication, time(8), now=thursday - timedelta(hours=6), **WEEKLY)
     take(old, thursday)
     delete(old, thursday + timedelta(hours=1))
-    saturdays = {"cycle_type": "weekly", "cycle_value": {"days": ["sat"]}}
-    new = schedule_at(medication, time(7), now=thursday + timedelta(hours=2), **saturdays)
-    assert new.planned_until == utc(2026, 11, 28, 7)
+    weekly = WEEKLY | {"cycle_value": {"days": [day]}}
+    new = schedule_at(medication, time(7), now=thursday + timedelta(hours=2), **weekly)
+    assert new.planned_until == utc(2026, 11, first, 7)
 
 
 def test_without_a_deleted_schedule_nothing_is_left_out(medication: Medication) -> None:
