@@ -121,6 +121,14 @@ def lose_a_date() -> None:
     )
 
 
+def lose_a_date_of_a_taper_that_travelled_west() -> None:
+    """Its last date would have been two days ago; a date that was lived twice ended it a day earlier."""
+    lose_a_date()
+    steps = {"steps": [{"days": 29, "quantity": "1"}]}
+    travel = {"last_due_at": ago(days=25).isoformat(), "kept": None, "shift": -1}
+    Schedule.objects.update(cycle_type="taper", cycle_value=steps, travel=travel)
+
+
 def lose_the_reminder() -> None:
     NotificationLog.objects.all().delete()
     PushDelivery.objects.all().delete()
@@ -215,6 +223,7 @@ BREAKS: dict[str, tuple[Callable[[], Any], list[tuple[str, str]]]] = {
         lose_a_date,
         [("I1", "no dose on {3}"), ("I1", "no dose on {2}")],
     ),
+    "no dose of a taper": (lose_a_date_of_a_taper_that_travelled_west, [("I1", "no dose on {3}")]),
     "twice a day": (
         drop("dose_logs", "dose_logs_once_per_schedule_date_and_ordinal"),
         [("I1", "dose_logs_once_per_schedule_date_and_ordinal is missing or disabled")],

@@ -81,6 +81,7 @@ def foreign_id(operation: Operation, field: str, anas: OwnedObjects) -> str:
             "cloneMedication": anas.medication,
             "createSchedule": anas.schedule,
             "logIntake": anas.intake,
+            "createTrip": anas.trip,
         }
         return str(made[operation.id].id)
     if field == "end_session":

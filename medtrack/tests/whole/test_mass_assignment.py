@@ -100,7 +100,11 @@ PLANNING = {
     "updateSchedule",
     "deleteSchedule",
 }
-PLANNED = {"dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"}, "schedules": {"planned_until"}}
+PLANNED = {
+    "dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"},
+    "medication_events": {"+"},
+    "schedules": {"planned_until", "travel"},
+}
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+Z")
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
