@@ -105,9 +105,9 @@ DOSES = """
     ) dose
 """
 REMINDERS = """
-    INSERT INTO notification_logs (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason,
-                                   attempts, claimed_at, sent_at, closed_at, retry_at)
-    SELECT bench_id(send_at - interval '1 minute'), user_id, dose_id, schedule_id, kind, step, medtrack_uuid7(), send_at,
+    INSERT INTO notification_logs (id, user_id, dose_id, schedule_id, kind, step, due_at, tag, send_at, expires_at, status,
+                                   reason, attempts, claimed_at, sent_at, closed_at, retry_at)
+    SELECT bench_id(send_at - interval '1 minute'), user_id, dose_id, schedule_id, kind, step, due_at, medtrack_uuid7(), send_at,
            send_at + interval '30 minutes', status, CASE status WHEN 'moot' THEN reason WHEN 'dead' THEN 'UNREGISTERED' ELSE '' END,
            CASE WHEN status = 'moot' THEN 0 ELSE 1 END, send_at,
            CASE WHEN status = 'accepted' THEN send_at + CASE WHEN chance < 0.01 THEN 5 ELSE 0.01 END * interval '1 minute' END,
@@ -117,7 +117,7 @@ REMINDERS = """
                        WHEN chance > 0.95 THEN 'moot' ELSE 'accepted' END AS status,
                CASE WHEN chance > 0.98 THEN 'expired' ELSE 'answered' END AS reason
         FROM (
-            SELECT user_id, id AS dose_id, schedule_id, kind, step, due_at + step * interval '10 minutes' AS send_at,
+            SELECT user_id, id AS dose_id, schedule_id, kind, step, due_at, due_at + step * interval '10 minutes' AS send_at,
                    random() AS chance
             FROM dose_logs, (VALUES ('due', 0), ('follow_up', 1), ('follow_up', 2)) AS kinds (kind, step)
             WHERE due_at BETWEEN now() - interval '3 days' AND now() + interval '2 minutes'

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     USER_INACTIVE = "user_inactive"
     NO_DEVICE = "no_device"
     DOSE_REMOVED = "dose_removed"
+    DOSE_WITHDRAWN = "dose_withdrawn"
+    DOSE_MOVED = "dose_moved"
     QUIET_HOURS = "quiet_hours"
     TOO_MANY_PUSHES = "too_many_pushes"
     REOPENED = "reopened"
@@ -96,7 +98,7 @@ _CODES: dict[TraceCode, Promise] = {
     TraceCode.TOKEN_REVOKED: _("This device stopped receiving pushes."),
     TraceCode.MOOT: _("Nothing more is sent."),
     TraceCode.DEAD: _("It was given up."),
-    TraceCode.WITHDRAWN: _("The answered reminder was taken off this device."),
+    TraceCode.WITHDRAWN: _("The reminder was taken off this device."),
     TraceCode.ARRIVED: _("The device says that it arrived."),
     TraceCode.SHOWN: _("The device says that it was shown."),
     TraceCode.OPENED: _("The device says that it was opened."),
@@ -134,6 +136,8 @@ REASONS: dict[str, Promise] = {
     Reason.USER_INACTIVE: _("The person's account was not active."),
     Reason.NO_DEVICE: _("No signed-in device was left to send it to."),
     Reason.DOSE_REMOVED: _("The dose is gone: its schedule was changed."),
+    Reason.DOSE_WITHDRAWN: _("The plan no longer had the dose."),
+    Reason.DOSE_MOVED: _("The dose was due at another time by then."),
     Reason.QUIET_HOURS: _("The quiet hours last longer than the dose can be answered."),
     Reason.TOO_MANY_PUSHES: _("The person had enough pushes for one hour."),
     Reason.REOPENED: _("The dose was open again."),

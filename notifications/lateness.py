@@ -6,10 +6,8 @@ They are counted from the doses, so that an engine that stands still is noticed.
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
 
 from dosing.planning import ANSWER_WINDOW
-from medtrack.database.ids import first_id
 from medtrack.database.statements import Statement
 from notifications.task_runs import last_enqueued_at
 
@@ -17,11 +15,10 @@ from notifications.task_runs import last_enqueued_at
 GRACE = timedelta(seconds=20)
 # More are not counted, so that the figure stays cheap.
 MAX_COUNTED = 10_000
-# The ids of doses are from the clocks of the planners, which may be behind PostgreSQL's.
-CLOCKS_DIFFER = timedelta(minutes=1)
+# A dose is dated when the transaction that made it began, and can be seen when that has ended.
+LONGEST_PLANNING = timedelta(minutes=1)
 
 _LATE = Statement.of(Path(__file__).parent / "sql" / "late_doses.sql")
-_LAST_ID = UUID(int=2**128 - 1)
 
 
 class LateDoses(NamedTuple):
@@ -33,8 +30,8 @@ class LateDoses(NamedTuple):
 
 def late_doses() -> LateDoses:
     enqueued_at = last_enqueued_at()
-    # Without a run of the enqueue step all due doses are read by their time, and none by its id.
-    made_since = first_id(enqueued_at - CLOCKS_DIFFER) if enqueued_at else _LAST_ID
+    # Without a run of the enqueue step all due doses are read.
+    made_since = enqueued_at and enqueued_at - LONGEST_PLANNING
     row = _LATE.one(
         enqueued_at=enqueued_at, made_since=made_since, window=ANSWER_WINDOW, grace=GRACE, most=MAX_COUNTED
     )

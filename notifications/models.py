@@ -97,7 +97,7 @@ class DeviceToken(models.Model):
 
 
 class NotificationLog(models.Model):
-    """One reminder: a push intent for one dose, kind and step. A test push has no dose.
+    """One reminder: a push intent for one dose, its due time, kind and step. A test push has no dose.
 
     `queued` rows are claimed by lease; a lease that ran out is claimable again. Rows with the same tag, kind
     and step are one push. The tag stays on the phone: a later push with it replaces the one before.
@@ -154,6 +154,8 @@ class NotificationLog(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     step = models.PositiveSmallIntegerField(_("step"), default=0)
+    # When the dose was due when this was made: a dose that moves gets reminders of its new time.
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
     tag = models.UUIDField(_("push tag"))
     send_at = models.DateTimeField(_("send at"))
     expires_at = models.DateTimeField(_("expires at"))
@@ -191,7 +193,8 @@ class NotificationLog(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["dose", "kind", "step"], name="notification_logs_once_per_dose_and_step"
+                fields=["dose", "due_at", "kind", "step"],
+                name="notification_logs_once_per_dose_due_at_and_step",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "accepted", "moot", "dead"]),

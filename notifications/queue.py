@@ -162,6 +162,7 @@ _SQL = Path(__file__).parent / "sql"
 _AHEAD = {"lookahead": LOOKAHEAD, "lifetime": DUE_LIFETIME, "window": ANSWER_WINDOW}
 _DUE = Statement.of(_SQL / "enqueue_due.sql")
 _SNOOZED = Statement.of(_SQL / "enqueue_snoozed.sql")
+_REOPENED = Statement.of(_SQL / "enqueue_reopened.sql")
 _WITHDRAWALS = Statement.of(_SQL / "enqueue_withdrawals.sql")
 _FOLLOW_UPS = Statement.of(_SQL / "enqueue_follow_ups.sql")
 _CLAIM = Statement.of(_SQL / "claim.sql")
@@ -176,28 +177,34 @@ _BY_KEY = Statement("""
 
 
 def enqueue() -> int:
-    """Creates reminders of doses due within LOOKAHEAD and of ended snoozes, and withdrawals after answers.
+    """Creates reminders of doses due within LOOKAHEAD, of ended snoozes and of answers that were taken back,
+    and withdrawals.
 
     Returns how many are new.
     """
     return _count_enqueued(
         _DUE.rows(**_AHEAD)
-        + _SNOOZED.rows(**_AHEAD)
-        + _WITHDRAWALS.rows(lifetime=WITHDRAWAL_LIFETIME, memory=WITHDRAWAL_MEMORY)
+        + _remind_again()
+        + _WITHDRAWALS.rows(lifetime=WITHDRAWAL_LIFETIME, memory=WITHDRAWAL_MEMORY, window=ANSWER_WINDOW)
     )
 
 
 def enqueue_follow_ups() -> int:
-    """Creates follow-ups of doses without an answer. Returns how many are new, with those of ended snoozes.
+    """Creates follow-ups of doses without an answer. Returns how many are new, with those of ended snoozes
+    and of answers that were taken back.
 
     It reads every open dose, so it runs less often than `enqueue`.
     """
-    # Ended snoozes first: a dose that has just got that reminder gets no follow-up as well.
-    snoozed = _SNOOZED.rows(**_AHEAD)
+    # First the others: a dose that has just got one of them gets no follow-up as well.
+    again = _remind_again()
     follow_ups = _FOLLOW_UPS.rows(
         lifetime=FOLLOW_UP_LIFETIME, window=ANSWER_WINDOW, cap=MAX_PUSHES_BESIDES_DUE
     )
-    return _count_enqueued(snoozed + follow_ups)
+    return _count_enqueued(again + follow_ups)
+
+
+def _remind_again() -> list[tuple[str, int]]:
+    return _SNOOZED.rows(**_AHEAD) + _REOPENED.rows(lifetime=DUE_LIFETIME, window=ANSWER_WINDOW)
 
 
 def _count_enqueued(rows: Iterable[tuple[str, int]]) -> int:

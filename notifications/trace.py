@@ -35,11 +35,13 @@ _UNWANTED = {
     Reason.SCHEDULE_ENDED,
     Reason.USER_INACTIVE,
     Reason.DOSE_REMOVED,
+    Reason.DOSE_WITHDRAWN,
 }
 # How reminders usually end. If the dose has another reminder, its reason explains more.
 _USUAL = {
     Reason.ANSWERED,
     Reason.MISSED,
+    Reason.DOSE_MOVED,
     Reason.SNOOZED,
     Reason.SNOOZED_AGAIN,
     Reason.QUIET_HOURS,
@@ -54,7 +56,7 @@ class History:
     `dose` has its schedule, medication and user; it is None if a changed schedule deleted it. `reminders` are
     those of the dose and the withdrawals of its pushes, `companions` counts the other doses of the same push,
     and `devices` are the user's, with their sessions. `moot_reasons` says by id why a reminder is moot at
-    `now`, whatever the devices, and under None why a dose without reminders gets none.
+    `now`, whatever the devices, and under None why the dose gets none.
     """
 
     dose_id: UUID
@@ -252,7 +254,13 @@ def _of_unanswered(
 
 
 def _verdict(history: History) -> Verdict:
-    reminders = [reminder for reminder in history.reminders if reminder.kind != Kind.WITHDRAW]
+    # Those of another due time say nothing about the dose as it is due now.
+    due_at = history.dose.due_at if history.dose else None
+    reminders = [
+        reminder
+        for reminder in history.reminders
+        if reminder.kind != Kind.WITHDRAW and due_at in (None, reminder.due_at)
+    ]
     deliveries = [delivery for reminder in reminders for delivery in history.deliveries.get(reminder.id, ())]
     # From the best end to the worst: one device that got the push is enough.
     if any(delivery.arrived_at for delivery in deliveries):

@@ -106,8 +106,9 @@ REPORT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "heartbeats": ("process", "at"),
     "medications": ("id", "user_id", "is_active", "paused_at", "created_at", "deleted_at"),
     "notification_logs": (
-        *("id", "user_id", "dose_id", "schedule_id", "device_id", "kind", "step", "send_at", "expires_at"),
-        *("status", "reason", "attempts", "claimed_at", "sent_at", "read_at", "closed_at", "created_at"),
+        *("id", "user_id", "dose_id", "schedule_id", "device_id", "kind", "step", "due_at", "send_at"),
+        *("expires_at", "status", "reason", "attempts", "claimed_at", "sent_at", "read_at", "closed_at"),
+        "created_at",
     ),
     "patient_summaries": (
         *("patient_id", "adherence_7", "adherence_30", "adherence_before", "last_answer_at", "device_count"),

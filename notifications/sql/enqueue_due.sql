@@ -1,4 +1,5 @@
--- One row per (dose, kind, step), so that a repeat changes nothing.
+-- One row per dose, due time, kind and step, so that a repeat changes nothing. A dose that moved gets a row of
+-- its new time.
 
 WITH due AS MATERIALIZED (
     SELECT medtrack_uuid7() AS id, d.id AS dose_id, d.user_id, d.schedule_id, d.due_at,
@@ -6,15 +7,18 @@ WITH due AS MATERIALIZED (
     FROM dose_logs d
     JOIN schedules s ON s.id = d.schedule_id AND s.reminder_enabled
     WHERE d.status = 'pending'
+      AND d.withdrawn_at IS NULL
+      -- One that was due when its answer was taken back is left to enqueue_reopened.sql.
+      AND (d.reopened_until IS NULL OR d.due_at > statement_timestamp())
       AND d.due_at <= statement_timestamp() + %(lookahead)s
       AND d.due_at > statement_timestamp() - %(window)s
       AND NOT EXISTS (
-          SELECT FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0
+          SELECT FROM notification_logs n WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' AND n.step = 0
       )
 ), enqueued AS (
     INSERT INTO notification_logs
-        (id, user_id, dose_id, schedule_id, kind, step, tag, send_at, expires_at, status, reason, closed_at)
-    SELECT id, user_id, dose_id, schedule_id, 'due', 0,
+        (id, user_id, dose_id, schedule_id, kind, step, due_at, tag, send_at, expires_at, status, reason, closed_at)
+    SELECT id, user_id, dose_id, schedule_id, 'due', 0, due_at,
            -- Doses of one user that are due in the same minute are one push.
            first_value(id) OVER (PARTITION BY user_id, due_at ORDER BY id), due_at, expires_at,
            -- A reminder that is already expired is written as moot, so that the trace explains why none was sent.
@@ -24,7 +28,7 @@ WITH due AS MATERIALIZED (
     FROM due
     -- Always in the same order, so that two enqueueing processes cannot deadlock.
     ORDER BY dose_id
-    ON CONFLICT (dose_id, kind, step) DO NOTHING
+    ON CONFLICT (dose_id, due_at, kind, step) DO NOTHING
     RETURNING reason
 )
 SELECT reason, count(*) FROM enqueued GROUP BY reason

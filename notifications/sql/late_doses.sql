@@ -17,7 +17,8 @@ WITH late AS MATERIALIZED (
           AND d.due_at > greatest(%(enqueued_at)s::timestamptz, statement_timestamp() - %(window)s)
           AND d.due_at <= statement_timestamp() - %(grace)s
           AND (
-              SELECT true FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0 LIMIT 1
+              SELECT true FROM notification_logs n
+              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' AND n.step = 0 LIMIT 1
           ) IS NULL
         ORDER BY d.due_at LIMIT %(most)s
     )
@@ -25,12 +26,13 @@ WITH late AS MATERIALIZED (
     (
         SELECT d.id, d.due_at
         FROM dose_logs d
-        WHERE d.id >= %(made_since)s
-          AND d.status || '' = 'pending'
+        WHERE d.status = 'pending'
+          AND d.created_at >= %(made_since)s::timestamptz
           AND d.due_at > statement_timestamp() - %(window)s
           AND d.due_at <= least(%(enqueued_at)s::timestamptz, statement_timestamp() - %(grace)s)
           AND (
-              SELECT true FROM notification_logs n WHERE n.dose_id = d.id AND n.kind = 'due' AND n.step = 0 LIMIT 1
+              SELECT true FROM notification_logs n
+              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' AND n.step = 0 LIMIT 1
           ) IS NULL
         ORDER BY d.due_at LIMIT %(most)s
     )
@@ -43,7 +45,7 @@ WITH late AS MATERIALIZED (
           AND d.snoozed_until <= statement_timestamp() - %(grace)s
           AND (
               SELECT true FROM notification_logs n
-              WHERE n.dose_id = d.id AND n.kind = 'snoozed' AND n.send_at = d.snoozed_until LIMIT 1
+              WHERE medtrack_reminds_of(n, d) AND n.kind = 'snoozed' AND n.send_at = d.snoozed_until LIMIT 1
           ) IS NULL
         ORDER BY d.snoozed_until LIMIT %(most)s
     )

@@ -180,6 +180,6 @@ def test_late_doses_are_found_by_index(ana: Credentials) -> None:
         "dose_logs_pkey",
         "dose_logs_snoozed",
         "notification_logs_queue",
-        "notification_logs_once_per_dose_and_step",
+        "notification_logs_once_per_dose_due_at_and_step",
     ):
         assert index in plan

@@ -216,6 +216,8 @@ OBSTACLES: dict[str, Any] = {
     "missed": lambda: DoseLog.objects.update(status="missed"),
     "dose_removed": lambda: DoseLog.objects.all().delete(),
     "medication_ended": lambda: Medication.objects.update(deleted_at=timezone.now()),
+    "dose_withdrawn": lambda: DoseLog.objects.update(withdrawn_at=timezone.now(), answer_by=None),
+    "dose_moved": lambda: DoseLog.objects.update(due_at=F("due_at") + timedelta(hours=1)),
     "medication_paused": lambda: Medication.objects.update(paused_at=timezone.now()),
     "schedule_ended": lambda: Schedule.objects.update(is_active=False),
     "reminder_disabled": lambda: Schedule.objects.update(reminder_enabled=False),

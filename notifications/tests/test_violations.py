@@ -189,6 +189,7 @@ def follow_up_again_and_again() -> None:
             dose=dose,
             kind="follow_up",
             step=step,
+            due_at=dose.due_at,
             tag=uuid4(),
             send_at=ago(minutes=2 * step),
             expires_at=timezone.now() + timedelta(minutes=1),
@@ -200,7 +201,7 @@ def follow_up_again_and_again() -> None:
 def contradict_the_last_event() -> None:
     user = User.objects.get()
     skip_dose(dose_id=DoseLog.objects.get().id, by=user, now=timezone.now())
-    DoseLog.objects.update(status="taken", taken_at=timezone.now())
+    DoseLog.objects.update(status="taken", taken_at=timezone.now(), skipped_at=None)
 
 
 def remove_the_dose_under_its_reminder() -> None:
@@ -215,8 +216,8 @@ BREAKS: dict[str, tuple[Callable[[], Any], list[tuple[str, str]]]] = {
         [("I1", "no dose on {3}"), ("I1", "no dose on {2}")],
     ),
     "twice a day": (
-        drop("dose_logs", "dose_logs_once_per_schedule_and_date"),
-        [("I1", "dose_logs_once_per_schedule_and_date is missing or disabled")],
+        drop("dose_logs", "dose_logs_once_per_schedule_date_and_ordinal"),
+        [("I1", "dose_logs_once_per_schedule_date_and_ordinal is missing or disabled")],
     ),
     "no reminder": (lose_the_reminder, [("I2", "due without a reminder")]),
     "no reminder for long": (lose_the_reminder_of_yesterday, [("I2", "due without a reminder")]),

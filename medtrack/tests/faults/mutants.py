@@ -43,7 +43,7 @@ class Mutant:
 
 _DISPATCHER = "notifications/dispatcher.py"
 _CLAIM = "notifications/sql/claim.sql"
-_MOOT_REASON = "notifications/migrations/0006_reachable_devices_and_moot_reasons.py"
+_MOOT_REASON = "notifications/migrations/0011_doses_that_move.py"
 _MARK_FIRST = """            for flight in list(self._ready)[:granted]:
                 taken = dict.fromkeys(flight.push.devices, FcmResult(FcmResultKind.ACCEPTED, message_id="0"))
                 queue.mark([PushResult(flight.push, taken, None)])

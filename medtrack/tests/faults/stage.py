@@ -152,9 +152,10 @@ class Stage(RunningProduct):
             time,
         )
         self.rows(
-            "UPDATE notification_logs SET send_at = send_at - %s::interval, expires_at = expires_at - %s::interval, "
-            "sent_at = sent_at - %s::interval, retry_at = retry_at - %s::interval",
-            *[time] * 4,
+            "UPDATE notification_logs SET due_at = due_at - %s::interval, send_at = send_at - %s::interval, "
+            "expires_at = expires_at - %s::interval, sent_at = sent_at - %s::interval, "
+            "retry_at = retry_at - %s::interval",
+            *[time] * 5,
         )
 
     # Those who do the work

@@ -7,8 +7,9 @@ from django.db import connection, transaction
 from medtrack.tests.support.database_role import OWNER, acting_as
 
 _INSTANTS = {
-    "dose_logs": ("due_at", "answer_by", "snoozed_until", "created_at"),
+    "dose_logs": ("due_at", "answer_by", "snoozed_until", "reopened_until", "withdrawn_at", "created_at"),
     "notification_logs": (
+        "due_at",
         "send_at",
         "expires_at",
         "sent_at",
@@ -32,7 +33,7 @@ _INSTANTS = {
     "dose_events": ("recorded_at",),
     "sessions": ("revoked_at",),
     "schedules": ("created_at", "updated_at"),
-    "medications": ("created_at", "updated_at"),
+    "medications": ("paused_at", "paused_until", "created_at", "updated_at"),
     "users": ("created_at", "updated_at"),
 }
 

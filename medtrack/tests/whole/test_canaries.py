@@ -181,7 +181,8 @@ def follow_up(product: RunningProduct) -> None:
     """As if the interval had passed; FCM does not take this one."""
     product.rows("UPDATE dose_logs SET due_at = due_at - interval '10 min'")
     product.rows(
-        "UPDATE notification_logs SET send_at = send_at - interval '10 min', sent_at = sent_at - interval '10 min'"
+        "UPDATE notification_logs SET due_at = due_at - interval '10 min', send_at = send_at - interval '10 min', "
+        "sent_at = sent_at - interval '10 min'"
     )
     eventually(
         lambda: product.rows("SELECT 1 FROM notification_logs WHERE kind = 'follow_up' AND status = 'dead'")

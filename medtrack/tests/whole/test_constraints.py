@@ -99,7 +99,7 @@ BREAKS: dict[str, Callable[[], Any]] = {
     "device_tokens_are_printable_ascii": update(DeviceToken, token="a\nb"),
     "device_tokens_revoked_have_a_reason": update(DeviceToken, revoked_at=NOW),
     "device_tokens_suspect_were_probed": update(DeviceToken, suspect_since=NOW),
-    "notification_logs_once_per_dose_and_step": copy(NotificationLog),
+    "notification_logs_once_per_dose_due_at_and_step": copy(NotificationLog),
     "notification_logs_kind_is_known": update(NotificationLog, kind="chat"),
     "notification_logs_are_about_a_dose_or_test_a_device": update(NotificationLog, dose=None),
     "notification_logs_closed_have_their_time": update(NotificationLog, closed_at=NOW),

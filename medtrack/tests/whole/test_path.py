@@ -65,7 +65,8 @@ def test_from_signing_up_to_the_push_the_answer_and_no_follow_up(product: Runnin
         "UPDATE dose_logs SET due_at = due_at - interval '10 min', answer_by = answer_by - interval '10 min'"
     )
     product.rows(
-        "UPDATE notification_logs SET send_at = send_at - interval '10 min', sent_at = sent_at - interval '10 min'"
+        "UPDATE notification_logs SET due_at = due_at - interval '10 min', send_at = send_at - interval '10 min', "
+        "sent_at = sent_at - interval '10 min'"
     )
     eventually(lambda: len(product.pushes()) > 1)
     follow_up = product.pushes()[1]
