@@ -115,6 +115,7 @@ VALUES: dict[str, tuple[str, Schema]] = {
             {
                 "min_gap_minutes": _whole(MAX_GAP_MINUTES, nullable=True),
                 "max_per_day": _whole(MAX_PER_DAY, nullable=True),
+                "max_quantity_per_day": _QUANTITY | {"nullable": True},
             },
         ),
     ),
@@ -123,7 +124,7 @@ TAPER_STEP = _object(
     "A number of days, and how much is taken on each of them: more than 0.",
     EXAMPLES["taper"]["steps"][0],
     ["days", "quantity"],
-    {"days": _DAYS, "quantity": {"type": "string", "pattern": f"^{QUANTITY.pattern}$"}},
+    {"days": _DAYS, "quantity": _QUANTITY},
 )
 COMPONENTS: dict[str, Schema] = {**dict(VALUES.values()), "TaperStep": TAPER_STEP}
 CYCLE_VALUE: Schema = {

@@ -25,7 +25,7 @@ EXAMPLES: dict[str, Any] = {
     "monthly": {"days": [1, 31]},
     "dates": {"dates": ["2026-12-01", "2026-12-15"]},
     "taper": {"steps": [{"days": 5, "quantity": "2"}, {"days": 5, "quantity": "1"}]},
-    "as_needed": {"min_gap_minutes": 240, "max_per_day": 4},
+    "as_needed": {"min_gap_minutes": 240, "max_per_day": 4, "max_quantity_per_day": "8"},
 }
 # How many characters of an unknown key or a repeated entry an error contains.
 _EXCERPT = 50
