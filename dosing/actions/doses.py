@@ -326,7 +326,7 @@ def _take_as_intake(
         recorded_by=event.recorded_by,
     )
     check_as_needed(dose, event, event.occurred_at, dose.quantity, override=False, is_offline=True)
-    event.payload |= {"recorded_as": RecordedAs.INTAKE, "reason": missing.reason}
+    event.payload |= {"recorded_as": RecordedAs.INTAKE, "not_planned": missing.reason}
     event.dose = dose
     with id_conflicts():
         dose.save(force_insert=True)
@@ -436,7 +436,7 @@ def result_of(dose: DoseLog, payload: dict[str, Any], *, changed: bool) -> DoseR
         flags=tuple(payload.get("flags", ())),
         notices=tuple(payload.get("notices", ())),
         recorded_as=payload.get("recorded_as", ""),
-        reason=payload.get("reason", ""),
+        reason=payload.get("not_planned", ""),
     )
 
 

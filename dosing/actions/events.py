@@ -14,7 +14,7 @@ from users.idempotency import fingerprint
 from users.models import IdempotencyKey, User
 
 # Keys of an event's payload that the server adds: they are not part of what the client sent.
-SERVER_KEYS = {"override", "over_limit", "flags", "notices", "recorded_as", "reason"}
+SERVER_KEYS = {"override", "over_limit", "flags", "notices", "recorded_as", "not_planned"}
 
 # One query for both, because nearly all ids are new.
 _RECORDED = Statement("""

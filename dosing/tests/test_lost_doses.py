@@ -100,7 +100,7 @@ def test_another_statement_about_a_taken_dose_is_kept_and_asked_about(
     assert result["notices"][0]["detail"].endswith("Was it one dose or two?")
     assert DoseLog.objects.values().get() == before
     kept = DoseEvent.objects.get(action="also_reported")
-    assert kept.payload["quantity"] == "2"
+    assert kept.payload["quantity"] == "2.000"
     live = as_ana.post(f"/api/v1/doses/{dose.id}/take", {"quantity": "2"}, format="json")
     assert (live.status_code, live.json()["type"]) == (409, "AlreadyRecorded")
     assert live.json()["recorded"]["recorded_by"] == str(ana.user.id)

@@ -383,7 +383,7 @@ def test_the_next_dose_is_the_next_one_that_is_not_answered(
     today, tomorrow = DoseLog.objects.order_by("due_at")
     take_dose(dose_id=today.id, by=ana.user, now=NOW)
     assert next_due_at(as_ana, schedule) == "2026-11-21T08:00:00Z"
-    skip_dose(dose_id=tomorrow.id, by=ana.user, now=NOW)
+    skip_dose(dose_id=tomorrow.id, by=ana.user, now=NOW, override=True)
     assert next_due_at(as_ana, schedule) == "2026-11-22T08:00:00Z"
     ahead = written_ahead(schedule, date(2026, 11, 22), **taken(ana.user, NOW))
     assert next_due_at(as_ana, schedule) == "2026-11-23T08:00:00Z"
