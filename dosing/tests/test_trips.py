@@ -57,7 +57,7 @@ def test_the_zone_changes_at_both_ends_and_returns(dora: User) -> None:
     assert dora.timezone == SEOUL
     # By nobody: the system made the change.
     event = MedicationEvent.objects.filter(action="travelled").earliest("recorded_at")
-    assert (event.recorded_by, event.changes["lived_twice"]) == (None, ["2026-11-20"])
+    assert (event.recorded_by, event.changes["lived_twice"]) == (None, [None, ["2026-11-20"]])
 
 
 def test_what_was_announced_before_a_trip_is_what_happens(dora: User) -> None:
