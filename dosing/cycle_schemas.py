@@ -42,6 +42,7 @@ def _list(items: Schema, most: int, **more: Any) -> Schema:
     return {"type": "array", "minItems": 1, "maxItems": most, "items": items, **more}
 
 
+_QUANTITY: Schema = {"type": "string", "pattern": f"^{QUANTITY.pattern}$"}
 _DAYS = _whole(MAX_PERIOD_DAYS)
 # By `cycle_type`.
 VALUES: dict[str, tuple[str, Schema]] = {
