@@ -139,6 +139,8 @@ class _OpenDose(NamedTuple):
     scheduled_time: time
     due_at: datetime
     quantity: Decimal
+    snoozed_until: datetime | None
+    reopened_until: datetime | None
     withdrawn_at: datetime | None
 
 
@@ -183,9 +185,9 @@ def _follow(schedules: Mapping[UUID, Schedule], now: datetime, since: datetime) 
                     scheduled_time=schedule.scheduled_time,
                     due_at=planned.due_at,
                     quantity=planned.quantity,
-                    answer_by=planned.due_at + ANSWER_WINDOW,
+                    answer_by=max(planned.due_at + ANSWER_WINDOW, dose.reopened_until or planned.due_at),
                     # A snooze is of the time before.
-                    snoozed_until=None,
+                    snoozed_until=dose.snoozed_until if planned.due_at == dose.due_at else None,
                     withdrawn_at=None,
                 )
             )

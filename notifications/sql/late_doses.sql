@@ -18,7 +18,7 @@ WITH late AS MATERIALIZED (
           AND d.due_at <= statement_timestamp() - %(grace)s
           AND (
               SELECT true FROM notification_logs n
-              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' AND n.step = 0 LIMIT 1
+              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' LIMIT 1
           ) IS NULL
         ORDER BY d.due_at LIMIT %(most)s
     )
@@ -32,7 +32,7 @@ WITH late AS MATERIALIZED (
           AND d.due_at <= least(%(enqueued_at)s::timestamptz, statement_timestamp() - %(grace)s)
           AND (
               SELECT true FROM notification_logs n
-              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' AND n.step = 0 LIMIT 1
+              WHERE medtrack_reminds_of(n, d) AND n.kind = 'due' LIMIT 1
           ) IS NULL
         ORDER BY d.due_at LIMIT %(most)s
     )

@@ -55,8 +55,6 @@ class House:
 
     def undo(self, dose: DoseLog, *, now: datetime) -> None:
         undo_dose(dose_id=dose.id, by=self.user, now=now)
-        until = max(DAY + timedelta(hours=23, minutes=59), now + timedelta(hours=1))
-        DoseLog.objects.filter(id=dose.id).update(reopened_until=until, answer_by=until)
 
     def enqueue(self, now: datetime) -> None:
         set_clock(now)

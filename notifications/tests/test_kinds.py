@@ -274,8 +274,7 @@ def test_a_reopened_dose_is_not_withdrawn_and_what_it_shows_next_is(dose: DoseLo
     undo_dose(dose_id=dose.id, by=dose.user, now=timezone.now())
     assert deliver() == []
     assert rows("withdraw") == [("moot", "reopened")]
-    move_into_past(11)
-    assert [push.kind for push in enqueue_and_deliver()] == ["follow_up"]
+    assert [push.kind for push in enqueue_and_deliver()] == ["due"]
     answer()
     assert len(withdrawn()) == 1
 

@@ -154,6 +154,20 @@ def test_the_pause_or_the_end_that_withdrew_a_dose_is_the_reason(house: House, r
     assert ends("due") == [("moot", reason)]
 
 
+@pytest.mark.parametrize("snoozed", [False, True])
+def test_a_pause_of_some_seconds_over_the_due_minute_loses_no_reminder(house: House, snoozed: bool) -> None:
+    schedule = house.medicine("20:00")
+    house.live("19:58", "19:59")
+    medication = {"medication_id": schedule.medication_id, "by": house.user}
+    if snoozed:
+        snooze_dose(dose_id=house.dose(schedule).id, by=house.user, now=clock("19:59:30"), minutes=5)
+    pause_medication(**medication, now=clock("19:59:50"))
+    house.tick(clock("20:00"))
+    resume_medication(**medication, now=clock("20:00:10"))
+    house.live("20:00:10", "20:20")
+    assert house.rung() == ([("20:05", "snoozed")] if snoozed else [("20:00:10", "due")])
+
+
 def test_a_pause_that_has_ended_by_itself_holds_nothing_back(house: House) -> None:
     house.medicine("20:00")
     Medication.objects.update(paused_at=clock("18:00"), paused_until=clock("19:30"))
