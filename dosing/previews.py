@@ -30,6 +30,7 @@ class Expected:
     due_at: datetime
     due_at_local: datetime
     quantity: Decimal
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,14 @@ def _absorbed(rule: Rule, previous: Placed | None, occurrence: Occurrence) -> It
 
 def _expected(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> Expected:
     local = occurrence.due_at.astimezone(zone)
-    return Expected(occurrence.log_date, rule.scheduled_time, occurrence.due_at, local, occurrence.quantity)
+    return Expected(
+        occurrence.log_date,
+        rule.scheduled_time,
+        occurrence.due_at,
+        local,
+        occurrence.quantity,
+        occurrence.ordinal,
+    )
 
 
 def _moved_by_dst(rule: Rule, occurrence: Occurrence, zone: ZoneInfo) -> list[MovedByDst]:

@@ -23,6 +23,7 @@ from dosing.replanning import replan, replanning, withdraw_outside_span
 from dosing.schedule_rules import check
 from dosing.serializers import ScheduleInput, ScheduleOutput
 from dosing.travel import Clock, after_edit, travel_from_json, travel_to_json
+from dosing.upcoming import next_due
 from dosing.zone_changes import clock_of, histories, record, travel
 from medications.actions import changes_between, record_event, record_events, save_version
 from medications.models import Medication, MedicationEvent
@@ -107,7 +108,7 @@ def update_schedule(
     """
     user = lock_user(by.id)
     schedule = _visible_schedule(user, schedule_id)
-    check_version(schedule, allowed_versions, output=ScheduleOutput)
+    _check_version(schedule, allowed_versions, by=user, now=now)
     count_edits(user)
     before = serialized(ScheduleInput, schedule)
     clock_before = clock_of(schedule) if can_be_planned(schedule) else None
@@ -149,7 +150,7 @@ def delete_schedule(
     """
     user = lock_user(by.id)
     schedule = _visible_schedule(user, schedule_id)
-    check_version(schedule, allowed_versions, output=ScheduleOutput)
+    _check_version(schedule, allowed_versions, by=user, now=now)
     count_edits(user)
     _delete([schedule], schedule.medication, by=user, now=now)
 
@@ -255,6 +256,15 @@ def _let_travel(
     history = histories([schedule.id], user=by, now=now)[schedule.id]
     travelled = travel(schedule, before, after, history=history, now=now)
     record([travelled], zones=(before.zone.key, after.zone.key), by=by)
+
+
+def _check_version(schedule: Schedule, allowed: frozenset[int] | None, *, by: User, now: datetime) -> None:
+    check_version(
+        schedule,
+        allowed,
+        output=ScheduleOutput,
+        more=lambda: {"next_due_at": next_due(by, [schedule], now=now)[schedule.id]},
+    )
 
 
 def _save_version(schedule: Schedule, changed: dict[str, Any]) -> None:

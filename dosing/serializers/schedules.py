@@ -166,7 +166,9 @@ class ChangedProfileOutput(UserOutput):
 
 
 class ExpectedDoseOutput(serializers.Serializer[Any]):
+    id = serializers.UUIDField(help_text="The id that the dose has, or will have when it is written.")
     log_date = CalendarDateField()
+    ordinal = serializers.IntegerField(help_text="1 for the second dose of a date that travel repeats.")
     scheduled_time = WallTimeField()
     due_at = serializers.DateTimeField()
     due_at_local = LocalInstantField(help_text="`due_at` with the offset of the user's time zone.")

@@ -1,12 +1,14 @@
 """Previews of schedules through the API."""
 
 from datetime import date, time, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from dosing.dose_ids import dose_id
 from dosing.models import Schedule
 from dosing.tests.refusals import assert_refused
 from medications.models import Medication
@@ -38,14 +40,18 @@ def test_a_preview_shows_the_occurrences_in_both_clocks_and_what_may_surprise(
         "is_active": True,
         "results": [
             {
+                "id": str(dose_id(UUID(schedule_id), date(2027, 3, 13))),
                 "log_date": "2027-03-13",
+                "ordinal": 0,
                 "scheduled_time": "02:30",
                 "due_at": "2027-03-13T07:30:00Z",
                 "due_at_local": "2027-03-13T02:30:00-05:00",
                 "quantity": "1.5",
             },
             {
+                "id": str(dose_id(UUID(schedule_id), date(2027, 3, 14))),
                 "log_date": "2027-03-14",
+                "ordinal": 0,
                 "scheduled_time": "02:30",
                 "due_at": "2027-03-14T07:00:00Z",
                 "due_at_local": "2027-03-14T03:00:00-04:00",

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from rest_framework.views import APIView
 
 from dosing import examples
 from dosing.actions import schedules
+from dosing.dose_ids import dose_id
 from dosing.models import Schedule
 from dosing.previews import preview_of, preview_since
 from dosing.querysets import ScheduleQuerySet
@@ -194,7 +196,10 @@ class SchedulePreview(APIView):
             "from": first,
             "to": last,
             "is_active": schedule.is_wanted,
-            "results": found.results,
+            "results": [
+                {"id": dose_id(schedule.id, expected.log_date, expected.ordinal), **asdict(expected)}
+                for expected in found.results
+            ],
             "warnings": found.warnings,
         }
         return Response(serialized(PreviewOutput, answer))

@@ -5,7 +5,7 @@ in the same version, such as when the next dose is due, nobody has written.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -71,13 +71,21 @@ def allowed_versions(request: Request, *, version: int | None = None) -> frozens
     return frozenset({version}) if allowed is None else allowed & {version}
 
 
-def check_version(row: Any, allowed: frozenset[int] | None, *, output: type[BaseSerializer[Any]]) -> None:
+def check_version(
+    row: Any,
+    allowed: frozenset[int] | None,
+    *,
+    output: type[BaseSerializer[Any]],
+    more: Callable[[], dict[str, Any]] = dict,
+) -> None:
     """Raises Changed with the object, as `output` shows it, if its version is none of those allowed.
+
+    `more` returns fields of the answer that are not the object's own.
 
     In the transaction that writes, after it has locked the object.
     """
     if allowed is not None and row.version not in allowed:
-        raise Changed(current=serialized(output, row))
+        raise Changed(current=serialized(output, row) | more())
 
 
 def _matched(header: str) -> frozenset[int] | None:
