@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise, takewhile
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
@@ -158,8 +159,7 @@ class AsNeeded(Cycle):
         return iter(())
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """A dose that a rule has on a local date, due at a UTC instant.
 
     `ordinal` counts the occurrences on the date; it is 1 where travel makes a date happen twice.
@@ -212,7 +212,17 @@ def occurrences(rule: Rule, *, zone: ZoneInfo, since: datetime) -> Iterator[Occu
     # search starts one local date early.
     start = _start(rule)
     first = max(start, since.astimezone(zone).date() - _DAY)
-    kept = rule.travel.kept if rule.travel else None
+    if rule.travel is None:
+        # The planner's case, which is nearly all.
+        cycle, end_date = rule.cycle, rule.end_date
+        for log_date in cycle.dates(start, first):
+            if end_date is not None and log_date > end_date:
+                return
+            due_at = due_instant(log_date, rule.scheduled_time, zone)
+            if due_at >= since:
+                yield Occurrence(log_date, due_at, cycle.quantity(start, log_date, rule.quantity))
+        return
+    kept = rule.travel.kept
     for log_date in rule.cycle.dates(start, first):
         if rule.end_date is not None and log_date > rule.end_date:
             break

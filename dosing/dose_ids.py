@@ -23,8 +23,8 @@ def dose_id(schedule_id: UUID, log_date: date, ordinal: int = 0) -> UUID:
 
 def dose_id_text(schedule_id: str, log_date: date, ordinal: int = 0) -> str:
     """The same as text, for bulk inserts."""
-    start, name = _date_parts(log_date)
-    hashed = sha256(bytes.fromhex(schedule_id.replace("-", "")) + name + bytes((ordinal,))).hexdigest()
+    start, end = _parts(log_date, ordinal)
+    hashed = sha256(bytes.fromhex(schedule_id.replace("-", "")) + end).hexdigest()
     return f"{start}-8{hashed[1:4]}-{_VARIANT[hashed[4]]}{hashed[5:8]}-{hashed[8:20]}"
 
 
@@ -41,8 +41,8 @@ def log_date_of(dose_id: UUID) -> date | None:
 
 # A batch has few different dates.
 @lru_cache(maxsize=4096)
-def _date_parts(log_date: date) -> tuple[str, bytes]:
-    """The first group of digits of the id, and the date as it is hashed."""
+def _parts(log_date: date, ordinal: int) -> tuple[str, bytes]:
+    """The first digits of the id, and the end of what is hashed."""
     milliseconds = (log_date - _EPOCH).days * _MILLISECONDS % 2**48
     digits = f"{milliseconds:012x}"
-    return f"{digits[:8]}-{digits[8:]}", log_date.isoformat().encode()
+    return f"{digits[:8]}-{digits[8:]}", log_date.isoformat().encode() + bytes((ordinal,))

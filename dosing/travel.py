@@ -119,7 +119,7 @@ def after_edit(travel: Travel | None, rule: Rule, *, is_same_course: bool, now: 
     if kept and (kept.due_at <= now or not is_same_course or not _is_in_span(kept.log_date, rule)):
         kept = None
     if kept and not isinstance(rule.cycle, Taper):
-        kept = replace(kept, quantity=rule.quantity)
+        kept = kept._replace(quantity=rule.quantity)
     recent = (now - 3 * _DAY).date()
     ordinals = {day: ordinal for day, ordinal in travel.ordinals.items() if day >= recent}
     shift = travel.shift if is_same_course else 0
