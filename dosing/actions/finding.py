@@ -28,7 +28,7 @@ def lock_dose(event: DoseEvent, *, with_schedule: bool = False, with_limits: boo
         schedules = as_needed_schedules(OuterRef("medication_id"))
         if visible.filter(Exists(schedules), id__in=ids).exists():
             lock_user(event.recorded_by_id)
-    locked = visible.select_for_update(of=("self",))
+    locked = visible.select_related("schedule").select_for_update(of=("self",))
     # The intake that stands for it is looked for, too: both at once, because nearly all ids have a row.
     found = {dose.id: dose for dose in locked.filter(id__in=ids).order_by("id")}
     if dose := found.get(ids[0]) or found.get(ids[1]):

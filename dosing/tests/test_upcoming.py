@@ -83,7 +83,11 @@ def test_a_day_shows_what_will_be_written_under_the_id_that_it_will_have(
             "id": str(schedule.medication_id),
             "name": "Metformin",
             "dosage": "",
+            "strength": "",
+            "form": "tablet",
+            "unit": "",
             "color_tag": "#1D9E75",
+            "current_name": "Metformin",
         },
         "log_date": "2026-12-25",
         "scheduled_time": "08:00",
@@ -449,6 +453,7 @@ def test_a_date_lived_twice_has_two_doses_in_the_target(as_ana: Client, ana: Cre
         "kept": None,
         "ordinals": {sunday.isoformat(): 1},
         "shift": 0,
+        "absorbed": [],
     }
     Schedule.objects.update(travel=travel)
     assert as_ana.get(path).json()["target"] == 4

@@ -224,7 +224,8 @@ def test_nobody_erases_anybody_else(as_cleo: Client, as_nobody: Client, ana: Cre
     live(ana.user)
     before = rows_of(ana.user)
     assert erase(as_nobody, password=PASSWORD).status_code == 401
-    assert erase(as_cleo, password=PASSWORD, user=str(ana.user.id)).status_code == 204
+    assert erase(as_cleo, password=PASSWORD, user=str(ana.user.id)).status_code == 400
+    assert erase(as_cleo, password=PASSWORD).status_code == 204
     assert rows_of(ana.user) == before
 
 

@@ -94,6 +94,8 @@ def test_a_dose_that_was_reopened_is_reminded_of_again(ana: Credentials, dose: D
     take_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
     claim()
     undo_dose(dose_id=dose.id, by=ana.user, now=timezone.now())
+    queue.enqueue()
+    answer(claim(), ACCEPTED)
     move_into_past(10)
     assert [row.status for row in follow_ups()] == ["queued"]
 
@@ -108,8 +110,10 @@ def test_a_follow_up_does_not_hide_another_that_is_on_its_way(ana: Credentials) 
     move_into_past(10)
     assert [row.dose_id for row in follow_ups()] == [first.id]
     undo_dose(dose_id=second.id, by=ana.user, now=timezone.now())
-    tags = {row.tag for row in follow_ups()}
-    assert len(tags) == 2
+    queue.enqueue()
+    tags = set(NotificationLog.objects.filter(status="queued").values_list("kind", "tag"))
+    assert {kind for kind, _tag in tags} == {"due", "follow_up"}
+    assert len({tag for _kind, tag in tags}) == 2
 
 
 @pytest.mark.breaks_the_engine

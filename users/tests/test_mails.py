@@ -149,7 +149,7 @@ def test_a_link_is_valid_for_one_purpose_and_one_user(ana: Credentials, ben: Cre
 @pytest.mark.parametrize("path", ["password/reset", "email/verify"])
 def test_a_malformed_link_is_refused(as_nobody: Client, ana: Credentials, path: str, token: str) -> None:
     for written in (token, token.replace(token[:32], ana.user.id.hex) if len(token) > 32 else token):
-        body = {"token": written, "password": NEW}
+        body = {"token": written} | ({"password": NEW} if path == "password/reset" else {})
         answer = as_nobody.post(f"/api/v1/auth/{path}", body, format="json")
         assert (answer.status_code, answer.json()["type"]) == (400, "InvalidLink")
 

@@ -141,7 +141,10 @@ def test_what_is_not_written_down_is_not_done(
 def test_a_test_push_is_that_of_the_api(superuser: Client, ana: Credentials, phone: DeviceToken) -> None:
     response = superuser.post(button_of("test-push", ana.user), follow=True)
     assert "A test push is on its way" in told(response)
-    assert signed_in(ana).post(f"/api/v1/devices/{phone.id}/test").status_code == 202
+    assert (
+        signed_in(ana).post(f"/api/v1/devices/{phone.id}/test", content_type="application/json").status_code
+        == 202
+    )
     ours, theirs = NotificationLog.objects.order_by("id").values(
         "user_id", "device_id", "kind", "status", "dose_id"
     )

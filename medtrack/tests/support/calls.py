@@ -44,6 +44,10 @@ class Operation:
         }
 
     @property
+    def required_query(self) -> set[str]:
+        return {one["name"] for one in self.parameters if one["in"] == "query" and one.get("required")}
+
+    @property
     def body_ids(self) -> list[str]:
         """Fields that name something of somebody's, or something that the client creates."""
         fields = self.body["properties"] if self.body else {}
@@ -203,6 +207,12 @@ def path_of(operation: Operation, mine: OwnedObjects) -> str:
         ids["dose_id"] = mine.taken.id
     path = operation.path.format(**ids)
     return f"{path}?{urlencode(QUERIES[operation.id](mine))}" if operation.id in QUERIES else path
+
+
+def with_query(operation: Operation, mine: OwnedObjects, query: str) -> str:
+    """The path of `path_of` with more parameters."""
+    path = path_of(operation, mine)
+    return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
 def body_of(operation: Operation, mine: OwnedObjects) -> dict[str, Any] | None:

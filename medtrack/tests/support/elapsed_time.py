@@ -31,8 +31,9 @@ _INSTANTS = {
     ),
     "firebase_projects": ("accepted_at", "another_accepted_at"),
     "dose_events": ("recorded_at",),
+    "medication_events": ("recorded_at",),
     "sessions": ("revoked_at",),
-    "schedules": ("created_at", "updated_at"),
+    "schedules": ("rule_changed_at", "created_at", "updated_at"),
     "medications": ("paused_at", "paused_until", "created_at", "updated_at"),
     "users": ("created_at", "updated_at"),
 }

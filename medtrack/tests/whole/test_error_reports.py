@@ -25,7 +25,7 @@ body = {"email": "canary-mail@example.com", "password": "canary-password", "name
 with mock.patch("users.actions.accounts.sign_up", fail):
     client = Client(raise_request_exception=False, headers={"X-Canary": "canary-header"})
     client.cookies["canary-cookie"] = "canary-cookie"
-    answer = client.post("/api/v1/auth/signup?q=canary-query", body, content_type="application/json")
+    answer = client.post("/api/v1/auth/signup", body, content_type="application/json")
     assert answer.status_code == 500, answer.content
 with mock.patch("notifications.queue.enqueue", fail):
     tasks.enqueue_reminders.apply()

@@ -104,7 +104,7 @@ PLANNED = {
     "dose_logs": {"+", "-", "answer_by", "due_at", "withdrawn_at"},
     "schedules": {"planned_until", "travel"},
 }
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+Z")
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+\.\d+(Z|\+00:00)")
 ALIASES = {
     *("user", "user_id", "owner", "owner_id", "patient", "patient_id", "by", "session", "recorded_by"),
     *("is_admin", "is_superuser", "is_staff", "isStaff", "admin", "role", "roles", "groups", "permissions"),

@@ -13,7 +13,7 @@ from medtrack.http.fields import QuantityField
 from medtrack.http.unknown_fields import refused_fields
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import person
-from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, call, path_of, send
+from medtrack.tests.support.calls import OPERATIONS, Operation, body_of, call, path_of, send, with_query
 from medtrack.tests.support.owned_objects import OwnedObjects, all_rows, owned_objects_of, undone
 from users.actions import Credentials
 
@@ -72,7 +72,7 @@ def test_every_operation_names_an_unknown_parameter(anas: OwnedObjects, subtests
     client, before = Client(anas.credentials), all_rows()
     for operation in OPERATIONS:
         with subtests.test(operation.id):
-            path = f"{path_of(operation, anas)}?surprise=1"
+            path = with_query(operation, anas, "surprise=1")
             response = send(client, operation, path, body_of(operation, anas))
             assert errors_of(response) == {"surprise": "unknown"}
             assert all(name in detail_of(response) for name in operation.query)
@@ -84,7 +84,7 @@ def test_every_parameter_is_sent_once(anas: OwnedObjects, subtests: pytest.Subte
     for operation in OPERATIONS:
         for name in operation.query:
             with subtests.test(f"{operation.id} {name}"):
-                response = client.get(f"{path_of(operation, anas)}?{name}=1&{name}=1")
+                response = client.get(with_query(operation, anas, f"{name}=1&{name}=1"))
                 assert errors_of(response)[name] == "repeated"
 
 
@@ -380,7 +380,7 @@ def test_a_query_of_nonsense_is_refused_in_short(anas: OwnedObjects, subtests: p
     for operation in OPERATIONS:
         for query in ("a=1&a=2", "%00=%00", "%c3%28=%ff", "a[b]=c&;&&=", "x" * 100_000, "=1"):
             with subtests.test(f"{operation.id} {query[:9]}"):
-                path = f"{path_of(operation, anas)}?{query}"
+                path = with_query(operation, anas, query)
                 response = send(client, operation, path, body_of(operation, anas))
                 assert set(errors_of(response).values()) == {"unknown"}
                 assert len(response.content) < 2000
@@ -390,7 +390,7 @@ def test_nobody_learns_names_without_a_session(anas: OwnedObjects, subtests: pyt
     for operation in OPERATIONS:
         if not operation.is_open:
             with subtests.test(operation.id):
-                path = f"{path_of(operation, anas)}?surprise=1"
+                path = with_query(operation, anas, "surprise=1")
                 assert send(Client(), operation, path, {"surprise": 1}).status_code == 401
 
 
@@ -400,7 +400,7 @@ def test_a_session_that_ended_is_refused_first(anas: OwnedObjects, subtests: pyt
     for operation in OPERATIONS:
         if not operation.is_open:
             with subtests.test(operation.id):
-                path = f"{path_of(operation, anas)}?surprise=1"
+                path = with_query(operation, anas, "surprise=1")
                 assert send(client, operation, path, {"surprise": 1}).json()["type"] == "SessionEnded"
 
 
