@@ -457,10 +457,10 @@ def test_a_date_lived_twice_has_two_doses_in_the_target(as_ana: Client, ana: Cre
     }
     Schedule.objects.update(travel=travel)
     assert as_ana.get(path).json()["target"] == 4
-    assert [(dose["status"], dose["id"]) for dose in day(as_ana, "2026-11-22")] == [
-        ("taken", str(dose_id(schedule.id, sunday))),
-        ("planned", str(dose_id(schedule.id, sunday, 1))),
-    ]
+    assert {dose["id"]: dose["status"] for dose in day(as_ana, "2026-11-22")} == {
+        str(dose_id(schedule.id, sunday)): "taken",
+        str(dose_id(schedule.id, sunday, 1)): "planned",
+    }
     # Absorbed by travel: it is neither in the day nor in the target.
     Schedule.objects.update(travel=travel | {"not_before": "2026-11-22T20:00:00+00:00", "ordinals": {}})
     assert as_ana.get(path).json()["target"] == 3
