@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import StateApps
 
+from dosing.dose_ids import dose_id
 from medtrack.database.owner import connected_as
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import PASSWORD
@@ -175,6 +176,42 @@ def test_a_database_of_an_earlier_version_is_migrated_with_its_data(earlier_data
         ana = Client(HTTP_AUTHORIZATION=f"Bearer {access}")
         (dose, *_) = ana.get(f"/api/v1/doses?date={NOW.date()}").json()["results"]
         assert ana.post(f"/api/v1/doses/{dose['id']}/take", {}, format="json").json()["status"] == "taken"
+
+
+def test_doses_that_are_only_planned_get_the_ids_that_clients_compute(earlier_database: StateApps) -> None:
+    fill(earlier_database)
+    taken = earlier_database.get_model("dosing.DoseLog").objects.get()
+    tomorrow = NOW.date() + timedelta(days=1)
+    planned = earlier_database.get_model("dosing.DoseLog").objects.create(
+        user_id=taken.user_id,
+        medication_id=taken.medication_id,
+        schedule_id=taken.schedule_id,
+        quantity=1,
+        log_date=tomorrow,
+        scheduled_time=time(12),
+        due_at=NOW + timedelta(days=1),
+        answer_by=NOW + timedelta(days=1, hours=4),
+    )
+    paused = earlier_database.get_model("dosing.DoseLog").objects.create(
+        user_id=taken.user_id,
+        medication_id=taken.medication_id,
+        schedule_id=taken.schedule_id,
+        quantity=1,
+        log_date=NOW.date(),
+        scheduled_time=time(12),
+        due_at=NOW,
+    )
+
+    call_command("migrate", verbosity=0)
+
+    shown = _select(
+        "SELECT id, log_date, withdrawn_at IS NOT NULL AS is_withdrawn FROM dose_logs ORDER BY log_date"
+    )
+    assert shown == [
+        {"id": taken.id, "log_date": taken.log_date, "is_withdrawn": False},
+        {"id": dose_id(taken.schedule_id, NOW.date()), "log_date": paused.log_date, "is_withdrawn": True},
+        {"id": dose_id(taken.schedule_id, tomorrow), "log_date": planned.log_date, "is_withdrawn": False},
+    ]
 
 
 def test_the_permission_to_see_the_access_log_follows_its_model(earlier_database: StateApps) -> None:
