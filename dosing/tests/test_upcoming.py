@@ -447,7 +447,7 @@ def test_a_date_lived_twice_has_two_doses_in_the_target(as_ana: Client, ana: Cre
     written_ahead(schedule, sunday, **taken(ana.user, NOW))
     path = "/api/v1/adherence/current?period=weekly"
     assert as_ana.get(path).json()["target"] == 3
-    travel = {
+    travel: dict[str, Any] = {
         "last_due_at": "2026-11-21T08:00:00+00:00",
         "not_before": "2026-11-21T20:00:00+00:00",
         "kept": None,

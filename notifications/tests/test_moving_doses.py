@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_the_pause_or_the_end_that_withdrew_a_dose_is_the_reason(house: House, r
 def test_a_pause_of_some_seconds_over_the_due_minute_loses_no_reminder(house: House, snoozed: bool) -> None:
     schedule = house.medicine("20:00")
     house.live("19:58", "19:59")
-    medication = {"medication_id": schedule.medication_id, "by": house.user}
+    medication: dict[str, Any] = {"medication_id": schedule.medication_id, "by": house.user}
     if snoozed:
         snooze_dose(dose_id=house.dose(schedule).id, by=house.user, now=clock("19:59:30"), minutes=5)
     pause_medication(**medication, now=clock("19:59:50"))
