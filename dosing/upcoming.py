@@ -3,7 +3,7 @@
 Reads only. What is not written has the id, date and instant with which it will be written. Instants are UTC.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from heapq import merge
@@ -11,12 +11,15 @@ from itertools import islice, takewhile
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from dosing.cycles import Occurrence, due_instant, occurrences
 from dosing.dose_ids import dose_id
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of, zone_of
 from dosing.status import PLANNED, DoseStatus
 from dosing.unwritten import find_unwritten
+from dosing.zone_changes import TRIP_DELAY, ZoneAhead, histories, occurrences_ahead, zone_changes_ahead
 from users.models import User
 
 MOST = 1000
@@ -118,9 +121,17 @@ def upcoming(user: User, *, days: int, now: datetime) -> Upcoming:
         due_at__lt=until,
         log_date__range=(now.date() - _AROUND, until.date() + _AROUND),
     )
+    computed = occurrences_of(user, since=now, until=until)
+    changes = zone_changes_ahead(user, now)
+    if changes and changes[0].at < until:
+        # What a trip will plan again is computed.
+        replanned = Q(schedule__timezone=None, due_at__gt=changes[0].at + TRIP_DELAY)
+        written = written.exclude(replanned)
+        travelling = _across_trips(user, changes, replanned, now=now, until=until)
+        stays = (one for one in computed if one[0].timezone)
+        computed = merge(stays, travelling, key=lambda one: (one[1].due_at, _id(*one)))
     rows = written.select_related("schedule").order_by("due_at", "id")[: MOST + 1]
-    computed = (planned_dose(*one) for one in occurrences_of(user, since=now, until=until))
-    doses = list(islice(merge(rows, computed, key=_by_instant), MOST + 1))
+    doses = list(islice(merge(rows, (planned_dose(*one) for one in computed), key=_by_instant), MOST + 1))
     return Upcoming(to, doses[:MOST], _tags(doses), is_truncated=len(doses) > MOST)
 
 
@@ -153,10 +164,33 @@ def _of_schedule(
         yield schedule, occurrence
 
 
-def _written(user: User, *, since: datetime, until: datetime) -> set[Key]:
+def _across_trips(
+    user: User, changes: Sequence[ZoneAhead], replanned: Q, *, now: datetime, until: datetime
+) -> list[tuple[Schedule, Occurrence]]:
+    """As `occurrences_of`, of the schedules on the user's clock, and with what a trip will plan again."""
+    begin = changes[0].at + TRIP_DELAY
+    mine = Schedule.objects.visible_to(user).filter(timezone=None).select_related("medication__user")
+    schedules = [one for one in mine if one.is_wanted and not one.plan_error and can_be_planned(one)]
+    known = histories([schedule.id for schedule in schedules], user=user, now=now)
+    written = _written(user, since=now, until=until, without=replanned & Q(status=DoseStatus.PENDING))
+    found = []
+    for schedule in schedules:
+        since = min(
+            not_planned_from(schedule) or begin, max(begin, schedule.medication.paused_until or begin)
+        )
+        ahead = occurrences_ahead(schedule, since=now, changes=changes, history=known[schedule.id])
+        for one, _ in takewhile(lambda dose: dose[0].due_at < until, ahead):
+            if one.due_at >= since and (schedule.id, one.log_date, one.ordinal) not in written:
+                found.append((schedule, one))
+    return sorted(found, key=lambda one: (one[1].due_at, _id(*one)))
+
+
+def _written(user: User, *, since: datetime, until: datetime, without: Q | None = None) -> set[Key]:
     """The keys of doses that are written, which may be ahead of the plan: taken early, for example."""
     dates = (since.date() - _AROUND, until.date() + _AROUND)
     doses = DoseLog.objects.filter(user=user, schedule__isnull=False, log_date__range=dates)
+    if without:
+        doses = doses.exclude(without)
     return {key for key in doses.values_list("schedule_id", "log_date", "ordinal") if key[0] is not None}
 
 

@@ -21,7 +21,7 @@ from users.models import Trip, User
 # How far back doses are read. A dose before that is too old for a change of the zone to come close to it.
 _REMEMBERED = timedelta(days=45)
 # A trip's zone is applied within this time.
-_TRIP_DELAY = timedelta(minutes=1)
+TRIP_DELAY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def occurrences_ahead(
     clock = clock_of(schedule)
     # A schedule with a zone of its own stays on its clock.
     for change in () if schedule.timezone else changes:
-        at = change.at + _TRIP_DELAY
+        at = change.at + TRIP_DELAY
         for occurrence in occurrences(clock.rule, zone=clock.zone, since=since):
             if occurrence.due_at > at:
                 break

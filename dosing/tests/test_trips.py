@@ -11,6 +11,7 @@ from dosing.actions.trips import create_trip, delete_trip, start_and_end_trips, 
 from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_due
 from dosing.tasks import start_and_end_trips as run_task
+from dosing.upcoming import upcoming
 from dosing.zone_changes import ZoneAhead, histories, occurrences_ahead, zone_changes_ahead
 from medications.models import MedicationEvent
 from medtrack.tests.support.api import Client
@@ -81,6 +82,21 @@ def test_what_was_announced_before_a_trip_is_what_happens(dora: User) -> None:
     live_until(dora, ENDS + timedelta(days=3))
     rows = DoseLog.objects.filter(due_at__lte=ENDS + timedelta(days=3)).order_by("due_at")
     assert list(rows.values_list("log_date", "ordinal", "due_at")) == announced
+
+
+def test_the_doses_to_come_are_those_that_a_trip_will_make(dora: User) -> None:
+    plan_trip(dora)
+    schedule_at(medication_of(dora, "Vitamin D"), time(14), now=NOW, timezone=SEOUL)
+    one_day = {"dates": ["2026-11-21"]}
+    schedule_at(medication_of(dora, "Iron"), time(9), now=NOW, cycle_type="dates", cycle_value=one_day)
+    before = STARTS - timedelta(hours=1)
+    # Doses of the first days of the trip are written already, on the clock of Seoul.
+    plan_due(now=before)
+    shown = [(dose.id, dose.due_at) for dose in upcoming(dora, days=4, now=before).doses]
+    for day in range(5):
+        live_until(dora, STARTS + timedelta(days=day))
+    rows = DoseLog.objects.filter(due_at__gt=before, due_at__lte=shown[-1][1]).order_by("due_at", "id")
+    assert list(rows.values_list("id", "due_at")) == shown
 
 
 def test_who_changes_the_zone_during_a_trip_keeps_it(dora: User) -> None:

@@ -324,7 +324,7 @@ def test_upcoming_costs_the_same_queries_however_many_schedules(
 ) -> None:
     for number in range(4):
         schedule_of(ana.user, time(8 + number), medicine=f"Medicine {number}")
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             upcoming(as_ana)
 
 
