@@ -120,8 +120,11 @@ def planned_on(
 
 
 def withdraw_outside_span(schedule: Schedule, *, before: tuple[date, date | None], now: datetime) -> None:
-    """Past doses outside the schedule's span no longer count; those that its span `before` did not have do."""
-    doses = DoseLog.objects.filter(schedule=schedule, due_at__lte=now)
+    """Past and answered doses outside the schedule's span no longer count; those that its span `before` did not
+    have do.
+    """
+    is_settled = Q(due_at__lte=now) | ~Q(status=DoseStatus.PENDING)
+    doses = DoseLog.objects.filter(is_settled, schedule=schedule)
     outside = _outside((schedule.start_date, schedule.end_date))
     doses.filter(outside, withdrawn_at=None).update(withdrawn_at=now, answer_by=None, snoozed_until=None)
     back = doses.filter(_outside(before), withdrawn_at__isnull=False).exclude(outside)

@@ -205,3 +205,17 @@ def test_a_withdrawn_dose_is_taken_extra(as_ana: Client, ana: Credentials, dose:
     day = dose.log_date.isoformat()
     total = as_ana.get(f"/api/v1/adherence?from={day}&to={day}").json()["total"]
     assert (total["due"], total["taken"], total["taken_extra"], total["rate"]) == (0, 0, 1, None)
+
+
+def test_a_dose_taken_early_is_extra_outside_a_span_set_afterwards(
+    as_ana: Client, ana: Credentials, schedule: Schedule
+) -> None:
+    now = timezone.now()
+    today = now.date()
+    day = today + 2 * DAY
+    path = f"/api/v1/doses/{dose_id(schedule.id, day)}/take"
+    assert as_ana.post(path, {"override": True}, format="json").status_code == 200
+    for end, figures in [(today, (0, 0, 1, None)), (None, (1, 1, 0, 1.0))]:
+        update_schedule(schedule_id=schedule.id, by=ana.user, changes={"end_date": end}, now=now)
+        total = as_ana.get(f"/api/v1/adherence?from={day}&to={day}").json()["total"]
+        assert (total["due"], total["taken"], total["taken_extra"], total["rate"]) == figures
