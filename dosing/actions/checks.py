@@ -24,14 +24,15 @@ _FLAGS = {IntakeTooSoon.__name__: Flag.TOO_SOON, DailyLimitReached.__name__: Fla
 def refuse_future(field: str, at: datetime, *, now: datetime) -> None:
     """Raises ValidationError for an instant after `now`; phones' clocks may be `CLOCK_SKEW` fast."""
     if at > now + CLOCK_SKEW:
-        raise field_error(field, _("This time is in the future."), code="in_future")
+        raise field_error(field, _("This time is in the future. The latest is now."), code="in_future")
 
 
 def refuse_implausible(field: str, at: datetime, *, now: datetime) -> None:
     """Raises ValidationError for an instant after `now` or more than `MAX_AGE` before it."""
     refuse_future(field, at, now=now)
     if at < now - MAX_AGE:
-        raise field_error(field, _("This time is too long ago."), code="too_long_ago")
+        detail = _("This time is too long ago. It may be at most %(days)s days ago.") % {"days": MAX_AGE.days}
+        raise field_error(field, detail, code="too_long_ago")
 
 
 def check_time(event: DoseEvent, *, field: str = "occurred_at", is_lenient: bool = False) -> None:

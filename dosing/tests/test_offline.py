@@ -456,3 +456,16 @@ def test_an_intake_of_long_ago_is_refused(as_ana: Client, as_needed: Medication)
     body = {"medication_id": str(as_needed.id), "taken_at": old}
     refused = as_ana.post("/api/v1/doses", body, format="json")
     assert [error["code"] for error in refused.json()["errors"]] == ["too_long_ago"]
+
+
+@pytest.mark.parametrize("language", ["ko", "en", "ja"])
+def test_a_time_of_long_ago_is_answered_with_the_bound(
+    as_ana: Client, ana: Credentials, as_needed: Medication, language: str
+) -> None:
+    type(ana.user).objects.update(language=language)
+    old = (timezone.now() - timedelta(days=401)).isoformat()
+    body = {"medication_id": str(as_needed.id), "taken_at": old}
+    headers = {"Accept-Language": language}
+    (error,) = as_ana.post("/api/v1/doses", body, format="json", headers=headers).json()["errors"]
+    assert "400" in error["detail"]
+    assert error["detail"].isascii() == (language == "en")
