@@ -1,5 +1,7 @@
 """Columns of doses that are known before they are written, follow edits and are counted by their ordinal."""
 
+from importlib import import_module
+
 from django.db import migrations, models
 
 import users.models
@@ -21,6 +23,13 @@ TO_PLAN = models.Index(
 )
 
 
+# PostgreSQL 15 adds no column with a default to a table whose row type a function uses.
+IS_DUE = import_module("dosing.migrations.0005_due_doses_and_append_only_tables").IS_DUE
+MEDICATIONS = import_module("medications.migrations.0002_events_versions_and_pauses")
+FUNCTIONS = IS_DUE + MEDICATIONS.MOOT_REASON
+NO_FUNCTIONS = "DROP FUNCTION medtrack_is_due(dose_logs, timestamptz);" + MEDICATIONS.NO_MOOT_REASON
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("dosing", "0006_payload_label"),
@@ -29,6 +38,7 @@ class Migration(migrations.Migration):
         ("notifications", "0006_reachable_devices_and_moot_reasons"),
     ]
     operations = [
+        migrations.RunSQL(NO_FUNCTIONS, FUNCTIONS),
         # PostgreSQL renames the column in the index, too.
         migrations.SeparateDatabaseAndState(
             state_operations=[migrations.RemoveIndex("schedule", "schedules_to_plan")]
@@ -89,5 +99,6 @@ class Migration(migrations.Migration):
             "version",
             models.PositiveIntegerField(db_default=1, default=1, editable=False, verbose_name="version"),
         ),
+        migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
     ]

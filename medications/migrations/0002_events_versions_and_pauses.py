@@ -1,5 +1,7 @@
 """What changed in medications, when and by whom; pauses that end; versions."""
 
+from importlib import import_module
+
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import medtrack.database.ids
@@ -7,14 +9,24 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+# PostgreSQL 15 adds no column with a default to a table whose row type a function uses.
+MOOT_REASON = import_module("notifications.migrations.0006_reachable_devices_and_moot_reasons").MOOT_REASON
+MOOT_REASON = MOOT_REASON.partition("-- How many leases")[0]
+NO_MOOT_REASON = """
+DROP FUNCTION medtrack_moot_reason(notification_logs, users, dose_logs, medications, schedules, timestamptz);
+"""
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
         ('medications', '0001_initial'),
+        ("notifications", "0006_reachable_devices_and_moot_reasons"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
+        migrations.RunSQL(NO_MOOT_REASON, MOOT_REASON),
         migrations.CreateModel(
             name='MedicationEvent',
             fields=[
@@ -72,4 +84,5 @@ class Migration(migrations.Migration):
             model_name='medicationevent',
             constraint=models.CheckConstraint(condition=models.Q(('action__in', ['created', 'changed', 'paused', 'resumed', 'archived', 'restored', 'deleted', 'schedule_created', 'schedule_changed', 'schedule_deleted', 'travelled'])), name='medication_events_action_is_known'),
         ),
+        migrations.RunSQL(MOOT_REASON, NO_MOOT_REASON),
     ]
