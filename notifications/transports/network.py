@@ -248,10 +248,11 @@ class Network:
     def _look(self, now: float) -> list[FinishedRequest]:
         finished: list[FinishedRequest] = []
         for link in list(self._links.values()):
-            # One late answer fails one request. A server that sends nothing at all has probably gone.
+            # One late answer fails one request. A server that sends nothing at all has probably gone; what came
+            # right after the request, such as the acknowledgement of our settings, is no sign of life.
             late = link.connection.expire(now - self._timeout)
             finished += late
-            if late and link.heard_at < now - self._timeout:
+            if late and link.heard_at < now - 0.9 * self._timeout:
                 finished += link.connection.lose("nothing heard")
             elif not link.connection.streams and link.heard_at < now - IDLE:
                 link.connection.lose("idle")
