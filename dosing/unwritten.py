@@ -10,7 +10,7 @@ from dosing.dose_ids import log_date_of
 from dosing.models import DoseLog, Schedule
 from dosing.planning import RULE_ERRORS, rule_of, window_end, zone_of
 from dosing.replanning import lock_schedules, planned_on
-from dosing.status import DoseStatus
+from dosing.status import PLANNED, DoseStatus
 from users.actions import lock_user
 from users.models import User
 
@@ -53,6 +53,25 @@ def find_unwritten(user: User, dose_id: UUID) -> tuple[Schedule, Occurrence] | N
     return None if occurrence is None else (named.schedule, occurrence)
 
 
+def planned_dose(schedule: Schedule, occurrence: Occurrence) -> DoseLog:
+    """The dose as it will be written; it is not saved."""
+    return DoseLog(
+        id=id_of(schedule.id, occurrence.log_date, occurrence.ordinal),
+        user_id=schedule.medication.user_id,
+        medication=schedule.medication,
+        schedule=schedule,
+        log_date=occurrence.log_date,
+        ordinal=occurrence.ordinal,
+        scheduled_time=schedule.scheduled_time,
+        due_at=occurrence.due_at,
+        quantity=occurrence.quantity,
+        status=PLANNED,
+        # Their defaults are the database's.
+        skip_reason="",
+        note="",
+    )
+
+
 def write_planned(named: Named, *, now: datetime) -> DoseLog | None:
     """Writes this dose as the planner would, and returns it; None if the present rule does not have it.
 
@@ -70,19 +89,9 @@ def write_planned(named: Named, *, now: datetime) -> DoseLog | None:
     except RULE_ERRORS:
         return None
     answer_by = window_end(occurrence.due_at, follower)
-    dose = DoseLog(
-        id=id_of(schedule.id, occurrence.log_date, occurrence.ordinal),
-        user=schedule.medication.user,
-        medication=schedule.medication,
-        schedule=schedule,
-        log_date=occurrence.log_date,
-        ordinal=occurrence.ordinal,
-        scheduled_time=schedule.scheduled_time,
-        due_at=occurrence.due_at,
-        answer_by=answer_by,
-        quantity=occurrence.quantity,
-        status=DoseStatus.PENDING if answer_by > now else DoseStatus.MISSED,
-    )
+    dose = planned_dose(schedule, occurrence)
+    dose.answer_by = answer_by
+    dose.status = DoseStatus.PENDING if answer_by > now else DoseStatus.MISSED
     # One that is written already may have an id from before ids followed from the schedule.
     DoseLog.objects.bulk_create([dose], ignore_conflicts=True)
     key = {"schedule": schedule, "log_date": dose.log_date, "ordinal": dose.ordinal}

@@ -17,8 +17,8 @@ from dosing.cycles import Occurrence, due_instant, occurrences
 from dosing.dose_ids import dose_id
 from dosing.models import DoseLog, Schedule
 from dosing.planning import can_be_planned, rule_of, zone_of
-from dosing.status import PLANNED, DoseStatus
-from dosing.unwritten import find_unwritten
+from dosing.status import DoseStatus
+from dosing.unwritten import find_unwritten, planned_dose
 from dosing.zone_changes import TRIP_DELAY, ZoneAhead, histories, occurrences_ahead, zone_changes_ahead
 from users.models import User
 
@@ -59,25 +59,6 @@ def not_planned_from(schedule: Schedule) -> datetime | None:
     if not can_be_planned(schedule):
         return None
     return max(schedule.planned_until, schedule.medication.paused_until or schedule.planned_until)
-
-
-def planned_dose(schedule: Schedule, occurrence: Occurrence) -> DoseLog:
-    """The dose as it will be written; it is not saved."""
-    return DoseLog(
-        id=_id(schedule, occurrence),
-        user_id=schedule.medication.user_id,
-        medication=schedule.medication,
-        schedule=schedule,
-        log_date=occurrence.log_date,
-        ordinal=occurrence.ordinal,
-        scheduled_time=schedule.scheduled_time,
-        due_at=occurrence.due_at,
-        quantity=occurrence.quantity,
-        status=PLANNED,
-        # Their defaults are the database's.
-        skip_reason="",
-        note="",
-    )
 
 
 def planned_doses_of_day(user: User, day: date) -> list[DoseLog]:

@@ -15,8 +15,7 @@ from dosing.models import DoseLog, Schedule
 from dosing.planning import plan_due
 from dosing.replanning import replan
 from dosing.status import DoseStatus
-from dosing.unwritten import find_unwritten
-from dosing.upcoming import planned_dose
+from dosing.unwritten import find_unwritten, planned_dose
 from medications.models import Medication
 from medtrack.tests.support.api import Client
 from medtrack.tests.support.builders import medication_of, schedule_at, utc
