@@ -48,11 +48,17 @@ from users.models import User
 from users.rates import TooManyEdits
 
 
-class Schedules(ListView[Schedule]):
+class ListOfSchedules(ListView[Schedule]):
     queryset = Schedule.objects.none()
     serializer_class = ScheduleOutput
     pagination_class = Pagination
 
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
+
+
+class Schedules(ListOfSchedules):
     def get_queryset(self) -> ScheduleQuerySet:
         asked = validated_query(SchedulesQuery, self.request)
         filters = {"medication_id": asked.get("medication"), "is_active": asked.get("is_active")}
@@ -66,23 +72,17 @@ class Schedules(ListView[Schedule]):
         parameters=[SchedulesQuery],
     )
     def get(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.get_queryset()) or []
-        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
+        return self.list(request)
 
 
-class MedicationSchedules(ListView[Schedule]):
-    queryset = Schedule.objects.none()
-    serializer_class = ScheduleOutput
-    pagination_class = Pagination
-
+class MedicationSchedules(ListOfSchedules):
     def get_queryset(self) -> ScheduleQuerySet:
         mine = Schedule.objects.visible_to(caller(self.request)).select_related("medication")
         return mine.filter(medication=visible_medication(self.request, self.kwargs["medication_id"]))
 
     @documented("listSchedules", "List a medication's schedules, newest first", tags=["schedules"])
     def get(self, request: Request, medication_id: UUID) -> Response:
-        page = self.paginate_queryset(self.get_queryset()) or []
-        return self.get_paginated_response(_outputs(caller(request), page, now=process_now()))
+        return self.list(request)
 
     @documented(
         "createSchedule",
