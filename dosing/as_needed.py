@@ -39,7 +39,9 @@ _LAST_TAKEN = Statement.of(_SQL / "last_intake.sql", prepared=True)
 
 
 class IntakeTooSoon(Conflict):
-    """The gap of an as-needed schedule has not passed since a dose of the medication: `next_allowed_at` says when it will have."""
+    """The gap of an as-needed schedule has not passed since a dose of the medication: `next_allowed_at` says
+    when it will have.
+    """
 
     default_detail = _("It is too soon after another intake.")
     default_code = "intake_too_soon"

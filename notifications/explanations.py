@@ -264,5 +264,5 @@ def explain(code: TraceCode | VerdictCode | PresenceCode, reason: str, details: 
 
 
 def who_and_when(name: str, time: str) -> str:
-    """By whom and when something was changed. Without a name the system did it, or nobody knows."""
+    """By whom and when something was changed. Without a name the system did it, or it is not known who did."""
     return str(_BY_SOMEBODY if name else _BY_NOBODY) % {"name": name, "time": time}

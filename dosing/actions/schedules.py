@@ -67,7 +67,8 @@ def create_schedule(
 ) -> ActionResult[Schedule]:
     """Creates a schedule and plans its doses. It starts on the user's local date of `now` by default.
 
-    If it replaces a deleted one, a dose that was taken of that is not planned again. Raises Http404, ValidationError, IdConflict, LimitReached and TooManyEdits.
+    If it replaces a deleted one, a dose that was taken of that is not planned again. Raises Http404,
+    ValidationError, IdConflict, LimitReached and TooManyEdits.
     """
     user = lock_user(by.id)
     medication = get_object_or_404(Medication.objects.visible_to(user), id=medication_id)

@@ -69,15 +69,16 @@ LIMITS = st.builds(
     max_per_day=st.none() | st.integers(1, 4),
     max_quantity_per_day=st.none() | st.sampled_from([Decimal(2), Decimal("3.5")]),
 )
-
-
-@settings(max_examples=200, deadline=None)
-@given(
+ANY_INTAKE = given(
     taken=st.lists(st.builds(Taken, at=MINUTES, quantity=QUANTITIES), max_size=8),
     at=MINUTES,
     quantity=QUANTITIES,
     limits=LIMITS,
 )
+
+
+@settings(max_examples=200, deadline=None)
+@ANY_INTAKE
 def test_limits_agree_with_a_walk_over_the_minutes(
     taken: list[Taken], at: datetime, quantity: Decimal, limits: AsNeeded
 ) -> None:
@@ -85,12 +86,7 @@ def test_limits_agree_with_a_walk_over_the_minutes(
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    taken=st.lists(st.builds(Taken, at=MINUTES, quantity=QUANTITIES), max_size=8),
-    at=MINUTES,
-    quantity=QUANTITIES,
-    limits=LIMITS,
-)
+@ANY_INTAKE
 def test_the_next_allowed_instant_is_the_first_one(
     taken: list[Taken], at: datetime, quantity: Decimal, limits: AsNeeded
 ) -> None:

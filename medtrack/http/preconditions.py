@@ -1,7 +1,7 @@
 """Writes that know what they overwrite: the versions of an object that a request allows, and 412 otherwise.
 
 An ETag of an object with a `version` begins with it. Only this part is compared with `If-Match`: what differs
-in the same version, such as when the next dose is due, nobody has written.
+in the same version, such as when the next dose is due, was not written by a user.
 """
 
 import re
